@@ -1,0 +1,1 @@
+"""Liquidation-cascade signals from liquidations and prices on Kafka."""

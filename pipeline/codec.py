@@ -1,0 +1,156 @@
+"""The only serializer: JSON on the wire, MessagePack for state."""
+
+import base64
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from pipeline import contract
+from pipeline.messages import (
+    Context,
+    Control,
+    DeadLetter,
+    Funding,
+    Incoming,
+    Liquidation,
+    OpenInterest,
+    Outgoing,
+    Price,
+)
+
+LARGEST_VALUE: Final = 1 << 20
+"""Bytes of the largest record that is decoded."""
+LARGEST_LETTER: Final = 64 << 10
+"""Bytes of a dead letter's value that are kept."""
+
+TYPES: Final[dict[str, type[Incoming]]] = {
+    contract.LIQUIDATIONS: Liquidation,
+    contract.PRICES: Price,
+    contract.OPEN_INTEREST: OpenInterest,
+    contract.FUNDING: Funding,
+    contract.CONTROL: Control,
+    contract.CONTEXT: Context,
+}
+
+
+class Rejection(Struct):
+    """A value, or the object at `index` of an array, that cannot be used, and why."""
+
+    reason: str
+    value: bytes
+    index: int | None = None
+
+
+class Decoded(NamedTuple):
+    """What one record held: good messages, and what was wrong with the others."""
+
+    messages: Sequence[Incoming]
+    rejections: Sequence[Rejection] = ()
+
+
+T = TypeVar("T")
+_UNUSABLE = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
+_Decoder = Callable[[bytes], Any]
+
+
+def _decoder(wanted: Any) -> _Decoder:
+    return msgspec.json.Decoder(wanted).decode
+
+
+_either: Final[dict[str, _Decoder]] = {topic: _decoder(kind | list[kind]) for topic, kind in TYPES.items()}  # type: ignore[valid-type]
+_single: Final[dict[str, _Decoder]] = {topic: _decoder(kind) for topic, kind in TYPES.items()}
+_array: Final[_Decoder] = _decoder(list[msgspec.Raw])
+
+encode: Final[Callable[[Any], bytes]] = msgspec.json.Encoder().encode
+"""Encode a message as JSON."""
+pack: Final[Callable[[Any], bytes]] = msgspec.msgpack.Encoder().encode
+"""Encode state as MessagePack."""
+
+
+def unpacker(kind: type[T]) -> Callable[[bytes], T]:
+    """Return a decoder of MessagePack into `kind`."""
+    return msgspec.msgpack.Decoder(kind).decode
+
+
+def to_dict(message: Outgoing) -> dict[str, Any]:
+    """Return a message as the dict that a consumer gets by decoding its JSON."""
+    result: dict[str, Any] = msgspec.to_builtins(message)
+    return result
+
+
+def decode(topic: str, value: bytes | None) -> Decoded:
+    """Decode a record's value: one object, or an array of objects, of the topic's message type.
+
+    One bad object of an array does not take its neighbours with it.
+    """
+    if value is None:
+        return Decoded((), (Rejection("no value: expected a JSON object or an array of them", b""),))
+    if len(value) > LARGEST_VALUE:
+        return Decoded(
+            (), (Rejection(f"value of {len(value)} bytes: at most {LARGEST_VALUE} are read", value),)
+        )
+    try:
+        found = _either[topic](value)
+    except _UNUSABLE as error:
+        return _decode_each(topic, value, error)
+    return Decoded(found if isinstance(found, list) else (found,))
+
+
+def _decode_each(topic: str, value: bytes, error: Exception) -> Decoded:
+    try:
+        parts = _array(value)
+    except _UNUSABLE:
+        return Decoded((), (Rejection(_reason(error), value),))
+    messages, rejections = [], []
+    for index, part in enumerate(parts):
+        try:
+            messages.append(_single[topic](part))
+        except _UNUSABLE as bad:
+            rejections.append(Rejection(_reason(bad), bytes(part), index))
+    return Decoded(messages, rejections)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    text, _, path = str(error).partition(" - at `$")
+    field = path.rstrip("`").lstrip(".")
+    if field == "timestamp":
+        text += ": Unix seconds between 2000 and 2100 (milliseconds are the usual mistake)"
+    return f"{field}: {text}" if field else text
+
+
+def dead_letter(  # noqa: PLR0913
+    rejection: Rejection,
+    *,
+    topic: str,
+    partition: int,
+    offset: int,
+    stage: str,
+    key: bytes | None = None,
+    headers: Sequence[tuple[str, bytes]] = (),
+) -> DeadLetter:
+    """Build the dead letter of a rejected value: what it was, where it lay, and the reason."""
+    value, encoding = _text(rejection.value[:LARGEST_LETTER])
+    return DeadLetter(
+        topic=topic,
+        partition=partition,
+        offset=offset,
+        stage=stage,
+        reason=rejection.reason,
+        key=None if key is None else key.decode("utf-8", "backslashreplace"),
+        value=value,
+        encoding=encoding,
+        headers=[(name, _text(content or b"")[0]) for name, content in headers],
+        index=rejection.index,
+        truncated=len(rejection.value) > LARGEST_LETTER,
+    )
+
+
+def _text(value: bytes) -> tuple[str, Any]:
+    try:
+        return value.decode(), "utf-8"
+    except UnicodeDecodeError:
+        return base64.b64encode(value).decode(), "base64"

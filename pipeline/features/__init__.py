@@ -1,0 +1,1 @@
+"""Measurement, pure: what the market does. Nothing here knows Faust, Redis or a clock."""

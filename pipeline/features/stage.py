@@ -1,0 +1,234 @@
+"""What the steps of the pipeline have in common: events, outputs, keyed state.
+
+An event passes through the stages in a fixed order. Each stage folds it into its own state, notes on the
+event what later stages need, and adds the messages to be sent. Stages share nothing else, so the result
+depends on the order of the events alone, never on how they were cut into batches.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
+
+from msgspec import Struct
+
+from pipeline import codec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pipeline.features.positioning import PositioningReading
+    from pipeline.features.velocity import Measurement
+    from pipeline.features.volatility import VolatilityReading
+    from pipeline.messages import Context, Incoming, Outgoing
+
+SHARED: Final = ""
+"""The key of state that belongs to a partition as a whole: no symbol is empty."""
+_SNAPSHOT_VERSION: Final = 1
+
+
+class Output(Struct, gc=False):
+    """A message to be sent: its topic, its key (a symbol) and its body."""
+
+    topic: str
+    key: str
+    body: Outgoing
+
+    @property
+    def message(self) -> dict[str, Any]:
+        """The body as a consumer sees it on Kafka."""
+        return codec.to_dict(self.body)
+
+
+class Event:
+    """One decoded message on its way through the stages.
+
+    Attributes
+    ----------
+    topic, symbol, message
+        Where it came from, whose it is, and the decoded message.
+    time
+        The message's timestamp in whole microseconds.
+    offset, last
+        Its record's offset, and whether it is the last message of that record.
+    positioning, volatility, context, measurements
+        What the stages of those names found, for the stages after them.
+    outputs
+        What is to be sent, in order.
+
+    """
+
+    __slots__ = (
+        "context",
+        "last",
+        "measurements",
+        "message",
+        "offset",
+        "outputs",
+        "positioning",
+        "symbol",
+        "time",
+        "topic",
+        "volatility",
+    )
+
+    def __init__(  # noqa: PLR0913
+        self, topic: str, symbol: str, message: Incoming, time: int, offset: int, *, last: bool = True
+    ) -> None:
+        self.topic = topic
+        self.symbol = symbol
+        self.message = message
+        self.time = time
+        self.offset = offset
+        self.last = last
+        self.positioning: PositioningReading | None = None
+        self.volatility: VolatilityReading | None = None
+        self.context: Context | None = None
+        self.measurements: list[Measurement] = []
+        self.outputs: list[Output] = []
+
+    def send(self, topic: str, key: str, body: Outgoing) -> None:
+        """Add a message to be sent."""
+        self.outputs.append(Output(topic, key, body))
+
+
+class State(ABC):
+    """What a stage knows about one key, and how far into each source topic it has read.
+
+    `applied` maps a topic to the offset and the time (microseconds) of the last record folded in: a record
+    at or before that offset is a repeat, and folding it again would count it twice.
+    """
+
+    __slots__ = ("applied",)
+
+    def __init__(self) -> None:
+        self.applied: dict[str, tuple[int, int]] = {}
+
+    def seen(self, event: Event) -> bool:
+        """Tell whether the event's record was folded in already."""
+        applied = self.applied.get(event.topic)
+        return applied is not None and event.offset <= applied[0]
+
+    def mark(self, event: Event) -> None:
+        """Note that the event was folded in: with its last message a record counts as applied."""
+        if event.last:
+            self.applied[event.topic] = (event.offset, event.time)
+
+    @property
+    def position(self) -> int:
+        """A number that grows with what was folded in: of two snapshots the higher one is the newer."""
+        return sum(offset + 1 for offset, _ in self.applied.values())
+
+    @property
+    def active(self) -> bool:
+        """Whether the state wants to hear of the market's clock when nothing else comes for its key."""
+        return False
+
+    @abstractmethod
+    def freeze(self) -> Any:
+        """Return everything that `thaw` needs, as lists, numbers, strings and bytes."""
+
+
+S = TypeVar("S", bound=State)
+
+
+class Stage(ABC, Generic[S]):
+    """A step of the pipeline: pure code plus the kind of state it keeps for each key.
+
+    A stage object holds constants alone, so one serves any number of partitions.
+    """
+
+    table: ClassVar[str]
+
+    @abstractmethod
+    def new(self, key: str) -> S:
+        """Return the state of a key that nothing is known about."""
+
+    @abstractmethod
+    def thaw(self, key: str, frozen: Any) -> S:
+        """Return the state that `State.freeze` described (`applied` is restored by the caller)."""
+
+    @abstractmethod
+    def step(self, event: Event, states: States[S]) -> None:
+        """Fold one event into the states it concerns; note on it what was found and what is to be sent."""
+
+
+class Snapshot(Struct, array_like=True):
+    """The stored form of a state."""
+
+    version: int
+    position: int
+    active: bool
+    applied: dict[str, tuple[int, int]]
+    frozen: Any
+
+
+class States(Generic[S]):
+    """The live states of one stage in one partition, and which of them changed since the last snapshot.
+
+    Parameters
+    ----------
+    stage
+        Makes new states, and restores stored ones.
+    stored
+        Snapshots by key, read when a key is first asked for.
+
+    """
+
+    def __init__(self, stage: Stage[S], stored: Mapping[str, bytes] | None = None) -> None:
+        self._stage = stage
+        self._stored = stored if stored is not None else {}
+        self._touched: set[str] = set()
+        self.live: dict[str, S] = {}
+        for key, data in self._stored.items():
+            if read_snapshot(data).active:
+                self.get(key)
+
+    def get(self, key: str) -> S:
+        """Return the live state of a key, restored or new."""
+        state = self.live.get(key)
+        if state is None:
+            data = self._stored.get(key)
+            state = self.live[key] = self._stage.new(key) if data is None else self._restore(key, data)
+        return state
+
+    def change(self, key: str) -> S:
+        """Return the live state of a key, noting that it is about to change."""
+        self._touched.add(key)
+        return self.get(key)
+
+    def active(self) -> Iterator[tuple[str, S]]:
+        """Yield the keys and states that want to hear of the market's clock."""
+        return iter([(key, state) for key, state in self.live.items() if state.active])
+
+    def take_snapshots(self) -> dict[str, bytes]:
+        """Return the snapshots of all states that changed since the last call."""
+        touched, self._touched = self._touched, set()
+        return {key: snapshot(self.live[key]) for key in touched}
+
+    def _restore(self, key: str, data: bytes) -> S:
+        stored = read_snapshot(data)
+        state = self._stage.thaw(key, stored.frozen)
+        state.applied = stored.applied
+        return state
+
+
+def snapshot(state: State) -> bytes:
+    """Return a state's stored form."""
+    return codec.pack(
+        Snapshot(_SNAPSHOT_VERSION, state.position, state.active, state.applied, state.freeze())
+    )
+
+
+_read: Final = codec.unpacker(Snapshot)
+
+
+def read_snapshot(data: bytes) -> Snapshot:
+    """Return the parts of a stored state.
+
+    Raises
+    ------
+    msgspec.DecodeError
+        The bytes are no snapshot of this version.
+    """
+    return _read(data)

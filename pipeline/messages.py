@@ -1,0 +1,344 @@
+"""Every message in and out, with units; the only place that validates.
+
+Times on the wire are Unix seconds with fractions; inside they are integer microseconds (`micros`), so that
+windows and comparisons are exact. The order of fields is their order on the wire.
+"""
+
+from functools import lru_cache
+from typing import Annotated, Final, Literal, TypeAlias
+
+from msgspec import Meta, Struct
+
+SCHEMA_VERSION: Final = 1
+
+Timestamp: TypeAlias = Annotated[float, Meta(ge=946_684_800, lt=4_102_444_800)]
+"""Unix seconds, 2000 to 2100."""
+Positive: TypeAlias = Annotated[float, Meta(gt=0, le=1e18)]
+NotNegative: TypeAlias = Annotated[float, Meta(ge=0, le=1e18)]
+Usd: TypeAlias = Annotated[float, Meta(gt=0, le=1e10)]
+"""The value of one liquidation in US dollars: above ten billion it is a mistake of units."""
+Rate: TypeAlias = Annotated[float, Meta(ge=-1, le=1)]
+Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64)]
+Side: TypeAlias = Literal["long", "short"]
+Level: TypeAlias = Literal["NONE", "WATCH", "ALERT", "CRITICAL", "EXTREME"]
+LEVELS: Final[tuple[Level, ...]] = ("NONE", "WATCH", "ALERT", "CRITICAL", "EXTREME")
+
+LARGEST_USD: Final = 1e10
+
+
+def micros(timestamp: float) -> int:
+    """Return a wire timestamp (Unix seconds) as whole microseconds."""
+    return round(timestamp * 1_000_000)
+
+
+def seconds(time: int) -> float:
+    """Return whole microseconds as a wire timestamp (Unix seconds)."""
+    return time / 1_000_000
+
+
+@lru_cache(maxsize=65_536)
+def normal_symbol(text: str) -> str:
+    """Return a symbol in its normal form: no space around it, upper case.
+
+    Raises
+    ------
+    ValueError
+        The symbol is empty or longer than 64 characters, or it holds a space, a control character, a
+        colon or a brace.
+    """
+    symbol = text.strip().upper()
+    if not 1 <= len(symbol) <= 64:  # noqa: PLR2004
+        raise ValueError("symbol: expected 1 to 64 characters")
+    if any(character in ":{}" or character.isspace() or not character.isprintable() for character in symbol):
+        raise ValueError("symbol: no spaces, control characters, colons or braces")
+    return symbol
+
+
+@lru_cache(maxsize=4_096)
+def normal_exchange(text: str) -> str:
+    """Return a venue's name in its normal form: no space around it, lower case."""
+    exchange = text.strip().lower()
+    if not exchange.isprintable() or not exchange:
+        raise ValueError("exchange: expected printable characters")
+    return exchange
+
+
+class Liquidation(Struct, gc=False):
+    """A forced close of a position; `side` is the position that was liquidated."""
+
+    symbol: Name
+    exchange: Name
+    side: Side
+    price: Positive
+    quantity: Positive
+    timestamp: Timestamp
+    value_usd: Usd | None = None
+    id: str | int | None = None
+
+    def __post_init__(self) -> None:
+        self.symbol = normal_symbol(self.symbol)
+        self.exchange = normal_exchange(self.exchange)
+        if self.value_usd is None:
+            self.value_usd = self.price * self.quantity
+            if not 0 < self.value_usd <= LARGEST_USD:
+                raise ValueError("price x quantity: expected US dollars > 0 and <= 10 billion")
+
+
+class Price(Struct, gc=False):
+    """A price tick; `volume_usd` is what was traded since the last one."""
+
+    symbol: Name
+    price: Positive
+    timestamp: Timestamp
+    exchange: Name = "unknown"
+    volume_usd: NotNegative | None = None
+    spread_bps: NotNegative | None = None
+
+    def __post_init__(self) -> None:
+        self.symbol = normal_symbol(self.symbol)
+        self.exchange = normal_exchange(self.exchange)
+
+
+class OpenInterest(Struct, gc=False):
+    """Open interest of one venue in US dollars."""
+
+    symbol: Name
+    open_interest_usd: NotNegative
+    timestamp: Timestamp
+    exchange: Name = "unknown"
+
+    def __post_init__(self) -> None:
+        self.symbol = normal_symbol(self.symbol)
+        self.exchange = normal_exchange(self.exchange)
+
+
+class Funding(Struct, gc=False):
+    """Funding rate of one venue, a fraction per 8 hours (0.0001 = 0.01%)."""
+
+    symbol: Name
+    rate: Rate
+    timestamp: Timestamp
+    exchange: Name = "unknown"
+
+    def __post_init__(self) -> None:
+        self.symbol = normal_symbol(self.symbol)
+        self.exchange = normal_exchange(self.exchange)
+
+
+class Control(Struct):
+    """A run-time setting, in force from `timestamp` on; `weights` of null goes back to the profile's."""
+
+    setting: Literal["weights"]
+    version: Annotated[int, Meta(ge=1)]
+    timestamp: Timestamp
+    weights: dict[str, float] | None = None
+
+
+class Context(Struct):
+    """The market-wide context: how volatile and liquid the reference symbol is, and what follows from it."""
+
+    symbol: str
+    timestamp: float
+    sequence: int
+    btc_price: float
+    volatility_regime: str
+    market_regime: str
+    vol_risk_multiplier: float
+    cascade_sensitivity: float
+    velocity_threshold_multiplier: float
+    warming: bool
+
+
+class Scores(Struct):
+    """The six components, each 0 to 1."""
+
+    velocity: float
+    acceleration: float
+    volume: float
+    oi_change: float
+    funding: float
+    volatility: float
+
+
+class Metrics(Struct):
+    """What the components were made of; `no_data` names those that had nothing to go by."""
+
+    velocity: float
+    acceleration: float
+    volume_usd: float
+    oi_change_1m: float
+    funding_rate: float
+    jerk: float
+    no_data: list[str]
+
+
+class SignalContext(Struct):
+    """The market around a signal; `timestamp` is that of the context, null when there is none."""
+
+    volatility_regime: str | None
+    btc_price: float | None
+    vol_risk_multiplier: float
+    leading_exchange: str | None
+    exchange_correlation: float
+    market_regime: str | None
+    cascade_sensitivity: float
+    velocity_threshold_multiplier: float
+    timestamp: float | None
+    stale: bool
+    warming: bool
+
+
+class SignalMeta(Struct):
+    """How a signal came about."""
+
+    processing_time_ms: float
+    profile: str
+    weights_version: int
+    raw_score: float
+    level_reason: Literal["probability", "floor"]
+    event_timestamp: float
+
+
+class Signal(Struct):
+    """A cascade signal of one symbol. `timestamp` is the symbol's clock and never decreases."""
+
+    symbol: str
+    timestamp: float
+    signal: Level
+    signal_level: int
+    probability: float
+    scores: Scores
+    metrics: Metrics
+    context: SignalContext
+    meta: SignalMeta
+    id: str
+    sequence: int
+    schema_version: int = SCHEMA_VERSION
+
+
+class VelocityUpdate(Struct):
+    """Liquidations of one symbol by window; velocities are events a second."""
+
+    symbol: str
+    timestamp: float
+    event_count_10s: int
+    event_count_30s: int
+    event_count_60s: int
+    event_count_300s: int
+    velocity_10s: float
+    velocity_30s: float
+    velocity_60s: float
+    velocity_300s: float
+    acceleration: float
+    jerk: float
+    volume_usd: float
+    total_value_usd: float
+    long_value_usd: float
+    short_value_usd: float
+    btc_price: float | None
+    volatility_factor: float | None
+    exchange_correlation: float
+    leading_exchange: str | None
+    late_events: int
+    duplicates: int
+    sequence: int
+
+
+class PositioningUpdate(Struct):
+    """Open interest and funding of one symbol over its venues; null where there is no data."""
+
+    symbol: str
+    timestamp: float
+    open_interest_usd: float | None
+    change_1m: float | None
+    change_5m: float | None
+    rate: float | None
+    sequence: int
+
+
+class VolatilityUpdate(Struct):
+    """Volatility of one symbol in percent: a move over the span, not annualised."""
+
+    symbol: str
+    timestamp: float
+    price: float
+    volume_usd: float | None
+    regime: str
+    volatility_1m: float
+    volatility_5m: float
+    volatility_15m: float
+    volatility_1h: float
+    percentile_24h: float | None
+    z_score: float | None
+    dispersion: float
+    cascade_risk_multiplier: float
+    warming: bool
+    sequence: int
+
+
+class Thresholds(Struct):
+    """What the regime does to the score; the volume multiplier is published, not used."""
+
+    velocity_multiplier: float
+    volume_multiplier: float
+    cascade_sensitivity: float
+
+
+class RegimeContext(Struct):
+    """The market that the regime was read from; percentiles 0 to 100, null without history."""
+
+    btc_price: float
+    volume_24h_percentile: float | None
+    volatility_24h_percentile: float | None
+
+
+class Adjustments(Struct):
+    """Multipliers for a trading strategy's own parameters."""
+
+    position_size: float
+    stop_loss: float
+    take_profit: float
+    entry_aggressiveness: float
+
+
+class RegimeUpdate(Struct):
+    """The market regime; `time_in_regime` in seconds."""
+
+    timestamp: float
+    market_regime: str
+    regime_confidence: float
+    volatility_regime: str
+    liquidity_regime: str
+    trend_regime: str
+    regime_changed: bool
+    time_in_regime: float
+    thresholds: Thresholds
+    context: RegimeContext
+    adjustments: Adjustments
+    symbol: str
+    sequence: int
+
+
+class DeadLetter(Struct):
+    """A record, or one object of it, that could not be used, and why; `value` is cut at 64 KiB.
+
+    `key` and `value` are text where they are UTF-8 and base64 otherwise (`encoding` says which).
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    stage: str
+    reason: str
+    key: str | None
+    value: str
+    encoding: Literal["utf-8", "base64"]
+    headers: list[tuple[str, str]]
+    index: int | None = None
+    truncated: bool = False
+
+
+Incoming: TypeAlias = Liquidation | Price | OpenInterest | Funding | Control | Context
+Outgoing: TypeAlias = (
+    Signal | VelocityUpdate | PositioningUpdate | VolatilityUpdate | RegimeUpdate | Context | DeadLetter
+)
