@@ -44,9 +44,9 @@ class Rejection(Struct):
 
 
 class Decoded(NamedTuple):
-    """What one record held: good messages, and what was wrong with the others."""
+    """What one record held: its messages (None in the place of an unusable one), and what was wrong."""
 
-    messages: Sequence[Incoming]
+    messages: Sequence[Incoming | None]
     rejections: Sequence[Rejection] = ()
 
 
@@ -103,11 +103,13 @@ def _decode_each(topic: str, value: bytes, error: Exception) -> Decoded:
         parts = _array(value)
     except _UNUSABLE:
         return Decoded((), (Rejection(_reason(error), value),))
-    messages, rejections = [], []
+    messages: list[Incoming | None] = []
+    rejections: list[Rejection] = []
     for index, part in enumerate(parts):
         try:
             messages.append(_single[topic](part))
         except _UNUSABLE as bad:
+            messages.append(None)
             rejections.append(Rejection(_reason(bad), bytes(part), index))
     return Decoded(messages, rejections)
 

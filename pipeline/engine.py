@@ -1,0 +1,251 @@
+"""The whole topology without a broker: reading records, the stages in their order, and `Engine`.
+
+The Faust agents run exactly these steps; replay, backtest and tests run them through `Engine`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from msgspec import Struct
+
+from pipeline import codec, contract
+from pipeline.features.positioning import PositioningStage
+from pipeline.features.stage import SHARED, Event, Output, Stage, States
+from pipeline.features.velocity import VelocityStage
+from pipeline.features.volatility import VolatilityStage
+from pipeline.messages import Context, Control, Incoming, micros, normal_symbol
+from pipeline.signals.profile import SEED, Profile
+from pipeline.signals.regime import RegimeStage
+from pipeline.signals.scoring import ScoringStage
+from pipeline.signals.statistics import Statistics
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+LARGEST_LEAD: Final = 5_000_000
+"""Microseconds that an event may be ahead of its record's own timestamp."""
+_STAGE_READ: Final = "read"
+
+
+class Record(Struct, gc=False):
+    """A Kafka record to be read; `time` is its own timestamp in microseconds, None for a file's."""
+
+    topic: str
+    value: bytes | None
+    offset: int
+    partition: int = 0
+    key: bytes | None = None
+    headers: Sequence[tuple[str, bytes]] = ()
+    time: int | None = None
+
+
+def create_stages(profile: Profile) -> tuple[Stage[Any], ...]:
+    """Return the stages in the order in which an event passes through them."""
+    return (
+        PositioningStage(profile.positioning),
+        VolatilityStage(profile.volatility),
+        RegimeStage(profile.reference, profile.regime),
+        VelocityStage(profile.velocity),
+        ScoringStage(profile),
+    )
+
+
+def read(record: Record, *, keyed: bool = True) -> tuple[list[Event], list[Output]]:
+    """Decode a record into events, and dead letters for what cannot be used.
+
+    Parameters
+    ----------
+    record
+        What was received.
+    keyed
+        Whether the key has to be the symbol; records of files have no key.
+
+    """
+    messages, rejections = codec.decode(record.topic, record.value)
+    owner = _owner(record, messages) if not keyed else record.key
+    events, refused = [], list(rejections)
+    for index, message in enumerate(messages):
+        if message is None:
+            continue
+        reason = _objection(record, message, owner)
+        if reason is None:
+            events.append(event(record.topic, message, record.offset, last=False))
+        else:
+            place = index if len(messages) > 1 else None
+            refused.append(codec.Rejection(reason, codec.encode(message), place))
+    if events:
+        events[-1].last = True
+    return events, [_letter(record, rejection) for rejection in refused] if refused else []
+
+
+def event(topic: str, message: Incoming, offset: int, *, last: bool = True) -> Event:
+    """Return the event of one validated message."""
+    symbol = SHARED if isinstance(message, Control) else message.symbol
+    found = Event(topic, symbol, message, micros(message.timestamp), offset, last=last)
+    if isinstance(message, Context):
+        found.context = message
+    return found
+
+
+def _owner(record: Record, messages: Sequence[Incoming | None]) -> bytes | None:
+    """Return the symbol that all objects of a record without a key have to share: the first one's."""
+    for message in messages:
+        if message is not None and not isinstance(message, Control):
+            return message.symbol.encode()
+    return record.key
+
+
+def _objection(record: Record, message: Incoming, owner: bytes | None) -> str | None:
+    if isinstance(message, Control | Context):
+        return None
+    symbol = message.symbol.encode()
+    if owner != symbol and _normal(owner) != symbol:
+        return f"key: expected the symbol {message.symbol}, got {_shown(owner)}"
+    if record.time is not None and micros(message.timestamp) - record.time > LARGEST_LEAD:
+        lead = (micros(message.timestamp) - record.time) / 1e6
+        return f"timestamp: {lead:.1f} s ahead of the record's own: the feed's clock is wrong"
+    return None
+
+
+def _normal(key: bytes | None) -> bytes | None:
+    try:
+        return None if key is None else normal_symbol(key.decode()).encode()
+    except ValueError:
+        return None
+
+
+def _shown(key: bytes | None) -> str:
+    return "none" if key is None else repr(key[:64].decode("utf-8", "backslashreplace"))
+
+
+def _letter(record: Record, rejection: codec.Rejection) -> Output:
+    letter = codec.dead_letter(
+        rejection,
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        stage=_STAGE_READ,
+        key=record.key,
+        headers=record.headers,
+    )
+    return Output(contract.DEAD_LETTERS, letter.key or "", letter)
+
+
+class EngineSnapshot(Struct, array_like=True):
+    """The stored form of an engine: read positions by topic, states by table and key, statistics."""
+
+    offsets: dict[str, int]
+    tables: dict[str, dict[str, bytes]]
+    profile: str
+
+
+class Engine:
+    """Run the whole topology over records handed in one by one: no broker, no Redis, no clock.
+
+    Parameters
+    ----------
+    profile
+        The constants of every stage.
+
+    Examples
+    --------
+    >>> engine = Engine()
+    >>> outputs = engine.process("liquidations", {
+    ...     "symbol": "BTCUSDT", "exchange": "binance", "side": "long", "price": 60_000.0,
+    ...     "quantity": 0.5, "timestamp": 1_700_000_000.0})
+    >>> [output.topic for output in outputs]
+    ['cascade.velocity', 'cascade.signals']
+
+    """
+
+    def __init__(self, profile: Profile = SEED) -> None:
+        self.profile = profile
+        self.statistics = Statistics()
+        self._offsets: dict[str, int] = {}
+        self._build({})
+
+    def _build(self, stored: Mapping[str, Mapping[str, bytes]]) -> None:
+        self._stored = {table: dict(stored.get(table, {})) for table in contract.TABLES}
+        self._steps = [
+            (stage, States(stage, self._stored[stage.table])) for stage in create_stages(self.profile)
+        ]
+
+    def process(
+        self,
+        topic: str,
+        value: bytes | Mapping[str, Any] | Sequence[Mapping[str, Any]],
+        *,
+        offset: int | None = None,
+    ) -> list[Output]:
+        """Process one record and return what it leads to, in order.
+
+        Parameters
+        ----------
+        topic
+            One of `contract.INPUTS`.
+        value
+            The record's value: JSON bytes, or what they would decode to.
+        offset
+            The record's offset; by default one more than the topic's last. Records at or below an offset
+            that a symbol's state has applied are repeats and change nothing.
+
+        Raises
+        ------
+        ValueError
+            The topic is not an input of the pipeline.
+
+        """
+        self._check(topic)
+        data = value if isinstance(value, bytes) else codec.encode(value)
+        record = Record(topic, data, self._next(topic, offset))
+        events, letters = read(record, keyed=False)
+        return letters + [output for found in events for output in self._run(found)]
+
+    def feed(self, topic: str, message: Incoming, *, offset: int | None = None) -> list[Output]:
+        """Process one message that was validated already; otherwise as `process`."""
+        self._check(topic)
+        return self._run(event(topic, message, self._next(topic, offset)))
+
+    def snapshot(self) -> bytes:
+        """Return all state as bytes, for `restore`."""
+        for stage, states in self._steps:
+            self._stored[stage.table].update(states.take_snapshots())
+        return codec.pack(EngineSnapshot(self._offsets, self._stored, self.profile.name))
+
+    @classmethod
+    def restore(cls, data: bytes, profile: Profile = SEED) -> Self:
+        """Return an engine that goes on where `snapshot` was taken.
+
+        Raises
+        ------
+        msgspec.DecodeError
+            The bytes are no snapshot of an engine.
+
+        """
+        stored = _read_engine(data)
+        engine = cls(profile)
+        engine._offsets = stored.offsets
+        engine._build(stored.tables)
+        return engine
+
+    def _check(self, topic: str) -> None:
+        if topic not in contract.INPUTS:
+            raise ValueError(f"{topic!r} is no input: expected one of {', '.join(contract.INPUTS)}")
+
+    def _next(self, topic: str, offset: int | None) -> int:
+        if offset is None:
+            offset = self._offsets.get(topic, -1) + 1
+        self._offsets[topic] = max(offset, self._offsets.get(topic, -1))
+        return offset
+
+    def _run(self, found: Event) -> list[Output]:
+        for stage, states in self._steps:
+            stage.step(found, states)
+        for output in found.outputs:
+            if output.topic == contract.SIGNALS:
+                self.statistics.add(output.body)
+        return found.outputs
+
+
+_read_engine: Final = codec.unpacker(EngineSnapshot)
