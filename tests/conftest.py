@@ -1,0 +1,114 @@
+"""Which servers the tests run on, and what every test may ask for.
+
+Environment
+-----------
+PIPELINE_TEST_BROKER
+    Bootstrap address of a broker to test on; its topics of the pipeline's names are deleted.
+PIPELINE_TEST_REQUIRE_KAFKA
+    1: anything but an Apache Kafka of the tests' own is an error (CI).
+PIPELINE_RECORDED_DATA
+    Directory of recorded market data; by default `../shared/data` beside the repository.
+PIPELINE_TEST_REQUIRE_RECORDED
+    1: missing recorded data are an error (CI).
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from servers import TansuServer, ValkeyServer, broker_type, running
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from servers import DockerKafkaServer, KafkaServer
+
+    Broker = DockerKafkaServer | KafkaServer | TansuServer
+
+RECORDED = Path(
+    os.environ.get("PIPELINE_RECORDED_DATA") or Path(__file__).parents[2] / "shared" / "data"
+).resolve()
+NAMED_BROKER = os.environ.get("PIPELINE_TEST_BROKER")
+REQUIRE_KAFKA = os.environ.get("PIPELINE_TEST_REQUIRE_KAFKA") == "1"
+REQUIRE_RECORDED = os.environ.get("PIPELINE_TEST_REQUIRE_RECORDED") == "1"
+
+_left_out = pytest.StashKey[list[str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_left_out] = []
+    if REQUIRE_KAFKA and NAMED_BROKER:
+        raise pytest.UsageError(
+            "PIPELINE_TEST_REQUIRE_KAFKA=1: unset PIPELINE_TEST_BROKER, what it names may be anything"
+        )
+    if REQUIRE_KAFKA and broker_type() is TansuServer:
+        raise pytest.UsageError(
+            "PIPELINE_TEST_REQUIRE_KAFKA=1: Apache Kafka cannot be started here: no Docker engine answers,"
+            " and `mvn` or `java` is missing"
+        )
+    if REQUIRE_RECORDED and not RECORDED.is_dir():
+        raise pytest.UsageError(f"PIPELINE_TEST_REQUIRE_RECORDED=1: there is no directory {RECORDED}")
+
+
+def pytest_report_header() -> str:
+    return f"broker: {NAMED_BROKER or broker_type().name}"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not RECORDED.is_dir():
+        _leave_out(config, items, "recorded", f"there are no recorded data (no directory {RECORDED})")
+    if broker_type() is TansuServer:
+        _leave_out(config, items, "apache_kafka", "they need Apache Kafka: Docker, or Maven and Java")
+
+
+def _leave_out(config: pytest.Config, items: list[pytest.Item], marker: str, reason: str) -> None:
+    left_out = [item for item in items if item.get_closest_marker(marker)]
+    if left_out:
+        items[:] = [item for item in items if item not in left_out]
+        config.hook.pytest_deselected(items=left_out)
+        config.stash[_left_out].append(f"{len(left_out)} tests were left out: {reason}")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for line in config.stash[_left_out]:
+        terminalreporter.write_line(line)
+
+
+@pytest.fixture(scope="session")
+def recorded_data() -> Path:
+    """Directory of recorded market data; for tests marked `recorded`."""
+    return RECORDED
+
+
+@pytest.fixture(scope="session")
+def broker() -> Iterator[str]:
+    """Bootstrap address of the broker that the tests of this session share."""
+    if NAMED_BROKER:
+        yield NAMED_BROKER
+        return
+    with running(broker_type()()) as server:
+        yield server.bootstrap
+
+
+@pytest.fixture
+def own_broker() -> Iterator[Broker]:
+    """Return a fresh broker that the test may kill (mark it `apache_kafka` if data must survive)."""
+    with running(broker_type()()) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[str]:
+    """URL of the Valkey that the tests of this session share (database 1)."""
+    with running(ValkeyServer()) as server:
+        yield server.url
+
+
+@pytest.fixture
+def own_valkey() -> Iterator[ValkeyServer]:
+    """Return a fresh Valkey that the test may kill."""
+    with running(ValkeyServer()) as server:
+        yield server
