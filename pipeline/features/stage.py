@@ -96,13 +96,15 @@ class State(ABC):
     """What a stage knows about one key, and how far into each source topic it has read.
 
     `applied` maps a topic to the offset and the time (microseconds) of the last record folded in: a record
-    at or before that offset is a repeat, and folding it again would count it twice.
+    at or before that offset is a repeat, and folding it again would count it twice. `incarnation` counts
+    how often a source topic was made anew under the state, so that offsets began at 0 again.
     """
 
-    __slots__ = ("applied",)
+    __slots__ = ("applied", "incarnation")
 
     def __init__(self) -> None:
         self.applied: dict[str, tuple[int, int]] = {}
+        self.incarnation = 0
 
     def seen(self, event: Event) -> bool:
         """Tell whether the event's record was folded in already."""
@@ -123,6 +125,16 @@ class State(ABC):
     def active(self) -> bool:
         """Whether the state wants to hear of the market's clock when nothing else comes for its key."""
         return False
+
+    def forget_recreated(self, ends: Mapping[str, int]) -> list[str]:
+        """Forget offsets that lie beyond their topic's end, as it was made anew; return those topics."""
+        recreated = [
+            topic for topic, (offset, _) in self.applied.items() if offset >= ends.get(topic, offset + 1)
+        ]
+        for topic in recreated:
+            del self.applied[topic]
+        self.incarnation += bool(recreated)
+        return recreated
 
     @abstractmethod
     def freeze(self) -> Any:
@@ -157,10 +169,16 @@ class Snapshot(Struct, array_like=True):
     """The stored form of a state."""
 
     version: int
+    incarnation: int
     position: int
     active: bool
     applied: dict[str, tuple[int, int]]
     frozen: Any
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """What decides which of two snapshots is the newer, whichever was written last."""
+        return self.incarnation, self.position
 
 
 class States(Generic[S]):
@@ -172,14 +190,23 @@ class States(Generic[S]):
         Makes new states, and restores stored ones.
     stored
         Snapshots by key, read when a key is first asked for.
+    ends
+        End offsets by source topic, to notice topics that were made anew.
 
     """
 
-    def __init__(self, stage: Stage[S], stored: Mapping[str, bytes] | None = None) -> None:
+    def __init__(
+        self,
+        stage: Stage[S],
+        stored: Mapping[str, bytes] | None = None,
+        ends: Mapping[str, int] | None = None,
+    ) -> None:
         self._stage = stage
         self._stored = stored if stored is not None else {}
+        self._ends = ends if ends is not None else {}
         self._touched: set[str] = set()
         self.live: dict[str, S] = {}
+        self.recreated: set[str] = set()
         for key, data in self._stored.items():
             if read_snapshot(data).active:
                 self.get(key)
@@ -209,7 +236,8 @@ class States(Generic[S]):
     def _restore(self, key: str, data: bytes) -> S:
         stored = read_snapshot(data)
         state = self._stage.thaw(key, stored.frozen)
-        state.applied = stored.applied
+        state.applied, state.incarnation = stored.applied, stored.incarnation
+        self.recreated.update(state.forget_recreated(self._ends))
         return state
 
 
