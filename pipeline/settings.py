@@ -1,0 +1,339 @@
+"""Settings of a deployment, from the environment: the only place that reads it.
+
+Every variable begins with `PIPELINE_`. A secret X may also be given as a file, by `PIPELINE_X_FILE`.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_args
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+    from pydantic_core import ErrorDetails
+
+PREFIX: Final = "PIPELINE_"
+FOREVER: Final = -1
+_HIDDEN: Final = "********"
+_FOREIGN: Final = (f"{PREFIX}TEST_", f"{PREFIX}RECORDED_")
+"""Variables of the test suite, which share the prefix."""
+
+
+def _some_hours(hours: int) -> int:
+    if hours == 0:
+        raise ValueError("expected hours > 0, or -1 for ever")
+    return hours
+
+
+Seconds = Annotated[float, Field(gt=0, le=3_600)]
+RetentionHours = Annotated[int, Field(ge=FOREVER, le=1_000_000), AfterValidator(_some_hours)]
+
+
+class Settings(BaseSettings):
+    """Everything that may differ between deployments."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="forbid", validate_default=True, hide_input_in_errors=True
+    )
+
+    app_id: str = Field(
+        default="cascade",
+        pattern=r"^[A-Za-z0-9._-]+$",
+        max_length=100,
+        description="Consumer group and prefix of the changelog topics; a new one starts with empty state.",
+    )
+    broker: str = Field(
+        default="localhost:9092", description="Kafka bootstrap servers: host:port, comma-separated."
+    )
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        default="PLAINTEXT", description="How to connect to Kafka."
+    )
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        default="SCRAM-SHA-512", description="SASL mechanism, used with SASL_PLAINTEXT and SASL_SSL."
+    )
+    sasl_username: str | None = Field(default=None, description="SASL user name.")
+    sasl_password: SecretStr | None = Field(default=None, description="SASL password (secret).")
+    ssl_ca_file: Path | None = Field(
+        default=None, description="CA certificates (PEM) that vouch for the brokers; by default the system's."
+    )
+    ssl_cert_file: Path | None = Field(default=None, description="Client certificate (PEM).")
+    ssl_key_file: Path | None = Field(default=None, description="Key of the client certificate (PEM).")
+
+    partitions: int = Field(
+        default=4,
+        ge=1,
+        le=1_000,
+        description="Partitions of every input topic and changelog: the most workers of use.",
+    )
+    replication_factor: int = Field(
+        default=1,
+        ge=1,
+        le=10,
+        description="Copies of every topic; 3 in production (then min.insync.replicas is 2).",
+    )
+    input_retention_hours: RetentionHours = Field(
+        default=168, description="Hours that records of the input topics are kept; -1 for ever."
+    )
+    output_retention_hours: RetentionHours = Field(
+        default=168, description="Hours that records of the output topics are kept; -1 for ever."
+    )
+
+    redis_enabled: bool = Field(default=True, description="Whether to project signals and state to Redis.")
+    redis_url: str = Field(
+        default="redis://localhost:6379/1",
+        repr=False,
+        description="Redis or Valkey: redis://, rediss:// or unix://.",
+    )
+    redis_password: SecretStr | None = Field(
+        default=None, description="Redis password (secret), instead of in the URL."
+    )
+    redis_cluster: bool = Field(default=False, description="Whether Redis is a cluster (database 0).")
+    redis_connect_timeout: Seconds = Field(
+        default=2.0, description="Seconds to wait for a connection to Redis."
+    )
+    redis_timeout: Seconds = Field(default=2.0, description="Seconds to wait for an answer of Redis.")
+    fresh_seconds: Seconds = Field(
+        default=10.0,
+        description="Seconds after its Kafka record until which a signal is still published on a channel.",
+    )
+    history_level: Literal["NONE", "WATCH", "ALERT", "CRITICAL", "EXTREME"] = Field(
+        default="ALERT", description="Lowest level that enters a symbol's signal history in Redis."
+    )
+
+    profile: str = Field(default="seed", min_length=1, description="`seed`, or the path of a profile file.")
+    merge_settle_ms: int = Field(
+        default=250,
+        ge=0,
+        le=60_000,
+        description="How long a record of a backlog waits for older ones on other topics.",
+    )
+    max_symbols_per_partition: int = Field(
+        default=10_000,
+        ge=1,
+        description="Symbols followed in one partition; records of more are dead letters.",
+    )
+
+    session_timeout: Seconds = Field(
+        default=10.0,
+        description="Seconds without a heartbeat after which a worker's partitions go to others.",
+    )
+    heartbeat_interval: Seconds = Field(default=2.0, description="Seconds between heartbeats.")
+    rebalance_timeout: Seconds = Field(
+        default=30.0, description="Seconds that workers have to join a rebalance."
+    )
+    group_instance_id: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Name of this worker in its group (static membership), kept over restarts.",
+    )
+    fetch_max_wait_ms: int = Field(
+        default=10,
+        ge=0,
+        le=5_000,
+        description="How long a broker holds back an empty fetch; every topic waits for it.",
+    )
+    max_poll_records: int = Field(
+        default=2_000, ge=1, le=100_000, description="Most records taken in one poll."
+    )
+    checkpoint_interval: Seconds = Field(
+        default=0.2, description="Seconds between checkpoints under load; idle workers make them at once."
+    )
+    commit_interval: Seconds = Field(default=1.0, description="Seconds between commits of offsets.")
+    budget_records: int = Field(
+        default=20_000, ge=1, description="Most records in flight before reading pauses."
+    )
+    budget_bytes: int = Field(
+        default=64 << 20, ge=1 << 20, description="Most bytes in flight before reading pauses."
+    )
+    producer_linger_ms: int = Field(
+        default=0, ge=0, le=1_000, description="How long the producer waits to fill a batch."
+    )
+    producer_compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = Field(
+        default="lz4", description="Compression of what is sent to Kafka."
+    )
+
+    web_host: str = Field(
+        default="127.0.0.1", min_length=1, description="Address that the web server listens on."
+    )
+    web_port: int = Field(default=6066, ge=0, le=65_535, description="Port of the web server; 0 for none.")
+    log: Literal["console", "json"] = Field(default="console", description="Form of the log.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="Least that is logged."
+    )
+    allow_unknown_versions: bool = Field(
+        default=False,
+        description="Start with versions of Faust and aiokafka that the pipeline was not tested with.",
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read arguments, then the environment, then the files that the environment names."""
+        return init_settings, env_settings, _SecretFiles(settings_cls)
+
+    @field_validator("broker")
+    @classmethod
+    def _check_broker(cls, text: str) -> str:
+        for server in text.split(","):
+            host, colon, port = server.strip().rpartition(":")
+            if not (host and colon and port.isdecimal() and int(port) <= 65_535):  # noqa: PLR2004
+                raise ValueError(f"expected host:port[,host:port...], found {server.strip()!r}")
+        return text
+
+    @field_validator("redis_url")
+    @classmethod
+    def _check_redis_url(cls, url: str) -> str:
+        if urlsplit(url).scheme not in {"redis", "rediss", "unix"}:
+            raise ValueError("expected redis://, rediss:// or unix://")
+        return url
+
+    @field_validator("ssl_ca_file", "ssl_cert_file", "ssl_key_file")
+    @classmethod
+    def _check_file(cls, path: Path | None) -> Path | None:
+        if path is not None and not path.is_file():
+            raise ValueError(f"there is no file {path}")
+        return path
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Settings:
+        if self.uses_sasl and not (self.sasl_username and self.sasl_password):
+            raise ValueError(
+                f"{PREFIX}SASL_USERNAME: needed, with {PREFIX}SASL_PASSWORD, by {self.security_protocol}"
+            )
+        if (self.ssl_cert_file is None) != (self.ssl_key_file is None):
+            raise ValueError(f"{PREFIX}SSL_CERT_FILE: goes with {PREFIX}SSL_KEY_FILE: give both or neither")
+        if self.heartbeat_interval > self.session_timeout / 3:
+            raise ValueError(f"{PREFIX}HEARTBEAT_INTERVAL: at most a third of {PREFIX}SESSION_TIMEOUT")
+        if self.rebalance_timeout < self.session_timeout:
+            raise ValueError(f"{PREFIX}REBALANCE_TIMEOUT: at least {PREFIX}SESSION_TIMEOUT")
+        return self
+
+    @property
+    def uses_sasl(self) -> bool:
+        """Whether Kafka asks for a user name and a password."""
+        return self.security_protocol.startswith("SASL_")
+
+    @property
+    def bootstrap_servers(self) -> list[str]:
+        """The bootstrap servers, each as host:port."""
+        return [server.strip() for server in self.broker.split(",")]
+
+    def ssl_context(self) -> ssl.SSLContext | None:
+        """Return the TLS context of the connection to Kafka, or None where it is not encrypted."""
+        if not self.security_protocol.endswith("SSL"):
+            return None
+        context = ssl.create_default_context(cafile=self.ssl_ca_file)
+        if self.ssl_cert_file is not None:
+            context.load_cert_chain(self.ssl_cert_file, self.ssl_key_file)
+        return context
+
+    def kafka_client_options(self) -> dict[str, Any]:
+        """Return the connection arguments of aiokafka's consumer, producer and admin client."""
+        options: dict[str, Any] = {
+            "bootstrap_servers": self.bootstrap_servers,
+            "security_protocol": self.security_protocol,
+            "ssl_context": self.ssl_context(),
+        }
+        if self.sasl_password is not None and self.uses_sasl:
+            options |= {
+                "sasl_mechanism": self.sasl_mechanism,
+                "sasl_plain_username": self.sasl_username,
+                "sasl_plain_password": self.sasl_password.get_secret_value(),
+            }
+        return options
+
+    def redacted(self) -> dict[str, str]:
+        """Return every variable with the value in force, secrets hidden."""
+        shown = {variable(name): _show(value) for name, value in self}
+        shown[variable("redis_url")] = _without_password(self.redis_url)
+        return shown
+
+
+class InvalidSettingsError(ValueError):
+    """Variables that cannot be used: one line for each, with its name."""
+
+
+class _SecretFiles(PydanticBaseSettingsSource):
+    """Secrets read from the files that `PIPELINE_X_FILE` name."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002
+        path = os.environ.get(_file_variable(field_name))
+        try:
+            return None if path is None else Path(path).read_text().strip(), field_name, False
+        except (OSError, UnicodeDecodeError) as error:
+            raise InvalidSettingsError(f"{_file_variable(field_name)}: {error}") from None
+
+    def __call__(self) -> dict[str, Any]:
+        found = {name: self.get_field_value(Settings.model_fields[name], name)[0] for name in SECRETS}
+        return {name: value for name, value in found.items() if value is not None}
+
+
+SECRETS: Final = tuple(
+    name for name, field in Settings.model_fields.items() if SecretStr in get_args(field.annotation)
+)
+"""Fields that may also be given as a file."""
+
+
+def variable(field: str) -> str:
+    """Return the name of a field's variable."""
+    return PREFIX + field.upper()
+
+
+def variables() -> list[str]:
+    """Return the name of every variable."""
+    names = [variable(name) for name in Settings.model_fields]
+    return names + [_file_variable(name) for name in SECRETS]
+
+
+def load_settings() -> Settings:
+    """Read the environment.
+
+    Raises
+    ------
+    InvalidSettingsError
+        A variable has a value that cannot be used, a file that it names cannot be read, or a variable with
+        the pipeline's prefix is unknown (a mistyped name would otherwise be a setting silently not in force).
+    """
+    unknown = [name for name in os.environ if name.startswith(PREFIX) and not name.startswith(_FOREIGN)]
+    problems = [f"{name}: there is no such setting" for name in unknown if name not in variables()]
+    if problems:
+        raise InvalidSettingsError("\n".join(problems))
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise InvalidSettingsError("\n".join(map(_problem, error.errors()))) from None
+
+
+def _problem(error: ErrorDetails) -> str:
+    text = error["msg"].removeprefix("Value error, ")
+    return f"{variable(str(error['loc'][0]))}: {text}" if error["loc"] else text
+
+
+def _file_variable(field: str) -> str:
+    return f"{variable(field)}_FILE"
+
+
+def _show(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return _HIDDEN
+    return "" if value is None else str(value)
+
+
+def _without_password(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    user, _, host = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}:{_HIDDEN}@{host}"))

@@ -1,0 +1,156 @@
+# ruff: noqa: S105, S106  (the passwords of this file open nothing)
+import ssl
+
+import pytest
+
+from pipeline import settings as module
+from pipeline.settings import InvalidSettingsError, Settings, load_settings, variables
+
+PASSWORD = "not-to-be-shown"
+
+
+@pytest.fixture(autouse=True)
+def _empty_environment(monkeypatch):
+    for name in variables():
+        monkeypatch.delenv(name, raising=False)
+
+
+def refusal(monkeypatch, **values: str) -> str:
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(InvalidSettingsError) as refused:
+        load_settings()
+    return str(refused.value)
+
+
+def test_an_empty_environment_gives_the_defaults():
+    settings = load_settings()
+    assert (settings.app_id, settings.broker, settings.partitions) == ("cascade", "localhost:9092", 4)
+    assert settings.redis_url == "redis://localhost:6379/1"
+
+
+def test_every_setting_is_described():
+    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
+def test_a_variable_overrides_a_default(monkeypatch):
+    monkeypatch.setenv("PIPELINE_PARTITIONS", "12")
+    assert load_settings().partitions == 12
+
+
+def test_an_argument_overrides_a_variable(monkeypatch):
+    monkeypatch.setenv("PIPELINE_PARTITIONS", "12")
+    assert Settings(partitions=3).partitions == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PIPELINE_PARTITIONS", "0"),
+        ("PIPELINE_PARTITIONS", "many"),
+        ("PIPELINE_APP_ID", "a b"),
+        ("PIPELINE_BROKER", "localhost"),
+        ("PIPELINE_BROKER", "localhost:99999"),
+        ("PIPELINE_BROKER", "one:9092,,two:9092"),
+        ("PIPELINE_REDIS_URL", "http://localhost"),
+        ("PIPELINE_SECURITY_PROTOCOL", "TLS"),
+        ("PIPELINE_SSL_CA_FILE", "/no/such/file.pem"),
+        ("PIPELINE_INPUT_RETENTION_HOURS", "0"),
+        ("PIPELINE_LOG_LEVEL", "LOUD"),
+        ("PIPELINE_HEARTBEAT_INTERVAL", "4"),
+        ("PIPELINE_REBALANCE_TIMEOUT", "5"),
+        ("PIPELINE_SESSION_TIMEOUT", "nan"),
+    ],
+)
+def test_an_impossible_value_is_refused_with_the_name_of_its_variable(monkeypatch, name, value):
+    assert refusal(monkeypatch, **{name: value}).startswith(f"{name}: ")
+
+
+def test_every_impossible_value_is_named_at_once(monkeypatch):
+    lines = refusal(monkeypatch, PIPELINE_PARTITIONS="0", PIPELINE_WEB_PORT="-1").splitlines()
+    assert [line.partition(":")[0] for line in lines] == ["PIPELINE_PARTITIONS", "PIPELINE_WEB_PORT"]
+
+
+def test_a_mistyped_variable_is_refused(monkeypatch):
+    assert refusal(monkeypatch, PIPELINE_PARTITION="8") == "PIPELINE_PARTITION: there is no such setting"
+
+
+def test_sasl_needs_a_name_and_a_password(monkeypatch):
+    text = refusal(monkeypatch, PIPELINE_SECURITY_PROTOCOL="SASL_SSL", PIPELINE_SASL_USERNAME="me")
+    assert text == "PIPELINE_SASL_USERNAME: needed, with PIPELINE_SASL_PASSWORD, by SASL_SSL"
+
+
+def test_a_client_certificate_needs_its_key(monkeypatch, tmp_path):
+    (tmp_path / "cert.pem").touch()
+    text = refusal(monkeypatch, PIPELINE_SSL_CERT_FILE=str(tmp_path / "cert.pem"))
+    assert text.startswith("PIPELINE_SSL_CERT_FILE: goes with PIPELINE_SSL_KEY_FILE")
+
+
+def test_a_secret_is_read_from_the_file_that_is_named(monkeypatch, tmp_path):
+    (tmp_path / "password").write_text(f"{PASSWORD}\n")
+    monkeypatch.setenv("PIPELINE_REDIS_PASSWORD_FILE", str(tmp_path / "password"))
+    secret = load_settings().redis_password
+    assert secret is not None
+    assert secret.get_secret_value() == PASSWORD
+
+
+def test_a_secret_file_that_is_not_there_is_refused(monkeypatch):
+    text = refusal(monkeypatch, PIPELINE_REDIS_PASSWORD_FILE="/no/such/file")
+    assert text.startswith("PIPELINE_REDIS_PASSWORD_FILE: ")
+
+
+def test_only_secrets_can_be_files(monkeypatch):
+    assert "PIPELINE_APP_ID_FILE" in refusal(monkeypatch, PIPELINE_APP_ID_FILE="/etc/hostname")
+
+
+def test_secrets_are_never_shown():
+    settings = Settings(
+        sasl_password=PASSWORD, redis_password=PASSWORD, redis_url=f"redis://me:{PASSWORD}@host:1/2"
+    )
+    shown = settings.redacted()
+    assert PASSWORD not in f"{settings!r} {shown}"
+    assert shown["PIPELINE_SASL_PASSWORD"] == "********"
+    assert shown["PIPELINE_REDIS_URL"] == "redis://me:********@host:1/2"
+    assert shown["PIPELINE_SSL_CA_FILE"] == ""
+    assert Settings().redacted()["PIPELINE_REDIS_URL"] == "redis://localhost:6379/1"
+
+
+def test_a_refused_secret_is_not_shown(monkeypatch):
+    text = refusal(monkeypatch, PIPELINE_REDIS_URL=f"http://me:{PASSWORD}@host", PIPELINE_PARTITIONS=PASSWORD)
+    assert PASSWORD not in text
+
+
+def test_a_plain_connection_has_no_tls_and_no_user():
+    assert Settings(broker="one:9092, two:9093").kafka_client_options() == {
+        "bootstrap_servers": ["one:9092", "two:9093"],
+        "security_protocol": "PLAINTEXT",
+        "ssl_context": None,
+    }
+
+
+def test_a_protected_connection_verifies_the_broker_and_names_the_user():
+    settings = Settings(security_protocol="SASL_SSL", sasl_username="me", sasl_password=PASSWORD)
+    options = settings.kafka_client_options()
+    assert options["ssl_context"].verify_mode is ssl.CERT_REQUIRED
+    assert options["ssl_context"].check_hostname
+    assert (options["sasl_mechanism"], options["sasl_plain_username"]) == ("SCRAM-SHA-512", "me")
+    assert options["sasl_plain_password"] == PASSWORD
+
+
+def test_a_client_certificate_is_loaded(tmp_path):
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    certificate.write_text("no certificate")
+    key.write_text("no key")
+    settings = Settings(security_protocol="SSL", ssl_cert_file=certificate, ssl_key_file=key)
+    with pytest.raises(ssl.SSLError):
+        settings.ssl_context()
+
+
+def test_settings_cannot_be_changed():
+    with pytest.raises(ValueError, match="frozen"):
+        Settings().partitions = 2  # type: ignore[misc]
+
+
+def test_the_test_suites_own_variables_are_no_settings(monkeypatch):
+    monkeypatch.setenv("PIPELINE_TEST_BROKER", "localhost:1")
+    assert load_settings() == module.Settings()
