@@ -1,0 +1,50 @@
+"""Rows of price files as price ticks: ticks, trades, and bars (one price each, at their close)."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from pipeline.cli.rows import number, time_ms
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def bar_length(times_ms: Iterable[float]) -> float | None:
+    """Return the length of bars by when they open: the median step; None for a single bar.
+
+    >>> bar_length([0, 60_000, 120_000, 600_000])
+    60000
+    """
+    opens = sorted(set(times_ms))
+    return median(after - before for before, after in pairwise(opens)) if len(opens) > 1 else None
+
+
+def as_price(row: dict[str, Any], bar_ms: float | None) -> dict[str, Any]:
+    """Return a row of prices with a price, and with a volume in US dollars where it holds one in coins.
+
+    Parameters
+    ----------
+    row
+        A tick, a trade (`price`, `quantity`) or a bar (`close`, `volume`).
+    bar_ms
+        The length of the bars; None when the file holds none.
+
+    """
+    coins = row.get("quantity")
+    if bar_ms is not None:
+        coins = row.get("volume")
+        opened = time_ms(row)
+        row = {**row, "timestamp_ms": None if opened is None else opened + bar_ms}
+        if "close" in row:
+            row["price"] = row["close"]
+    if coins is None or "volume_usd" in row:
+        return row
+    return {**row, "volume_usd": _product(number(coins), number(row.get("price")))}
+
+
+def _product(coins: Any, price: Any) -> Any:
+    known = isinstance(coins, int | float) and isinstance(price, int | float)
+    return coins * price if known else coins

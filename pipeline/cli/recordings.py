@@ -1,0 +1,207 @@
+"""Recorded market data as messages, merged by time.
+
+Every row is used or counted with a reason. Messages of one file come in the order of time; files are merged
+by timestamp in whole milliseconds, then by topic in the order of `contract.INPUTS`, then as they were named.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from heapq import merge
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from pipeline import codec, contract
+from pipeline.cli.bars import as_price, bar_length
+from pipeline.cli.rows import (
+    ForceOrderFile,
+    Refusal,
+    Row,
+    UnusableFileError,
+    identity,
+    number,
+    open_rows,
+    time_ms,
+)
+from pipeline.messages import Incoming, micros
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterator, Sequence
+    from pathlib import Path
+
+FIELDS: Final[dict[str, tuple[str, ...]]] = {
+    contract.LIQUIDATIONS: ("price", "quantity", "value_usd"),
+    contract.PRICES: ("price", "volume_usd", "spread_bps"),
+    contract.OPEN_INTEREST: ("open_interest_usd",),
+    contract.FUNDING: ("rate",),
+}
+"""Columns of numbers, taken over under their own names."""
+_TEXTS: Final = ("symbol", "exchange", "side", "id")
+_ORDER: Final = {topic: place for place, topic in enumerate(contract.INPUTS)}
+
+
+class Recorded(NamedTuple):
+    """A message of a recorded file; `time_ms` is its timestamp in whole milliseconds."""
+
+    time_ms: int
+    topic: str
+    message: Incoming
+
+
+class Period(NamedTuple):
+    """Milliseconds since the epoch: from `begin_ms` up to, not including, `end_ms`."""
+
+    begin_ms: float = float("-inf")
+    end_ms: float = float("inf")
+
+
+class Recording:
+    """One recorded file of one topic.
+
+    Parameters
+    ----------
+    topic, path
+        What the file holds, and where it is.
+    symbol
+        The symbol of rows that name none.
+
+    Attributes
+    ----------
+    size
+        How many rows the file has.
+    begin_ms
+        The earliest time in it, None when it holds none that can be read.
+
+    Raises
+    ------
+    UnusableFileError
+        The file cannot be read at all.
+
+    """
+
+    def __init__(self, topic: str, path: Path, symbol: str | None = None) -> None:
+        self.topic = topic
+        self.path = path
+        self.symbol = symbol
+        self._file = open_rows(path)
+        columns = self._file.columns()
+        self.names_symbol = "symbol" in columns
+        found = self._file.times_ms()
+        times = [time for time in found if time is not None]
+        self.size = len(found)
+        self.begin_ms = min(times, default=None)
+        self._in_order = times == sorted(times)
+        self._bar_ms = self._bar_length(times) if "close" in columns and "price" not in columns else None
+
+    def read(self, period: Period, refused: Counter[str], known: set[Hashable]) -> Iterator[Recorded]:
+        """Yield the usable messages of a period in the order of time; count the others by reason.
+
+        Captures of the same stream overlap: `known` identifies what they gave already.
+        """
+        found = self._read(period, refused, known)
+        return found if self._in_order else iter(sorted(found, key=lambda item: item.time_ms))
+
+    def _read(self, period: Period, refused: Counter[str], known: set[Hashable]) -> Iterator[Recorded]:
+        for row in self._file.rows():
+            found = self._decode(row)
+            if isinstance(found, Recorded):
+                found = _within(found, period)
+            if isinstance(found, Recorded) and isinstance(self._file, ForceOrderFile):
+                found = _first(found, identity(row), known)
+            if isinstance(found, Refusal):
+                refused[found.reason] += 1
+            else:
+                yield found
+
+    def _bar_length(self, times: list[float]) -> float:
+        length = bar_length(times)
+        if length is None:
+            raise UnusableFileError(f"{self.path}: a single bar: its length is unknown")
+        return length
+
+    def _decode(self, row: Row) -> Recorded | Refusal:
+        if isinstance(row, Refusal):
+            return row
+        messages, rejections = codec.decode(self.topic, codec.encode(self._fields(row)))
+        message = messages[0] if messages else None
+        if message is None:
+            return Refusal(rejections[0].reason)
+        return Recorded(micros(message.timestamp) // 1000, self.topic, message)
+
+    def _fields(self, row: dict[str, Any]) -> dict[str, Any]:
+        if self.topic == contract.PRICES:
+            row = as_price(row, self._bar_ms)
+        fields: dict[str, Any] = {name: row[name] for name in _TEXTS if name in row}
+        fields |= {name: number(row[name]) for name in FIELDS[self.topic] if name in row}
+        if self.symbol is not None:
+            fields.setdefault("symbol", self.symbol)
+        if (moment := time_ms(row)) is not None:
+            fields["timestamp"] = moment / 1000
+        return fields
+
+
+def _within(found: Recorded, period: Period) -> Recorded | Refusal:
+    if found.time_ms < period.begin_ms:
+        return Refusal("before --from")
+    return Refusal("not before --to") if found.time_ms >= period.end_ms else found
+
+
+def _first(found: Recorded, identity: Hashable, known: set[Hashable]) -> Recorded | Refusal:
+    if identity in known:
+        return Refusal("repeats a row of this capture or of an overlapping one")
+    known.add(identity)
+    return found
+
+
+class Recordings:
+    """Several recorded files, merged by time; iterate over it once.
+
+    Parameters
+    ----------
+    files
+        What each holds, and the file.
+    period
+        Rows outside are counted, not used.
+
+    Attributes
+    ----------
+    used
+        Messages so far, by topic.
+    refused
+        Rows so far that could not be used, by file and reason.
+
+    """
+
+    def __init__(self, files: Sequence[Recording], period: Period = Period()) -> None:  # noqa: B008
+        self.files = files
+        self.period = period
+        self.used: Counter[str] = Counter()
+        self._refused: list[Counter[str]] = [Counter() for _ in files]
+
+    @property
+    def size(self) -> int:
+        """How many rows there are in all."""
+        return sum(file.size for file in self.files)
+
+    @property
+    def done(self) -> int:
+        """How many rows were used or refused so far."""
+        return self.used.total() + sum(reasons.total() for reasons in self._refused)
+
+    @property
+    def refused(self) -> dict[tuple[str, str], int]:
+        """How many rows were refused so far, by name of the file and reason."""
+        total: Counter[tuple[str, str]] = Counter()
+        for file, reasons in zip(self.files, self._refused, strict=True):
+            for reason, count in reasons.items():
+                total[file.path.name, reason] += count
+        return dict(total)
+
+    def __iter__(self) -> Iterator[Recorded]:
+        known: set[Hashable] = set()
+        streams = [
+            file.read(self.period, refused, known)
+            for file, refused in zip(self.files, self._refused, strict=True)
+        ]
+        for found in merge(*streams, key=lambda item: (item.time_ms, _ORDER[item.topic])):
+            self.used[found.topic] += 1
+            yield found

@@ -1,0 +1,167 @@
+"""Rows of recorded files, whatever the file's format: parquet, CSV, JSON Lines, raw Binance captures."""
+
+from __future__ import annotations
+
+import csv
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+
+import msgspec
+
+from pipeline.cli import force_orders
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+COLUMNS: Final = (
+    *("timestamp_ms", "timestamp", "symbol", "exchange", "id", "side", "price", "quantity", "value_usd"),
+    *("close", "volume", "volume_usd", "spread_bps", "open_interest_usd", "rate"),
+)
+"""Every column that means something; others are not read."""
+_BATCH: Final = 8_192
+_PEEK: Final = 5
+
+
+class UnusableFileError(Exception):
+    """A file that cannot be read at all, and what to do about it."""
+
+
+class Refusal(NamedTuple):
+    """A row that cannot be used, and why."""
+
+    reason: str
+
+
+Row: TypeAlias = dict[str, Any] | Refusal
+
+
+def time_ms(row: Row) -> float | None:
+    """Return a row's time in milliseconds, None where it has none that can be read."""
+    if isinstance(row, Refusal):
+        return None
+    value, scale = row.get("timestamp_ms"), 1
+    if value is None:
+        value, scale = row.get("timestamp"), 1000
+    value = number(value)
+    return value * scale if isinstance(value, int | float) else None
+
+
+def identity(row: Row) -> tuple[Any, ...]:
+    """Return what tells a captured liquidation from others: symbol, side, quantity and time."""
+    if isinstance(row, Refusal):
+        return ()
+    return (row["symbol"], row["side"], number(row["quantity"]), time_ms(row))
+
+
+def number(value: Any) -> Any:
+    """Return the number that a text holds, and anything else as it is."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return float(value)
+    except ValueError:
+        return value
+
+
+class RowFile(ABC):
+    """A file of rows, which may be read any number of times."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @abstractmethod
+    def rows(self) -> Iterator[Row]:
+        """Yield every row, in the order of the file unless `in_order` says otherwise."""
+
+    def columns(self) -> frozenset[str]:
+        """Return the names of the columns that mean something: those of the first readable row."""
+        first = next((row for row in self.rows() if not isinstance(row, Refusal)), {})
+        return frozenset(first).intersection(COLUMNS)
+
+    def times_ms(self) -> list[float | None]:
+        """Return the time of every row."""
+        return [time_ms(row) for row in self.rows()]
+
+
+class CsvFile(RowFile):
+    """Comma-separated values under a header."""
+
+    def rows(self) -> Iterator[Row]:
+        """Yield every row; empty cells are left out."""
+        with self.path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+            for row in csv.DictReader(file):
+                yield {name: value for name, value in row.items() if name in COLUMNS and value}
+
+
+class JsonLinesFile(RowFile):
+    """One JSON object a line."""
+
+    def rows(self) -> Iterator[Row]:
+        """Yield every row; lines without anything in them are none."""
+        decode = msgspec.json.Decoder(dict[str, Any]).decode
+        with self.path.open("rb") as file:
+            for line in filter(None, map(bytes.strip, file)):
+                try:
+                    yield decode(line)
+                except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                    yield Refusal("not a JSON object")
+
+
+class ForceOrderFile(RowFile):
+    """A Binance `forceOrder` capture: no header, twelve columns."""
+
+    def rows(self) -> Iterator[Row]:
+        """Yield every line as a liquidation."""
+        with self.path.open(encoding="utf-8", errors="replace", newline="") as file:
+            for cells in csv.reader(file):
+                fields = force_orders.liquidation(cells)
+                yield Refusal(fields) if isinstance(fields, str) else fields
+
+
+class ParquetFile(RowFile):
+    """Parquet; kept in Arrow's columns, made into rows a few thousand at a time."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        try:
+            from pyarrow import parquet  # type: ignore[import-untyped] # noqa: PLC0415 - an optional dependency
+        except ImportError as error:
+            raise UnusableFileError(
+                f"{path}: reading parquet needs pyarrow: pip install 'cascade-pipeline[replay]'"
+            ) from error
+        names = [name for name in parquet.read_schema(path).names if name in COLUMNS]
+        self._table = parquet.read_table(path, columns=names)
+
+    def rows(self) -> Iterator[Row]:
+        """Yield every row; nulls are left out."""
+        for batch in self._table.to_batches(max_chunksize=_BATCH):
+            for row in batch.to_pylist():
+                yield {name: value for name, value in row.items() if value is not None}
+
+
+def open_rows(path: Path) -> RowFile:
+    """Return a file's rows, by its suffix; a CSV without a header is taken for a raw capture if it is one.
+
+    Raises
+    ------
+    UnusableFileError
+        There is no such file, or its suffix is unknown.
+
+    """
+    if not path.is_file():
+        raise UnusableFileError(f"{path}: no such file")
+    match path.suffix.lower():
+        case ".parquet":
+            return ParquetFile(path)
+        case ".jsonl":
+            return JsonLinesFile(path)
+        case ".csv":
+            return ForceOrderFile(path) if _holds_force_orders(path) else CsvFile(path)
+    raise UnusableFileError(f"{path}: expected .parquet, .csv or .jsonl")
+
+
+def _holds_force_orders(path: Path) -> bool:
+    with path.open(encoding="utf-8", errors="replace", newline="") as file:
+        lines = [cells for cells, _ in zip(csv.reader(file), range(_PEEK), strict=False)]
+    return any(force_orders.recognises(cells) for cells in lines)

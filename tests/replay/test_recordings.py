@@ -1,0 +1,242 @@
+import csv
+import json
+from collections import Counter
+
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from pipeline import contract
+from pipeline.cli.recordings import Period, Recording, Recordings
+from pipeline.cli.rows import UnusableFileError
+from pipeline.messages import Liquidation
+
+T = 1_700_000_000_000
+
+LIQUIDATION = {"symbol": "BTCUSDT", "exchange": "bybit", "side": "long", "price": 50_000.0, "quantity": 0.5}
+
+
+def write(path, rows):
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    match path.suffix:
+        case ".parquet":
+            parquet.write_table(pa.Table.from_pylist([dict.fromkeys(columns) | row for row in rows]), path)
+        case ".jsonl":
+            path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        case ".csv":
+            with path.open("w", newline="") as file:
+                writer = csv.DictWriter(file, columns)
+                writer.writeheader()
+                writer.writerows(rows)
+    return path
+
+
+def read(*files, symbol=None, period=Period()):  # noqa: B008
+    recordings = Recordings([Recording(topic, path, symbol) for topic, path in files], period)
+    return list(recordings), recordings
+
+
+@pytest.fixture(params=[".parquet", ".csv", ".jsonl"])
+def suffix(request):
+    return request.param
+
+
+def test_liquidations_are_read_from_every_format(tmp_path, suffix):
+    rows = [{"timestamp_ms": T + 999, **LIQUIDATION, "bankruptcy_price": 1.0, "id": "a7"}]
+    found, recordings = read((contract.LIQUIDATIONS, write(tmp_path / f"x{suffix}", rows)))
+    (recorded,) = found
+    assert recorded.time_ms == T + 999
+    assert recorded.message == Liquidation(**LIQUIDATION, timestamp=T / 1000 + 0.999, id="a7")
+    assert recorded.message.value_usd == 25_000.0
+    assert (recordings.size, recordings.done, recordings.refused) == (1, 1, {})
+
+
+def test_timestamp_in_seconds_is_as_good(tmp_path, suffix):
+    path = write(tmp_path / f"x{suffix}", [{"timestamp": T / 1000 + 0.25, "symbol": "ETHUSDT", "rate": 1e-4}])
+    ((time_ms, topic, message),), _ = read((contract.FUNDING, path))
+    assert (time_ms, topic, message.rate, message.timestamp) == (T + 250, "funding", 1e-4, T / 1000 + 0.25)
+
+
+def test_bar_is_one_price_at_its_close_with_its_volume_in_dollars(tmp_path, suffix):
+    bars = [
+        {
+            "timestamp_ms": T + minute * 60_000,
+            "open": 9.0,
+            "high": 12.0,
+            "low": 8.0,
+            "close": 10.0,
+            "volume": 3.0,
+        }
+        for minute in (0, 1, 2, 40)
+    ]
+    found, _ = read((contract.PRICES, write(tmp_path / f"x{suffix}", bars)), symbol="BTCUSDT")
+    assert [recorded.time_ms - T for recorded in found] == [60_000, 120_000, 180_000, 41 * 60_000]
+    assert {(r.message.price, r.message.volume_usd, r.message.symbol) for r in found} == {
+        (10.0, 30.0, "BTCUSDT")
+    }
+
+
+def test_single_bar_has_no_length_and_its_file_is_refused(tmp_path, suffix):
+    path = write(tmp_path / f"x{suffix}", [{"timestamp_ms": T, "close": 10.0, "volume": 3.0}])
+    with pytest.raises(UnusableFileError, match="a single bar"):
+        Recording(contract.PRICES, path)
+
+
+def test_trade_has_its_value_as_volume_and_a_tick_keeps_its_own(tmp_path, suffix):
+    rows = [
+        {"timestamp_ms": T, "price": 10.0, "quantity": 4.0},
+        {"timestamp_ms": T, "price": 10.0, "volume_usd": 7.0, "spread_bps": 2.5},
+    ]
+    found, _ = read((contract.PRICES, write(tmp_path / f"x{suffix}", rows)), symbol="X")
+    assert [(r.message.volume_usd, r.message.spread_bps) for r in found] == [(40.0, None), (7.0, 2.5)]
+
+
+def test_open_interest_is_read_in_dollars(tmp_path, suffix):
+    row = {"timestamp_ms": T, "open_interest": 2.0, "open_interest_usd": 5e9, "exchange": "okx"}
+    ((_, _, message),), _ = read(
+        (contract.OPEN_INTEREST, write(tmp_path / f"x{suffix}", [row])), symbol="btcusdt"
+    )
+    assert (message.symbol, message.exchange, message.open_interest_usd) == ("BTCUSDT", "okx", 5e9)
+
+
+def test_symbol_of_a_row_comes_before_the_one_that_was_asked_for(tmp_path, suffix):
+    rows = [{"timestamp_ms": T, "symbol": "ETHUSDT", "rate": 0.1}]
+    recording = Recording(contract.FUNDING, write(tmp_path / f"x{suffix}", rows), "BTCUSDT")
+    assert recording.names_symbol
+    assert [r.message.symbol for r in Recordings([recording])] == ["ETHUSDT"]
+
+
+def test_every_unusable_row_is_counted_with_its_reason(tmp_path, suffix):
+    good = {"timestamp_ms": T, **LIQUIDATION}
+    rows = [
+        good,
+        good | {"side": "buy"},
+        good | {"price": -1.0},
+        good | {"timestamp_ms": None},
+        good | {"symbol": "BTC:USDT"},
+        good | {"price": None},
+        good | {"timestamp_ms": T * 1000},
+    ]
+    found, recordings = read((contract.LIQUIDATIONS, write(tmp_path / f"x{suffix}", rows)))
+    assert len(found) == 1
+    reasons = Counter(reason.partition(":")[0] for _, reason in recordings.refused)
+    missing = {"Object missing required field `timestamp`": 1}
+    if suffix != ".jsonl":  # null is a value there
+        missing["Object missing required field `price`"] = 1
+    assert reasons == Counter({"side": 1, "symbol": 1, "timestamp": 1, **missing}) + Counter(
+        price=1 + (suffix == ".jsonl")
+    )
+    assert recordings.done == recordings.size == 7
+    assert {name for name, _ in recordings.refused} == {f"x{suffix}"}
+
+
+def test_text_in_the_place_of_a_number_is_named(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text("timestamp_ms,close,volume\n0,1,1\n60000,many,1\n120000,1,few\nsoon,1,1\n")
+    _, recordings = read((contract.PRICES, path), symbol="X")
+    reasons = [reason for _, reason in recordings.refused]
+    assert any(reason.startswith("price: ") for reason in reasons)
+    assert any(reason.startswith("volume_usd: ") for reason in reasons)
+    assert recordings.done == recordings.size == 4
+
+
+def test_lines_that_are_no_json_objects_are_counted_and_empty_ones_are_none(tmp_path):
+    path = tmp_path / "x.jsonl"
+    path.write_text(f'\n{{"timestamp_ms": {T}, "rate": 0.1, "symbol": "X"}}\n[1]\n{{"a": \n\n')
+    found, recordings = read((contract.FUNDING, path))
+    assert len(found) == 1
+    assert recordings.refused == {("x.jsonl", "not a JSON object"): 2}
+    assert recordings.size == 3
+
+
+def test_rows_outside_the_period_are_counted(tmp_path, suffix):
+    rows = [{"timestamp_ms": T + second * 1000, "symbol": "X", "rate": 0.1} for second in range(10)]
+    path = write(tmp_path / f"x{suffix}", rows)
+    found, recordings = read((contract.FUNDING, path), period=Period(T + 2_000, T + 5_000))
+    assert [(recorded.time_ms - T) // 1000 for recorded in found] == [2, 3, 4]
+    assert {reason: count for (_, reason), count in recordings.refused.items()} == {
+        "before --from": 2,
+        "not before --to": 5,
+    }
+
+
+def test_files_are_merged_by_time_then_topic_then_as_they_were_named(tmp_path, suffix):
+    rates = write(tmp_path / f"rates{suffix}", [{"timestamp_ms": T + at, "rate": 0.1} for at in (0, 5)])
+    first = write(tmp_path / f"a{suffix}", [{"timestamp_ms": T + at, "price": 1.0} for at in (0, 5)])
+    second = write(tmp_path / f"b{suffix}", [{"timestamp_ms": T + at, "price": 2.0} for at in (0, 3)])
+    orders = write(tmp_path / f"c{suffix}", [{"timestamp_ms": T, **LIQUIDATION}])
+    found, _ = read(
+        (contract.LIQUIDATIONS, orders),
+        (contract.PRICES, first),
+        (contract.PRICES, second),
+        (contract.FUNDING, rates),
+        symbol="BTCUSDT",
+    )
+    shown = [(r.time_ms - T, r.topic, getattr(r.message, "price", None)) for r in found]
+    assert shown == [
+        (0, "funding", None),
+        (0, "prices", 1.0),
+        (0, "prices", 2.0),
+        (0, "liquidations", 50_000.0),
+        (3, "prices", 2.0),
+        (5, "funding", None),
+        (5, "prices", 1.0),
+    ]
+
+
+def test_rows_out_of_order_are_put_in_order(tmp_path, suffix):
+    rows = [{"timestamp_ms": T + at, "symbol": "X", "rate": at / 100} for at in (5, 1, 9, 1)]
+    found, _ = read((contract.FUNDING, write(tmp_path / f"x{suffix}", rows)))
+    assert [recorded.time_ms - T for recorded in found] == [1, 1, 5, 9]
+
+
+def test_file_without_rows_gives_nothing(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text("timestamp_ms,rate\n")
+    found, recordings = read((contract.FUNDING, path))
+    assert (found, recordings.size, recordings.files[0].begin_ms) == ([], 0, None)
+
+
+@pytest.mark.parametrize(("name", "message"), [("x.txt", "expected .parquet"), ("none.csv", "no such file")])
+def test_files_that_cannot_be_read_are_refused(tmp_path, name, message):
+    (tmp_path / "x.txt").touch()
+    with pytest.raises(UnusableFileError, match=message):
+        Recording(contract.PRICES, tmp_path / name)
+
+
+CAPTURE = """\
+<generator object at 0x1>,175.5
+Hello BotADA,SELL,LIMIT,IOC,17616,0.55660,None,FILLED,3470,17616,1750712378119,9805.0656
+BTC,SELL,LIMIT,IOC,0.5,60000,60100,FILLED,0.5,0.5,1750712378119,30000
+ETHUSDC,BUY,LIMIT,IOC,2,3000,None,FILLED,2,2,1750712378120,6000
+BTC_250627,BUY,LIMIT,IOC,2,3000,None,FILLED,2,2,1750712378120,6000
+BTC,SELL,LIMIT,IOC,0.5,60000,60100,FILLED,0.5,0.5,1750712378119,30000
+BTC,HOLD,LIMIT,IOC,0.5,60000,60100,FILLED,0.5,0.5,1750712378119,30000
+"""
+
+
+def test_raw_capture_gives_the_position_that_was_liquidated_at_the_price_that_was_paid(tmp_path):
+    path = tmp_path / "raw.csv"
+    path.write_text(CAPTURE)
+    found, recordings = read((contract.LIQUIDATIONS, path))
+    assert [(r.message.symbol, r.message.side, r.message.price, r.message.quantity) for r in found] == [
+        ("BTCUSDT", "long", 60_100, 0.5),
+        ("ETHUSDC", "short", 3_000, 2),
+        ("BTCUSDT_250627", "short", 3_000, 2),
+    ]
+    assert found[0].message.exchange == "binance"
+    assert recordings.refused == {
+        ("raw.csv", "garbled: expected 12 columns, found 2"): 1,
+        ("raw.csv", "symbol: no spaces, control characters, colons or braces"): 1,
+        ("raw.csv", "repeats a row of this capture or of an overlapping one"): 1,
+        ("raw.csv", "garbled: expected SELL or BUY in the second column"): 1,
+    }
+
+
+def test_rows_of_overlapping_captures_count_once(tmp_path):
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_text(CAPTURE)
+    files = [(contract.LIQUIDATIONS, tmp_path / name) for name in ("a.csv", "b.csv")]
+    found, recordings = read(*files)
+    assert len(found) == 3
+    assert recordings.done == recordings.size == 14
