@@ -1,0 +1,80 @@
+"""Connections to Redis, one server or a cluster, and what to do when there are none."""
+
+from typing import Any, Final, TypeAlias
+from urllib.parse import urlsplit
+
+from redis.asyncio import Redis, RedisCluster
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import (
+    AuthenticationError,
+    AuthorizationError,
+    MovedError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisClusterException,
+    RedisError,
+)
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+Client: TypeAlias = Redis | RedisCluster
+
+TROUBLE: Final = (RedisError, RedisClusterException, OSError)
+"""What commands raise when Redis is away, full, read-only or refuses: try again later."""
+
+_ADVICE: Final[tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...]] = (
+    (
+        (AuthenticationError, AuthorizationError),
+        "Redis refuses the password: set PIPELINE_REDIS_PASSWORD",
+    ),
+    (NoPermissionError, "let the Redis user run EVALSHA, SCRIPT LOAD and PUBLISH on the pipeline's keys"),
+    (OutOfMemoryError, "Redis is out of memory: raise its maxmemory, or free some"),
+    (ReadOnlyError, "this is a read-only replica: set PIPELINE_REDIS_URL to the primary"),
+    (MovedError, "this is a Redis cluster: set PIPELINE_REDIS_CLUSTER=true"),
+    (RedisTimeoutError, "Redis does not answer in time: is it stopped, or busy with something slow?"),
+    (
+        (RedisConnectionError, OSError),
+        "Redis cannot be reached: start it, or correct PIPELINE_REDIS_URL",
+    ),
+)
+
+
+def connect(
+    url: str,
+    *,
+    password: str | None = None,
+    connect_timeout_s: float = 2.0,
+    timeout_s: float = 2.0,
+    cluster: bool = False,
+) -> Client:
+    """Return a client that waits for nothing longer than told and leaves trying again to its caller.
+
+    Parameters
+    ----------
+    url
+        `redis://`, `rediss://` or `unix://`, with a user, a password and a database if need be.
+    password
+        Used if the URL has none.
+    connect_timeout_s, timeout_s
+        Seconds for a connection, and for each answer.
+    cluster
+        Whether the URL names a node of a cluster, which has database 0 alone.
+
+    """
+    options: dict[str, Any] = {
+        "password": password,
+        "socket_connect_timeout": connect_timeout_s,
+        "socket_timeout": timeout_s,
+        "retry": Retry(NoBackoff(), 0),
+    }
+    if cluster:
+        return RedisCluster.from_url(urlsplit(url)._replace(path="").geturl(), **options)
+    client: Redis = Redis.from_url(url, **options)
+    return client
+
+
+def advise(error: Exception) -> str:
+    """Say what to do about trouble with Redis."""
+    return next((advice for kinds, advice in _ADVICE if isinstance(error, kinds)), "see Redis's own log")

@@ -1,0 +1,88 @@
+"""Patience with Redis: a batch is tried until it is written, while Kafka keeps what comes after it."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Final, Literal, Protocol
+
+import structlog
+from redis.backoff import ExponentialWithJitterBackoff
+
+from pipeline.sinks.connection import TROUBLE, advise
+from pipeline.sinks.plan import Record
+
+_LONGEST_EXPONENT: Final = 16
+"""The backoff computes a power of two that overflows after 1,024 failures, an hour or two without Redis."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Sink(Protocol):
+    """Where batches are written."""
+
+    async def write(self, records: Sequence[Record]) -> None:
+        """Write a batch, or raise one of `TROUBLE`; writing it again changes nothing."""
+
+
+class Projection:
+    """Writes batches to Redis, however long that takes.
+
+    Parameters
+    ----------
+    sink
+        A `RedisSink`.
+    longest_wait_s
+        Seconds between two tries at most: they grow from a tenth of a second, and are spread at random so
+        that workers do not all come back at once.
+    now
+        The clock, in Unix seconds, for `since`.
+
+    Attributes
+    ----------
+    state, since
+        Whether Redis took the last batch that was tried, and since when that is so.
+    last_error
+        The last trouble and what to do about it; kept when it is over.
+
+    """
+
+    def __init__(
+        self, sink: Sink, *, longest_wait_s: float = 5.0, now: Callable[[], float] = time.time
+    ) -> None:
+        self._sink = sink
+        self._now = now
+        self._backoff = ExponentialWithJitterBackoff(cap=longest_wait_s, base=0.1)
+        self.state: Literal["up", "down"] = "up"
+        self.since = now()
+        self.last_error: str | None = None
+
+    async def project(self, records: Sequence[Record]) -> None:
+        """Write a batch: return when it is written, trying until then; may be cancelled at any time."""
+        failures = 0
+        while True:
+            try:
+                await self._sink.write(records)
+            except TROUBLE as error:
+                self._went_wrong(error)
+            else:
+                self._went_well()
+                return
+            failures += 1
+            await asyncio.sleep(self._backoff.compute(min(failures, _LONGEST_EXPONENT)))
+
+    def _went_wrong(self, error: Exception) -> None:
+        advice = advise(error)
+        self.last_error = f"{error} ({advice})"
+        if self.state == "up":
+            self._turn("down")
+            _log.warning("Redis is not updated, Kafka keeps the rest", error=str(error), advice=advice)
+
+    def _went_well(self) -> None:
+        if self.state == "down":
+            seconds = round(self._now() - self.since, 1)
+            self._turn("up")
+            _log.info("Redis is updated again", seconds_down=seconds)
+
+    def _turn(self, state: Literal["up", "down"]) -> None:
+        self.state = state
+        self.since = self._now()
