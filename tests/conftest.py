@@ -14,12 +14,20 @@ PIPELINE_TEST_REQUIRE_RECORDED
 
 from __future__ import annotations
 
+import asyncio
 import os
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+from redis.asyncio import Redis
 from servers import TansuServer, ValkeyServer, broker_type, running
+
+from pipeline.runtime.topic_plan import wanted_topics
+from pipeline.runtime.topics import apply_topics
+from pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,6 +43,7 @@ NAMED_BROKER = os.environ.get("PIPELINE_TEST_BROKER")
 REQUIRE_KAFKA = os.environ.get("PIPELINE_TEST_REQUIRE_KAFKA") == "1"
 REQUIRE_RECORDED = os.environ.get("PIPELINE_TEST_REQUIRE_RECORDED") == "1"
 
+TEST_APP = "cascade-test-"
 _left_out = pytest.StashKey[list[str]]()
 
 
@@ -112,3 +121,35 @@ def own_valkey() -> Iterator[ValkeyServer]:
     """Return a fresh Valkey that the test may kill."""
     with running(ValkeyServer()) as server:
         yield server
+
+
+@pytest.fixture
+async def settings(broker: str, valkey: str) -> Settings:
+    """Settings of a deployment of the test's own on the shared servers: topics are empty, Redis too."""
+    chosen = Settings(
+        app_id=f"{TEST_APP}{uuid.uuid4().hex[:8]}",
+        broker=broker,
+        redis_url=valkey,
+        session_timeout=6.0,  # the in-memory broker holds a group's first join back for half of it
+        web_port=0,
+    )
+    await delete_topics(chosen)
+    await apply_topics(chosen)
+    async with Redis.from_url(valkey) as redis:
+        await redis.flushdb()
+    return chosen
+
+
+async def delete_topics(chosen: Settings) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=chosen.broker)
+    await admin.start()
+    try:
+        listed = set(await admin.list_topics())
+        found = listed & {topic.name for topic in wanted_topics(chosen)}
+        found |= {name for name in listed if name.startswith(TEST_APP) and name.endswith("-changelog")}
+        if found:
+            await admin.delete_topics(sorted(found))
+        while found & set(await admin.list_topics()):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    finally:
+        await admin.close()

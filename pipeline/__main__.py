@@ -1,0 +1,5 @@
+"""`python -m pipeline`: the `cascade` command."""
+
+from pipeline.cli import main
+
+main()

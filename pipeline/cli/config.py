@@ -1,0 +1,16 @@
+"""`cascade config`: what is in force."""
+
+from __future__ import annotations
+
+import typer
+
+from pipeline.cli.output import Commands, show_table
+from pipeline.settings import load_settings
+
+config = typer.Typer(cls=Commands, no_args_is_help=True, help="Show and check the settings.")
+
+
+@config.command()
+def check() -> None:
+    """Show every setting in force, secrets hidden; exit with 2 when one cannot be used."""
+    show_table(("variable", "value"), load_settings().redacted().items())

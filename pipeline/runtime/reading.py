@@ -1,0 +1,57 @@
+"""Reading what a topic holds at this moment, outside of any consumer group."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from pipeline.runtime.topics import count_partitions
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from aiokafka import ConsumerRecord
+
+    from pipeline.settings import Settings
+
+
+@asynccontextmanager
+async def _consumer(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
+    consumer = AIOKafkaConsumer(**settings.kafka_client_options(), enable_auto_commit=False)
+    await consumer.start()
+    try:
+        yield consumer
+    finally:
+        await consumer.stop()
+
+
+async def read_topic(
+    settings: Settings, topic: str, newest: int | None = None
+) -> AsyncIterator[ConsumerRecord]:
+    """Yield the records that a topic holds now, each partition's in order.
+
+    Parameters
+    ----------
+    newest
+        Leave out all but about this many of each partition.
+
+    Raises
+    ------
+    TopicsError
+        There is no such topic.
+
+    """
+    partitions = [TopicPartition(topic, number) for number in range(await count_partitions(settings, topic))]
+    async with _consumer(settings) as consumer:
+        ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
+        consumer.assign(partitions)
+        for partition, first in (await consumer.beginning_offsets(partitions)).items():
+            consumer.seek(partition, first if newest is None else max(first, ends[partition] - newest))
+        for partition in partitions:
+            end = ends[partition]
+            while await consumer.position(partition) < end:
+                for record in (await consumer.getmany(partition, timeout_ms=200)).get(partition, ()):
+                    if record.offset < end:
+                        yield record

@@ -1,0 +1,180 @@
+"""The topics on the broker: reading, checking, creating and configuring them. Nothing here deletes one."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import for_code
+
+from pipeline.runtime.topic_plan import (
+    APPLY,
+    Found,
+    Problem,
+    Topic,
+    differences,
+    find_problems,
+    is_repartitioned,
+    partitions_problem,
+    wanted_topics,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+
+    from pipeline.settings import Settings
+
+_TOPIC_OVERRIDE: Final = 1
+"""`config_source` of a setting made for the topic itself."""
+_VISIBLE_SECONDS: Final = 30.0
+
+
+class TopicsError(Exception):
+    """Topics cannot be made as they should be."""
+
+
+@asynccontextmanager
+async def _admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
+    client = AIOKafkaAdminClient(**settings.kafka_client_options())
+    await client.start()
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+async def read_topics(settings: Settings) -> dict[str, Found]:
+    """Return those of the wanted topics that the broker has."""
+    async with _admin(settings) as client:
+        return await _read(client, wanted_topics(settings))
+
+
+async def count_partitions(settings: Settings, topic: str) -> int:
+    """Return the number of a topic's partitions; `TopicsError` when there is no such topic."""
+    async with _admin(settings) as client:
+        listed = await _list_topics(client)
+    if topic not in listed:
+        raise TopicsError(f"{topic}: missing: {APPLY}")
+    return len(listed[topic])
+
+
+async def _list_topics(client: AIOKafkaAdminClient) -> dict[str, list[Any]]:
+    # All topics are listed: asking for one by name may create it.
+    return {topic["topic"]: topic["partitions"] for topic in await client.describe_topics()}
+
+
+async def _read(client: AIOKafkaAdminClient, wanted: Iterable[Topic]) -> dict[str, Found]:
+    listed = await _list_topics(client)
+    names = [topic.name for topic in wanted if topic.name in listed]
+    configs = await _read_configs(client, names)
+    return {
+        name: Found(
+            len(listed[name]), min(len(partition["replicas"]) for partition in listed[name]), *configs[name]
+        )
+        for name in names
+    }
+
+
+async def _read_configs(
+    client: AIOKafkaAdminClient, names: Sequence[str]
+) -> dict[str, tuple[dict[str, str], dict[str, str]]]:
+    resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+    found = {}
+    for response in await client.describe_configs(resources):
+        for code, text, _, name, entries in response.resources:
+            _raise_for(name, code, text)
+            values = {entry[0]: entry[1] for entry in entries}
+            found[name] = values, {entry[0]: entry[1] for entry in entries if entry[3] == _TOPIC_OVERRIDE}
+    return found
+
+
+async def check_topics(settings: Settings) -> list[Problem]:
+    """Return what is wrong with the broker's topics; nothing when all is as the settings want it."""
+    return find_problems(wanted_topics(settings), await read_topics(settings))
+
+
+async def apply_topics(settings: Settings) -> list[str]:
+    """Create the topics that are missing and set what differs; return what was done.
+
+    Raises
+    ------
+    TopicsError
+        A topic has another number of partitions, or the broker refuses. Partitions are compared before
+        anything is changed.
+    """
+    wanted = wanted_topics(settings)
+    async with _admin(settings) as client:
+        found = await _read(client, wanted)
+        _refuse_repartitioning(wanted, found)
+        missing = [topic for topic in wanted if topic.name not in found]
+        differing = [
+            topic for topic in wanted if topic.name in found and differences(topic, found[topic.name])
+        ]
+        await _create(client, missing)
+        await _configure(client, differing, found)
+        await _until_visible(client, [*missing, *differing])
+    return [f"created {topic.name}" for topic in missing] + [f"changed {topic.name}" for topic in differing]
+
+
+def _refuse_repartitioning(wanted: Iterable[Topic], found: Mapping[str, Found]) -> None:
+    wrong = [
+        str(partitions_problem(topic, found[topic.name]))
+        for topic in wanted
+        if topic.name in found and is_repartitioned(topic, found[topic.name])
+    ]
+    if wrong:
+        raise TopicsError("\n".join(wrong))
+
+
+async def _create(client: AIOKafkaAdminClient, topics: Sequence[Topic]) -> None:
+    if not topics:
+        return
+    response = await client.create_topics(
+        [
+            NewTopic(topic.name, topic.partitions, topic.replication_factor, topic_configs=dict(topic.config))
+            for topic in topics
+        ]
+    )
+    for name, code, text in response.topic_errors:
+        _raise_for(name, code, text)
+
+
+async def _configure(
+    client: AIOKafkaAdminClient, topics: Sequence[Topic], found: Mapping[str, Found]
+) -> None:
+    if not topics:
+        return
+    # The request replaces all settings of a topic: those that somebody else made are sent again.
+    resources = [
+        ConfigResource(
+            ConfigResourceType.TOPIC, topic.name, configs={**found[topic.name].overrides, **topic.config}
+        )
+        for topic in topics
+    ]
+    for response in await client.alter_configs(resources):
+        for code, text, _, name in response.resources:
+            _raise_for(name, code, text)
+
+
+async def _until_visible(client: AIOKafkaAdminClient, topics: Sequence[Topic]) -> None:
+    # There is no event to wait for: brokers hear of a change a moment after it was accepted.
+    deadline = time.monotonic() + _VISIBLE_SECONDS
+    while waiting := _not_visible(topics, await _read(client, topics)):
+        if time.monotonic() > deadline:
+            raise TopicsError(f"the broker accepted changes that it does not show: {', '.join(waiting)}")
+        await asyncio.sleep(0.05)
+
+
+def _not_visible(topics: Sequence[Topic], found: Mapping[str, Found]) -> list[str]:
+    return [
+        topic.name for topic in topics if topic.name not in found or differences(topic, found[topic.name])
+    ]
+
+
+def _raise_for(name: str, code: int, text: Any) -> None:
+    if code:
+        raise TopicsError(f"{name}: {text or for_code(code).__name__}")
