@@ -1,0 +1,115 @@
+"""The composition root: a worker from its settings. Wiring, no logic."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import faust
+import mode
+
+from pipeline.agents.projection import create_projection_agent
+from pipeline.agents.stages import create_intake_agent, create_stage_agent
+from pipeline.engine import create_stages
+from pipeline.runtime.application import Application
+from pipeline.runtime.upstream import check_versions
+from pipeline.signals.profile import SEED, Profile, read_profile
+from pipeline.sinks.connection import connect
+from pipeline.sinks.plan import Rules
+from pipeline.sinks.projection import Projection
+from pipeline.sinks.redis import RedisSink
+
+if TYPE_CHECKING:
+    from pipeline.settings import Settings
+
+
+def create_app(settings: Settings) -> Application:
+    """Return the Faust application of a worker.
+
+    Raises
+    ------
+    ProfileError
+        The profile cannot be used.
+    UnknownVersionError
+        Faust or aiokafka have a version that the runtime was not tested with.
+
+    """
+    check_versions(allow_unknown=settings.allow_unknown_versions)
+    profile = load_profile(settings.profile)
+    stages = create_stages(profile)
+    app = Application(settings, stages, profile.reference, **_faust_options(settings))
+    create_intake_agent(app)
+    for place in range(len(stages)):
+        create_stage_agent(app, place)
+    if settings.redis_enabled:
+        create_projection_agent(app, _projection(settings, profile))
+    app.task(app.checkpoint.run)
+    return app
+
+
+def _projection(settings: Settings, profile: Profile) -> Projection:
+    password = settings.redis_password
+    client = connect(
+        settings.redis_url,
+        password=None if password is None else password.get_secret_value(),
+        timeout_s=settings.redis_timeout,
+        cluster=settings.redis_cluster,
+    )
+    rules = Rules(
+        reference=profile.reference,
+        history_level=settings.history_level,
+        fresh_seconds=settings.fresh_seconds,
+    )
+    return Projection(RedisSink(client, rules))
+
+
+def load_profile(name: str) -> Profile:
+    """Return the profile `seed`, or the one in a file (TOML or JSON)."""
+    if name == SEED.name:
+        return SEED
+    path = Path(name)
+    return read_profile(path.read_bytes(), "json" if path.suffix == ".json" else "toml")
+
+
+def _faust_options(settings: Settings) -> dict[str, Any]:
+    return {
+        "broker": [f"kafka://{server}" for server in settings.bootstrap_servers],
+        "broker_credentials": _credentials(settings),
+        "broker_session_timeout": settings.session_timeout,
+        "broker_heartbeat_interval": settings.heartbeat_interval,
+        "broker_rebalance_timeout": settings.rebalance_timeout,
+        "broker_request_timeout": max(40.0, settings.session_timeout),
+        "broker_max_poll_records": settings.max_poll_records,
+        "broker_commit_interval": settings.commit_interval,
+        "consumer_group_instance_id": settings.group_instance_id,
+        "consumer_max_fetch_size": 4 << 20,
+        "producer_acks": -1,
+        "producer_linger": settings.producer_linger_ms / 1_000,
+        "producer_compression_type": None
+        if settings.producer_compression == "none"
+        else settings.producer_compression,
+        "producer_max_batch_size": 256 << 10,
+        "producer_request_timeout": 30.0,
+        "topic_partitions": settings.partitions,
+        "topic_replication_factor": settings.replication_factor,
+        "topic_allow_declare": False,
+        "topic_disable_leader": True,
+        "table_standby_replicas": 0,
+        "stream_wait_empty": False,
+        "agent_supervisor": mode.CrashingSupervisor,
+        "web_enabled": False,
+        "autodiscover": False,
+        "logging_config": None,
+    }
+
+
+def _credentials(settings: Settings) -> Any:
+    context = settings.ssl_context()
+    if settings.uses_sasl and settings.sasl_password is not None:
+        return faust.SASLCredentials(
+            username=settings.sasl_username,
+            password=settings.sasl_password.get_secret_value(),
+            mechanism=settings.sasl_mechanism,
+            ssl_context=context,
+        )
+    return None if context is None else faust.SSLCredentials(context=context)

@@ -1,0 +1,45 @@
+"""`cascade worker`: run one worker until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import typer
+
+from pipeline.cli.output import PROBLEM, fail, run
+from pipeline.runtime.logs import configure_log
+from pipeline.runtime.topics import check_topics
+from pipeline.settings import Settings, load_settings
+
+
+def worker() -> None:
+    """Run a worker until SIGTERM or Ctrl-C; `cascade config check` shows its settings."""
+    settings = load_settings()
+    problems = run(check_topics(settings))
+    if problems:
+        fail("\n".join(map(str, problems)))
+    configure_log(settings.log, settings.log_level)
+    _serve(settings)
+
+
+def _serve(settings: Settings) -> None:
+    _use_uvloop()
+    from faust import Worker  # noqa: PLC0415 - what Faust imports takes its event loop from the policy
+
+    from pipeline.app import create_app  # noqa: PLC0415
+
+    app = create_app(settings)
+    try:
+        Worker(app, quiet=True, override_logging=False, redirect_stdouts=False).execute_from_commandline()
+    except SystemExit as end:
+        if app.crash_reason is not None:
+            fail(f"stopped: {app.crash_reason}", PROBLEM)
+        raise typer.Exit(int(end.code or 0)) from None
+
+
+def _use_uvloop() -> None:
+    if sys.platform != "win32":
+        import uvloop  # noqa: PLC0415
+
+        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())

@@ -1,0 +1,154 @@
+"""The Faust application: its hooks, and the parts of a worker that live as long as it does."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import faust
+import structlog
+
+from pipeline import contract
+from pipeline.runtime.checkpoint import Checkpoint
+from pipeline.runtime.delivery import Delivery
+from pipeline.runtime.flow import Barrier, Flow, Unit
+from pipeline.runtime.intake import Intake
+from pipeline.runtime.lease import Lease, LeaseLostError
+from pipeline.runtime.placement import partition_of
+from pipeline.runtime.store import SnapshotTable
+from pipeline.runtime.transport import Transport
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from faust.types import TP
+    from mode.utils.queues import ThrowableQueue
+
+    from pipeline.features.stage import Stage
+    from pipeline.settings import Settings
+
+log = structlog.get_logger()
+
+_HAND_OVER_SHARE: Final = 0.5
+"""The part of the session timeout within which a hand-over has to be done."""
+
+
+class HandOver(faust.Channel[Any]):
+    """A channel between two agents that never blocks and that a rebalance does not clear.
+
+    How much is on its way is bounded by the intake's budget; what belongs to an ended epoch is dropped by
+    whoever gets it.
+    """
+
+    @property
+    def queue(self) -> ThrowableQueue[Any]:
+        """The queue behind the channel: unbounded, and left alone by Faust's flow control."""
+        if self._queue is None:
+            self._queue = self.app.FlowControlQueue(maxsize=0, clear_on_resume=False)
+        return self._queue
+
+    def put_nowait(self, work: Unit | Barrier) -> None:
+        """Hand work over at once."""
+        for subscriber in self._subscribers:
+            subscriber.queue.put_nowait(work)
+
+
+class Application(faust.App):
+    """A Faust app with batches, checkpoints, epochs, a budget and a lease."""
+
+    consumer: Any
+    producer: Any
+
+    def __init__(
+        self, settings: Settings, stages: Sequence[Stage[Any]], reference: str, **options: Any
+    ) -> None:
+        self.settings = settings
+        super().__init__(settings.app_id, **options)
+        self.lease = Lease(settings.session_timeout)
+        self.intake = Intake(
+            reference_partition=partition_of(reference.encode(), settings.partitions),
+            budget_records=settings.budget_records,
+            budget_bytes=settings.budget_bytes,
+            settle=settings.merge_settle_ms / 1_000,
+        )
+        self.state_tables = {name: self._state_table(name) for name in contract.TABLES}
+        self.flow = Flow(
+            stages,
+            lambda table, partition: self.state_tables[table].data.partition(partition),
+            settings.partitions,
+        )
+        self.channels = [HandOver(self) for _ in stages]
+        self.checkpoint = Checkpoint(
+            flow=self.flow,
+            delivery=Delivery(lambda: self.producer._producer, self.lease, settings.partitions),
+            intake=self.intake,
+            lease=self.lease,
+            tables=self.state_tables,
+            enter=self.channels[0].put_nowait,
+            acknowledge=self.consumer.acknowledge,
+            interval=settings.checkpoint_interval,
+        )
+        self.on_rebalance_complete.connect(cast("Any", self._recovered))
+
+    @property
+    def input_partitions(self) -> set[TP]:
+        """The partitions of input topics that this worker has."""
+        return {tp for tp in self.consumer.assignment() if tp.topic in contract.INPUTS}
+
+    def _state_table(self, name: str) -> SnapshotTable:
+        table = SnapshotTable(
+            self, name=name, key_type=bytes, value_type=bytes, partitions=self.settings.partitions
+        )
+        self.tables.add(table)
+        return table
+
+    def _new_transport(self) -> Transport:
+        return Transport(self.conf.broker_consumer, self, self.loop)
+
+    async def hand_over(self) -> None:
+        """Finish, commit and drop what was begun: others may have these partitions next."""
+        self.flow.close()
+        try:
+            async with asyncio.timeout(self.settings.session_timeout * _HAND_OVER_SHARE):
+                await self.checkpoint.take()
+                await self.consumer.commit()
+        except TimeoutError:
+            log.warning(
+                "handed over before the last checkpoint was done: the next owner repeats what it covered"
+            )
+        except LeaseLostError as lost:
+            log.warning("handed over without a last checkpoint", reason=str(lost))
+        finally:
+            self.flow.end()
+            self.checkpoint.forget()
+            self.intake.clear()
+
+    def begin(self, assigned: set[TP]) -> None:
+        """Begin a new epoch."""
+        self.lease.renew()
+        self.intake.consumer = self.consumer
+        self.flow.begin()
+
+    async def on_stop(self) -> None:
+        """Hand over before anything is taken apart, so that nothing has to be repeated after a stop."""
+        if self.flow.open_for_work:
+            self.consumer.stop_flow()
+            await self.hand_over()
+        await super().on_stop()
+
+    async def _recovered(self, _app: Any, **_: Any) -> None:
+        """Look up where the input partitions end, to notice those that were made anew."""
+        tps = self.input_partitions
+        _check_together(tps)
+        for tp, end in (await self.consumer.highwaters(*tps) if tps else {}).items():
+            self.flow.ends.setdefault(tp.partition, {})[tp.topic] = end
+
+
+def _check_together(tps: set[TP]) -> None:
+    """Raise when a partition number was not assigned for all input topics: its symbols would fall apart."""
+    owned = {topic: {tp.partition for tp in tps if tp.topic == topic} for topic in contract.INPUTS}
+    if len({frozenset(partitions) for partitions in owned.values()}) > 1:
+        raise RuntimeError(
+            f"the input topics' partitions were not assigned together: {owned}. Do all of them have as many? "
+            "Run `cascade topics check`"
+        )

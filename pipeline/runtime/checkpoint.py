@@ -1,0 +1,140 @@
+"""Checkpoints: what makes a crash harmless.
+
+For the units that came through since the last one, a checkpoint waits until their messages are confirmed by
+the broker; writes the snapshot of every state that changed, downstream tables first, each confirmed before
+the next table; and only then acknowledges the source records. So, killed at any instruction,
+
+- no acknowledged record is missing from the state;
+- no state is ahead of its messages;
+- no state is ahead of one downstream of it, which could then miss what it has to hear.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from faust.types import TP
+
+from pipeline import contract
+from pipeline.runtime.flow import Barrier
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from pipeline.runtime.delivery import Delivery
+    from pipeline.runtime.flow import Flow, Snapshots, Unit
+    from pipeline.runtime.intake import Intake
+    from pipeline.runtime.lease import Lease
+    from pipeline.runtime.store import SnapshotTable
+
+
+class Sent:
+    """What came through since the last checkpoint: where it ends, its size, what is to be confirmed."""
+
+    def __init__(self) -> None:
+        self.offsets: dict[TP, int] = {}
+        self.records = self.size = 0
+        self.pending: list[asyncio.Future[Any]] = []
+
+    def add(self, unit: Unit, pending: Iterable[asyncio.Future[Any]]) -> None:
+        """Add a unit whose messages were handed to the producer."""
+        self.offsets.update({TP(topic, unit.partition): offset for topic, offset in unit.offsets.items()})
+        self.records += unit.records
+        self.size += unit.size
+        self.pending += pending
+
+
+class Checkpoint:
+    """Takes checkpoints, one at a time.
+
+    Parameters
+    ----------
+    flow, delivery, intake, lease, tables
+        Parts of the same worker; tables by name.
+    enter
+        Puts a barrier behind the units that are on their way.
+    acknowledge
+        Notes from where to read on, by partition.
+    interval
+        Seconds from one checkpoint to the next, at least.
+
+    """
+
+    def __init__(  # noqa: PLR0913
+        self,
+        *,
+        flow: Flow,
+        delivery: Delivery,
+        intake: Intake,
+        lease: Lease,
+        tables: Mapping[str, SnapshotTable],
+        enter: Callable[[Barrier], None],
+        acknowledge: Callable[[Mapping[TP, int]], None],
+        interval: float,
+    ) -> None:
+        self._flow = flow
+        self._delivery = delivery
+        self._intake = intake
+        self._lease = lease
+        self._tables = tables
+        self._enter = enter
+        self._acknowledge = acknowledge
+        self._interval = interval
+        self._lock = asyncio.Lock()
+        self._due = asyncio.Event()
+        self._sent = Sent()
+
+    async def deliver(self, work: Unit | Barrier) -> None:
+        """End the way of a unit: send what it led to. A barrier closes what came before it."""
+        if isinstance(work, Barrier):
+            closed, self._sent = self._sent, Sent()
+            work.passed.set_result(closed)
+            return
+        pending = await self._delivery.send_unit(work)
+        if work.epoch == self._flow.epoch:
+            self._sent.add(work, pending)
+            self._due.set()
+
+    async def run(self) -> None:
+        """Take checkpoints for ever: at once after a quiet time, at the interval under load."""
+        while True:
+            await self._due.wait()
+            await self.take()
+            await asyncio.sleep(self._interval)
+
+    async def take(self) -> None:
+        """Take a checkpoint of everything that is on its way; give up silently when the epoch ends."""
+        async with self._lock:
+            self._due.clear()
+            barrier = self._flow.barrier()
+            self._enter(barrier)
+            sent = await barrier.passed
+            if sent is not None:
+                await self._confirm(barrier, sent)
+
+    def forget(self) -> None:
+        """Forget what was sent in an epoch that ended."""
+        self._sent = Sent()
+        self._due.clear()
+
+    async def _confirm(self, barrier: Barrier, sent: Sent) -> None:
+        for future in sent.pending:
+            await future
+        for name in reversed(contract.TABLES):
+            if barrier.epoch == self._flow.epoch:
+                await self._write(self._tables[name], barrier.snapshots[name])
+        if barrier.epoch == self._flow.epoch:
+            self._acknowledge(sent.offsets)
+            self._intake.give_back(sent.records, sent.size)
+
+    async def _write(self, table: SnapshotTable, snapshots: Snapshots) -> None:
+        self._lease.check()
+        changelog = table.changelog_topic_name
+        writes = [
+            (partition, key, data, await self._delivery.send(changelog, key.encode(), data, partition))
+            for (partition, key), data in snapshots.items()
+        ]
+        for partition, key, data, future in writes:
+            confirmed = await future
+            table.data.put(TP(changelog, partition), key, data, confirmed.offset)

@@ -1,0 +1,218 @@
+"""Units of work and their way through the stages, from agent to agent.
+
+A unit is one batch of one partition. It passes through the agents of the stages in their order and leaves
+with its messages sent. A barrier follows the units of all partitions on the same way: when it passes a
+stage, the stage's snapshots are taken, so that all of them are of the same moment, between the same two
+units (as in Chandy and Lamport's snapshots, and Flink's).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import structlog
+
+from pipeline import contract
+from pipeline.features.reading import Record, read
+from pipeline.features.stage import Event, Output, Stage, States
+from pipeline.runtime.placement import partition_of
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+    from pipeline.runtime.checkpoint import Sent
+    from pipeline.runtime.transport import Records
+
+log = structlog.get_logger(__name__)
+
+Snapshots: TypeAlias = dict[tuple[int, str], bytes]
+"""Snapshots of one table, by partition and key."""
+
+
+class Unit:
+    """The events of one batch, what they lead to, and where the batch ends in each source topic."""
+
+    __slots__ = ("epoch", "events", "letters", "offsets", "partition", "polled", "records", "size")
+
+    def __init__(self, epoch: int, records: Records) -> None:
+        self.epoch = epoch
+        self.partition: int = records[0].partition
+        self.polled = time.perf_counter()
+        self.records = len(records)
+        self.size = records.size
+        self.events: list[Event] = []
+        self.letters: list[Output] = []
+        self.offsets: dict[str, int] = {}
+
+    def outputs(self) -> list[Output]:
+        """Return everything to be sent, in order."""
+        return self.letters + [output for event in self.events for output in event.outputs]
+
+
+class Barrier:
+    """Collects the snapshots of all stages between two units.
+
+    `passed` gives what was sent before it, once it has passed all stages, and None if its epoch ends first.
+    """
+
+    __slots__ = ("epoch", "passed", "snapshots")
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+        self.snapshots: dict[str, Snapshots] = {}
+        self.passed: asyncio.Future[Sent | None] = asyncio.get_running_loop().create_future()
+
+
+class Flow:
+    """The live states of the partitions that the worker has, and the way of units through the stages.
+
+    An epoch is the time from one assignment to the next. Whatever belongs to an older one does nothing.
+
+    Parameters
+    ----------
+    stages
+        In the order in which a unit passes through them.
+    stored
+        Gives the snapshots of a table's partition, by key.
+    partitions
+        How many partitions every topic has, to notice keys that lie on another than theirs.
+
+    """
+
+    def __init__(
+        self,
+        stages: Sequence[Stage[Any]],
+        stored: Callable[[str, int], Mapping[str, bytes]],
+        partitions: int,
+    ) -> None:
+        self.stages = tuple(stages)
+        self._partitions = partitions
+        self._stored = stored
+        self.epoch = 0
+        self.open_for_work = False
+        self.ends: dict[int, dict[str, int]] = {}
+        self.counts: Counter[str] = Counter()
+        self._states: dict[int, list[States[Any]]] = {}
+        self._barriers: set[Barrier] = set()
+        self._over = asyncio.Event()
+
+    def begin(self) -> None:
+        """Begin a new epoch, with nothing live."""
+        self.end()
+        self._over = asyncio.Event()
+        self.open_for_work = True
+
+    def close(self) -> None:
+        """Take no more batches; what was taken goes on."""
+        self.open_for_work = False
+
+    def end(self) -> None:
+        """End the epoch: drop everything that is live or on its way."""
+        self.open_for_work = False
+        self.epoch += 1
+        self._over.set()
+        self.ends.clear()
+        self._states.clear()
+        for barrier in self._barriers:
+            if not barrier.passed.done():
+                barrier.passed.set_result(None)
+        self._barriers.clear()
+
+    async def within_epoch(self, work: Awaitable[None]) -> bool:
+        """Await something, but not beyond the end of the epoch; return whether it was done by then."""
+        doing, over = asyncio.ensure_future(work), asyncio.ensure_future(self._over.wait())
+        await asyncio.wait({doing, over}, return_when=asyncio.FIRST_COMPLETED)
+        over.cancel()
+        if self._over.is_set():
+            doing.cancel()
+            return False
+        doing.result()
+        return True
+
+    def take(self, records: Records) -> Unit | None:
+        """Decode a batch into a unit; None when the epoch takes no more work."""
+        if not self.open_for_work:
+            return None
+        unit = Unit(self.epoch, records)
+        for received in records:
+            unit.offsets[received.topic] = received.offset + 1
+            self._look_at_place(received)
+            events, letters = read(_record(received))
+            unit.events += events
+            unit.letters += letters
+        self.counts["records"] += unit.records
+        self.counts["batches"] += 1
+        self.counts["dead_letters"] += len(unit.letters)
+        return unit
+
+    def barrier(self) -> Barrier:
+        """Return a barrier to send after the units that are on their way."""
+        self._barriers = {barrier for barrier in self._barriers if not barrier.passed.done()}
+        barrier = Barrier(self.epoch)
+        self._barriers.add(barrier)
+        return barrier
+
+    def fold(self, place: int, work: Unit | Barrier) -> bool:
+        """Let the stage at a place work on a unit, or leave its snapshots with a barrier.
+
+        Returns whether the work is of this epoch, and so goes on.
+        """
+        if work.epoch != self.epoch:
+            return False
+        if isinstance(work, Barrier):
+            work.snapshots[self.stages[place].table] = {
+                (partition, key): data
+                for partition, states in self._states.items()
+                for key, data in states[place].take_snapshots().items()
+            }
+        else:
+            states, step = self._of(work.partition)[place], self.stages[place].step
+            for event in work.events:
+                step(event, states)
+        return True
+
+    def _look_at_place(self, received: Any) -> None:
+        if received.topic not in contract.FEEDS or received.key is None:
+            return
+        expected = partition_of(received.key, self._partitions)
+        if received.partition != expected:
+            self.counts["misplaced"] += 1
+            _complain_of_place(received.topic, received.key, received.partition, expected)
+
+    def _of(self, partition: int) -> list[States[Any]]:
+        states = self._states.get(partition)
+        if states is None:
+            ends = self.ends.get(partition, {})
+            states = self._states[partition] = [
+                States(stage, self._stored(stage.table, partition), ends) for stage in self.stages
+            ]
+        return states
+
+
+def _record(received: Any) -> Record:
+    return Record(
+        received.topic,
+        received.value,
+        received.offset,
+        received.partition,
+        received.key,
+        received.headers,
+        received.timestamp * 1_000,
+    )
+
+
+@lru_cache(maxsize=4_096)
+def _complain_of_place(topic: str, key: bytes, partition: int, expected: int) -> None:
+    """Log once a key that its symbol's state is in two halves."""
+    log.warning(
+        "a symbol lies on another partition than its key's own: set the producer's partitioner to murmur2 "
+        "(librdkafka: partitioner=murmur2_random)",
+        topic=topic,
+        key=key.decode("utf-8", "backslashreplace"),
+        partition=partition,
+        expected=expected,
+    )

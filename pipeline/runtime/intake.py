@@ -1,0 +1,132 @@
+"""What is fetched, in which order it is handed over, and how much of it may be in flight."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from faust.types import TP
+
+from pipeline import contract
+from pipeline.runtime.merge import Merge
+from pipeline.runtime.transport import Batch, Records
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+LONGEST_QUEUE: Final = 2_000
+"""Records of one partition that may wait for their turn, or for Redis."""
+_PATIENCE: Final = 0.02
+_POLL: Final = 1.0
+
+
+class Fetching(Protocol):
+    """What the intake asks of the consumer."""
+
+    def caught_up(self, tp: TP) -> bool:
+        """Tell whether all known records of a partition were handed out."""
+
+
+class Intake:
+    """Arranges fetched records into batches, one stream of them a partition.
+
+    Parameters
+    ----------
+    reference_partition
+        The partition of the reference symbol: its context is made there, so nothing waits for it.
+    budget_records, budget_bytes
+        How much may be handed over and not yet be covered by a checkpoint.
+    settle
+        See `Merge`.
+
+    """
+
+    def __init__(
+        self, *, reference_partition: int, budget_records: int, budget_bytes: int, settle: float
+    ) -> None:
+        self._reference_partition = reference_partition
+        self._budget = (budget_records, budget_bytes)
+        self._settle = settle
+        self._merges: dict[int, Merge] = {}
+        self._room = asyncio.Event()
+        self.consumer: Fetching
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget everything that was fetched or handed over."""
+        self._merges.clear()
+        self._projected: Counter[TP] = Counter()
+        self.records = self.size = 0
+        self._room.set()
+
+    def wanted(self, active: set[TP]) -> set[TP]:
+        """Return the partitions to ask for: those with room."""
+        full = self.records >= self._budget[0] or self.size >= self._budget[1]
+        return {tp for tp in active if self._wants(tp, full=full)}
+
+    def _wants(self, tp: TP, *, full: bool) -> bool:
+        if tp.topic in contract.INPUTS:
+            merge = self._merges.get(tp.partition)
+            return not full and (merge is None or len(merge.sources[tp.topic].waiting) < LONGEST_QUEUE)
+        return self._projected[tp] < LONGEST_QUEUE
+
+    async def wait_for_room(self) -> None:
+        """Wait until something was given back, or a moment has passed."""
+        self._room.clear()
+        try:
+            await asyncio.wait_for(self._room.wait(), _POLL)
+        except TimeoutError:
+            return
+
+    def patience(self) -> float:
+        """Return for how many seconds to wait for more: short while records wait for their turn."""
+        return _PATIENCE if any(merge.waiting for merge in self._merges.values()) else _POLL
+
+    def arrange(self, found: Mapping[TP, Sequence[Any]]) -> dict[TP, Sequence[Any]]:
+        """Return what to hand over: batches, and the records of changelogs as they are."""
+        now = time.monotonic()
+        arranged: dict[TP, Sequence[Any]] = {}
+        for tp, records in found.items():
+            if tp.topic in contract.INPUTS:
+                self._merge(tp.partition, now).sources[tp.topic].add(records, now)
+            elif tp.topic in contract.PROJECTED and records:
+                self._projected[tp] += len(records)
+                arranged[tp] = [Batch(Records(records))]
+            else:
+                arranged[tp] = records
+        for partition, merge in self._merges.items():
+            if released := self._release(partition, merge, now):
+                batch = Batch(released)
+                arranged[TP(batch.topic, partition)] = [batch]
+                self.records += len(released)
+                self.size += released.size
+        return arranged
+
+    def give_back(self, records: int, size: int) -> None:
+        """Return part of the budget: a checkpoint covers those records now."""
+        self.records -= records
+        self.size -= size
+        self._room.set()
+
+    def give_back_projected(self, tp: TP, records: int) -> None:
+        """Note that records of an output partition were projected."""
+        self._projected[tp] -= records
+        self._room.set()
+
+    def _merge(self, partition: int, now: float) -> Merge:
+        merge = self._merges.get(partition)
+        if merge is None:
+            merge = self._merges[partition] = Merge(contract.INPUTS, self._settle, now)
+        return merge
+
+    def _release(self, partition: int, merge: Merge, now: float) -> Records:
+        own_context = partition == self._reference_partition
+
+        def caught_up(topic: str) -> bool:
+            return (own_context and topic == contract.CONTEXT) or self.consumer.caught_up(
+                TP(topic, partition)
+            )
+
+        return Records(merge.release(caught_up, now, time.time() * 1_000))

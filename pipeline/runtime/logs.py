@@ -1,0 +1,56 @@
+"""The log: structlog's and the standard library's, in one form, on standard error."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any, Final, Literal
+
+import structlog
+
+_CHATTY: Final = ("faust", "mode", "aiokafka", "pipeline.runtime.transport", "pipeline.runtime.store")
+"""Libraries, and classes of theirs that the runtime extends, that log every step at INFO."""
+
+
+class _Expected(logging.Filter):
+    """Drops what Faust warns of at every start: that topics are made by `cascade topics` is meant to be."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return "Topic creation disabled" not in record.getMessage()
+
+
+def configure_log(form: Literal["console", "json"], level: str) -> None:
+    """Send all logging to standard error, one line an event.
+
+    Parameters
+    ----------
+    form
+        For people or for machines.
+    level
+        The least that is logged; Faust and aiokafka are held to WARNING unless it is DEBUG.
+
+    """
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(_renderer(form), foreign_pre_chain=shared))
+    handler.addFilter(_Expected())
+    logging.basicConfig(handlers=[handler], level=level, force=True)
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(level if level == "DEBUG" else "WARNING")
+
+
+def _renderer(form: Literal["console", "json"]) -> Any:
+    if form == "json":
+        return structlog.processors.JSONRenderer()
+    return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())

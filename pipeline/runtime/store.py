@@ -1,0 +1,87 @@
+"""The store behind a table: snapshots by partition and key, and how far their changelogs were read.
+
+Faust's memory store reads a changelog again from its beginning after every rebalance, also for partitions
+that it keeps, and keeps keys of partitions that it lost. This one remembers, and forgets.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import faust
+from faust.stores.base import Store
+
+from pipeline.features.stage import read_snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from faust.types import TP
+
+
+class SnapshotStore(Store[Any, Any]):
+    """Snapshots of one table, by partition and key."""
+
+    def __post_init__(self) -> None:
+        self._snapshots: dict[int, dict[str, bytes]] = {}
+        self._read: dict[Any, int] = {}
+
+    def partition(self, number: int) -> dict[str, bytes]:
+        """Return the snapshots of a partition, by key."""
+        return self._snapshots.setdefault(number, {})
+
+    def put(self, tp: TP, key: str, data: bytes, offset: int) -> None:
+        """Keep a snapshot that was confirmed at an offset of its changelog partition."""
+        self.partition(tp.partition)[key] = data
+        self.set_persisted_offset(tp, offset)
+
+    def apply_changelog_batch(
+        self, batch: Iterable[Any], to_key: Callable[[Any], Any], to_value: Callable[[Any], Any]
+    ) -> None:
+        """Take snapshots from the changelog: of two of a key the newer state wins, not the later write."""
+        for event in batch:
+            message = event.message
+            self._apply(self.partition(message.partition), message.key.decode(), message.value)
+            self.set_persisted_offset(message.tp, message.offset)
+
+    def _apply(self, snapshots: dict[str, bytes], key: str, data: bytes | None) -> None:
+        if data is None:
+            snapshots.pop(key, None)
+        elif key not in snapshots or read_snapshot(data).order >= read_snapshot(snapshots[key]).order:
+            snapshots[key] = data
+
+    def persisted_offset(self, tp: TP) -> int | None:
+        """Return the offset up to which a changelog partition is known, None when it is not."""
+        return self._read.get(tp)
+
+    def set_persisted_offset(self, tp: TP, offset: int) -> None:
+        """Note the offset up to which a changelog partition is known."""
+        self._read[tp] = max(offset, self._read.get(tp, -1))
+
+    async def on_rebalance(
+        self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP], generation_id: int = 0
+    ) -> None:
+        """Forget what belongs to partitions that were taken away."""
+        for tp in revoked & set(self._read):
+            del self._read[tp]
+            self._snapshots.pop(tp.partition, None)
+
+    def reset_state(self) -> None:
+        """Do nothing: nothing lies on disk."""
+
+    async def backup_partition(
+        self, tp: TP | int, flush: bool = True, purge: bool = False, keep: int = 1
+    ) -> None:
+        """Do nothing: the changelog is the backup."""
+
+    def restore_backup(self, tp: TP | int, latest: bool = True, backup_id: int = 0) -> None:
+        """Do nothing: the changelog is the backup."""
+
+
+class SnapshotTable(faust.Table[Any, Any]):
+    """A table whose changelog holds snapshots; written by the checkpoint alone."""
+
+    data: SnapshotStore
+
+    def _new_store(self) -> SnapshotStore:
+        return SnapshotStore("memory://", self.app, self, table_name=self.name)

@@ -1,0 +1,167 @@
+"""Faust's Kafka transport, handing over batches: all records of a partition from one poll as one message.
+
+Faust (0.15) creates four asyncio tasks a message, asks the broker to hold an empty fetch for 1.5 s, and keeps
+books of acknowledged messages that can commit past an unprocessed one (upstream issue 606). Here a message
+is a batch, an empty fetch is short, and what may be committed is said by the checkpoint.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import faust
+from faust.transport.drivers import aiokafka as driver
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from faust.types import TP
+
+    from pipeline.runtime.intake import Intake
+
+
+class Records(list[Any]):
+    """Records of one partition, of one topic or merged from several; `size` is in bytes."""
+
+    def __init__(self, records: Iterable[Any]) -> None:
+        super().__init__(records)
+        self.size = sum(len(record.value or b"") for record in self)
+
+
+class Batch:
+    """Records of one partition in the shape of a single Kafka record.
+
+    It lies where its last record lies, so that offsets of batches rise as Faust expects.
+    """
+
+    __slots__ = (
+        "checksum",
+        "headers",
+        "key",
+        "offset",
+        "partition",
+        "serialized_key_size",
+        "serialized_value_size",
+        "timestamp",
+        "timestamp_type",
+        "topic",
+        "value",
+    )
+
+    def __init__(self, records: Records) -> None:
+        last = records[-1]
+        self.topic, self.partition, self.offset = last.topic, last.partition, last.offset
+        self.timestamp, self.timestamp_type = last.timestamp, last.timestamp_type
+        self.headers, self.key, self.value, self.checksum = (), b"", records, None
+        self.serialized_key_size = self.serialized_value_size = 0
+
+
+class BatchSchema(faust.Schema[Any, Any]):
+    """Hands a batch to the agent as it is: decoding, and what to do when it fails, is the pipeline's."""
+
+    def loads_key(self, app: Any, message: Any, **_: Any) -> Any:
+        """Return the message's key untouched."""
+        return message.key
+
+    def loads_value(self, app: Any, message: Any, **_: Any) -> Any:
+        """Return the message's value untouched."""
+        return message.value
+
+
+class ConsumerThread(driver.AIOKafkaConsumerThread):
+    """The thread of the aiokafka consumer: with a short empty fetch, and telling the lease of heartbeats."""
+
+    app: Any
+
+    def _create_consumer(self, loop: asyncio.AbstractEventLoop) -> Any:
+        consumer = super()._create_consumer(loop)
+        consumer._fetch_max_wait_ms = self.app.settings.fetch_max_wait_ms
+        return consumer
+
+    async def on_start(self) -> None:
+        """Start the consumer, then listen to its heartbeats."""
+        await super().on_start()
+        self.app.lease.watch(self._ensure_consumer()._coordinator)
+
+    def caught_up(self, tp: TP) -> bool:
+        """Tell whether all records of a partition that the broker is known to have were handed out."""
+        assignment = self._ensure_consumer()._subscription.subscription.assignment
+        state = None if assignment is None else assignment.state_value(driver.ensure_aiokafka_TP(tp))
+        if state is None or state.highwater is None or not state.has_valid_position:
+            return False
+        return bool(state.position >= state.highwater)
+
+
+class Consumer(driver.Consumer):
+    """Hands over batches as the intake arranges them, and commits what the checkpoint acknowledged."""
+
+    app: Any
+    _thread: ConsumerThread
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._acknowledged: dict[TP, int] = {}
+
+    @property
+    def _intake(self) -> Intake:
+        intake: Intake = self.app.intake
+        return intake
+
+    def acknowledge(self, offsets: Mapping[TP, int]) -> None:
+        """Note where to commit: for each partition the offset of the next record to be processed."""
+        self._acknowledged.update(offsets)
+
+    def caught_up(self, tp: TP) -> bool:
+        """Tell whether all records of a partition that the broker is known to have were handed out."""
+        return self._thread.caught_up(tp)
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Finish and commit what was begun before anything is taken away, then let Faust go on."""
+        self.stop_flow()
+        await self.app.hand_over()
+        self._acknowledged.clear()
+        await super().on_partitions_revoked(revoked)
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """Begin a new epoch with what was assigned."""
+        self.app.begin(assigned)
+        await super().on_partitions_assigned(assigned, generation_id)
+
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ASYNC109
+        wanted = self._intake.wanted(active_partitions or set())
+        if not wanted:
+            await self._intake.wait_for_room()
+            return {}
+        found = await super()._getmany(wanted, min(timeout, self._intake.patience()))
+        return self._intake.arrange(found) if self.flow_active else {}
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        """Keep no books of gaps: batches acknowledge ranges."""
+
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
+        return iter(list(self._acknowledged))
+
+    def _new_offset(self, tp: TP) -> int | None:
+        return self._acknowledged.pop(tp, None)
+
+    def _should_commit(self, tp: TP, offset: int) -> bool:
+        """Commit what was acknowledged, also below an older commit: a topic may have been made anew."""
+        return offset != self._committed_offset[tp]
+
+
+class Producer(driver.Producer):
+    """An idempotent producer: a retried request neither doubles nor reorders records."""
+
+    def _settings_extra(self) -> dict[str, Any]:
+        return {**super()._settings_extra(), "enable_idempotence": True}
+
+
+class Transport(driver.Transport):
+    """Faust's aiokafka transport with the consumer and producer above."""
+
+    Consumer = Consumer
+    Producer = Producer
