@@ -130,6 +130,7 @@ async def settings(broker: str, valkey: str) -> Settings:
         app_id=f"{TEST_APP}{uuid.uuid4().hex[:8]}",
         broker=broker,
         redis_url=valkey,
+        input_retention_hours=-1,  # simulated and recorded markets lie in the past
         session_timeout=6.0,  # the in-memory broker holds a group's first join back for half of it
         web_port=0,
     )

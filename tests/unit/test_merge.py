@@ -1,0 +1,109 @@
+from typing import NamedTuple
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.runtime.merge import FRESH_MS, Merge
+
+TOPICS = ("prices", "liquidations")
+OLD = 1_000_000
+WALL = OLD + 10 * FRESH_MS
+
+
+class Record(NamedTuple):
+    topic: str
+    timestamp: int
+    offset: int
+
+
+def records(topic, *timestamps):
+    return [Record(topic, OLD + timestamp, offset) for offset, timestamp in enumerate(timestamps)]
+
+
+def merge_of(settle=0.25, **waiting):
+    merge = Merge(TOPICS, settle, now=0.0)
+    for topic, timestamps in waiting.items():
+        merge.sources[topic].add(records(topic, *timestamps), now=0.0)
+    return merge
+
+
+def times(released):
+    return [(record.topic[0], record.timestamp - OLD) for record in released]
+
+
+def everything(_topic):
+    return True
+
+
+def nothing(_topic):
+    return False
+
+
+def test_topics_that_settled_are_merged_by_time():
+    merge = merge_of(prices=[1, 4], liquidations=[2, 3, 5])
+    assert times(merge.release(everything, 1.0, WALL)) == [("p", 1), ("l", 2), ("l", 3), ("p", 4), ("l", 5)]
+    assert merge.waiting == 0
+
+
+def test_records_of_the_same_time_pass_in_the_order_of_the_topics():
+    merge = merge_of(liquidations=[7, 7], prices=[7])
+    assert times(merge.release(everything, 1.0, WALL)) == [("p", 7), ("l", 7), ("l", 7)]
+
+
+def test_a_record_waits_while_an_older_one_may_still_lie_on_the_broker():
+    merge = merge_of(prices=[5], liquidations=[1, 2, 9])
+    assert times(merge.release(lambda topic: topic == "liquidations", 1.0, WALL)) == [("l", 1), ("l", 2)]
+    merge.sources["prices"].add(records("prices", 8, 12), now=1.0)
+    released = merge.release(lambda topic: topic == "liquidations", 2.0, WALL)
+    assert times(released) == [("p", 5), ("p", 8), ("l", 9)]
+
+
+def test_what_may_come_with_the_same_time_is_waited_for():
+    merge = merge_of(prices=[5], liquidations=[5])
+    assert merge.release(lambda topic: topic == "liquidations", 1.0, WALL) == []
+
+
+def test_nothing_passes_while_an_unread_topic_is_not_caught_up():
+    merge = merge_of(liquidations=[1, 2])
+    assert merge.release(lambda topic: topic == "liquidations", 1.0, WALL) == []
+    assert merge.waiting == 2
+
+
+def test_an_old_record_waits_until_the_other_topics_have_been_quiet():
+    merge = merge_of(settle=0.25, liquidations=[1])
+    assert merge.release(everything, 0.2, WALL) == []
+    assert times(merge.release(everything, 0.3, WALL)) == [("l", 1)]
+
+
+def test_a_fresh_record_does_not_wait():
+    merge = merge_of(settle=60.0, liquidations=[1])
+    assert times(merge.release(everything, 0.0, OLD + 2)) == [("l", 1)]
+
+
+def test_an_order_within_a_topic_is_kept_whatever_the_timestamps_say():
+    merge = merge_of(liquidations=[5, 1, 9], prices=[3, 6])
+    assert times(merge.release(everything, 1.0, WALL)) == [("p", 3), ("l", 5), ("l", 1), ("p", 6), ("l", 9)]
+
+
+def test_nothing_waiting_releases_nothing():
+    assert merge_of().release(nothing, 1.0, WALL) == []
+
+
+@given(
+    prices=st.lists(st.integers(0, 50), max_size=20).map(sorted),
+    liquidations=st.lists(st.integers(0, 50), max_size=20).map(sorted),
+    cuts=st.lists(st.integers(1, 5), max_size=40),
+)
+def test_the_order_does_not_depend_on_how_records_arrive(prices, liquidations, cuts):
+    merge = Merge(TOPICS, 0.0, now=0.0)
+    left = {"prices": records("prices", *prices), "liquidations": records("liquidations", *liquidations)}
+    everything_sent = sorted(
+        left["prices"] + left["liquidations"], key=lambda r: (r.timestamp, TOPICS.index(r.topic), r.offset)
+    )
+    released = []
+    for step, cut in enumerate([*cuts, *[50] * 4]):
+        topic = TOPICS[step % 2]
+        merge.sources[topic].add(left[topic][:cut], now=float(step))
+        left[topic] = left[topic][cut:]
+        released += merge.release(lambda topic: not left[topic], float(step), WALL)
+    assert released == everything_sent

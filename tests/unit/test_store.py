@@ -1,0 +1,81 @@
+from types import SimpleNamespace
+
+import faust
+import pytest
+from faust.types import TP
+
+from pipeline.features.stage import State, snapshot
+from pipeline.runtime.store import SnapshotTable
+
+CHANGELOG = "app-velocity-changelog"
+
+
+class Counted(State):
+    __slots__ = ("count",)
+
+    def __init__(self, offset, count=0, incarnation=0):
+        super().__init__()
+        self.applied = {"liquidations": (offset, 0)}
+        self.count = count
+        self.incarnation = incarnation
+
+    def freeze(self):
+        return self.count
+
+
+@pytest.fixture
+def store():
+    app = faust.App("app", broker="kafka://localhost:1", web_enabled=False)
+    return SnapshotTable(app, name="velocity", key_type=bytes, value_type=bytes, partitions=4).data
+
+
+def written(offset, value, *, partition=0, key=b"BTCUSDT"):
+    tp = TP(CHANGELOG, partition)
+    message = SimpleNamespace(partition=partition, key=key, value=value, tp=tp, offset=offset)
+    return SimpleNamespace(message=message)
+
+
+def recover(store, *events):
+    store.apply_changelog_batch(events, to_key=None, to_value=None)
+
+
+def test_snapshots_are_found_by_partition_and_key(store):
+    recover(store, written(0, snapshot(Counted(1))), written(0, snapshot(Counted(2)), partition=3))
+    assert store.partition(0) == {"BTCUSDT": snapshot(Counted(1))}
+    assert store.partition(3) == {"BTCUSDT": snapshot(Counted(2))}
+    assert store.partition(1) == {}
+
+
+def test_the_newer_state_wins_not_the_later_write(store):
+    recover(store, written(0, snapshot(Counted(150))), written(1, snapshot(Counted(100))))
+    assert store.partition(0)["BTCUSDT"] == snapshot(Counted(150))
+
+
+def test_a_state_whose_topic_was_made_anew_beats_higher_offsets(store):
+    recover(store, written(0, snapshot(Counted(150))), written(1, snapshot(Counted(3, incarnation=1))))
+    assert store.partition(0)["BTCUSDT"] == snapshot(Counted(3, incarnation=1))
+
+
+def test_a_tombstone_removes_a_key(store):
+    recover(store, written(0, snapshot(Counted(1))), written(1, None))
+    assert store.partition(0) == {}
+
+
+def test_how_far_a_changelog_was_read_is_remembered(store):
+    tp = TP(CHANGELOG, 0)
+    assert store.persisted_offset(tp) is None
+    recover(store, written(7, snapshot(Counted(1))))
+    assert store.persisted_offset(tp) == 7
+    store.put(tp, "ETHUSDT", snapshot(Counted(2)), 9)
+    assert store.persisted_offset(tp) == 9
+    assert set(store.partition(0)) == {"BTCUSDT", "ETHUSDT"}
+
+
+async def test_revoked_partitions_are_forgotten_and_kept_ones_are_not(store):
+    recover(store, written(7, snapshot(Counted(1))), written(5, snapshot(Counted(1)), partition=1))
+    taken, kept = TP(CHANGELOG, 0), TP(CHANGELOG, 1)
+    await store.on_rebalance({kept}, {taken, TP("liquidations", 0)}, set())
+    assert store.persisted_offset(taken) is None
+    assert store.partition(0) == {}
+    assert store.persisted_offset(kept) == 5
+    assert store.partition(1) != {}

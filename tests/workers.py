@@ -1,0 +1,194 @@
+"""Workers as child processes, and what a test puts in front of them and finds behind them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import GroupCoordinatorNotAvailableError
+
+from pipeline import Engine, codec, contract
+from pipeline.features.stage import read_snapshot
+from pipeline.runtime.reading import read_topic
+from pipeline.runtime.topic_plan import changelog_topic
+from pipeline.settings import PREFIX, variable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pipeline.cli.scenario import Tick
+    from pipeline.settings import Settings
+
+PATIENCE = 90
+
+
+class Worker:
+    """`cascade worker` as a child process; it logs to a file that a failing test shows."""
+
+    def __init__(self, settings: Settings, **changes: Any) -> None:
+        self.log = Path(tempfile.mkstemp(prefix="cascade-worker-", suffix=".log")[1])
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+        self._environment = environment | _variables(settings.model_copy(update=changes))
+        self.start()
+
+    def start(self) -> None:
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "pipeline", "worker"],
+                env=self._environment,
+                stderr=log,
+                stdout=log,
+                start_new_session=True,
+            )
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def signal(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def stop(self) -> int:
+        """Ask the worker to stop (SIGTERM); return its exit code."""
+        self.process.terminate()
+        return self.process.wait(PATIENCE)
+
+    def text(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if self.process.poll() is None:
+            self.kill()
+        if kind is not None:
+            sys.stderr.write(f"--- {self.log} ---\n{self.text()[-6_000:]}\n")
+        self.log.unlink()
+
+
+def _variables(settings: Settings) -> dict[str, str]:
+    plain = settings.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+    return {variable(name): str(value) for name, value in plain.items()}
+
+
+async def produce(settings: Settings, ticks: Iterable[Tick]) -> int:
+    """Produce a market, each record with its event's time as its own; return how many there were."""
+    async with AIOKafkaProducer(bootstrap_servers=settings.broker, linger_ms=5, acks="all") as producer:
+        sent = [
+            await producer.send(
+                tick.topic,
+                codec.encode(tick.message),
+                key=tick.symbol.encode(),
+                timestamp_ms=round(tick.time * 1_000),
+            )
+            for tick in ticks
+        ]
+        await asyncio.gather(*sent)
+    return len(sent)
+
+
+async def lag(settings: Settings, topics: Sequence[str] = contract.FEEDS) -> int:
+    """Return how many records of some topics are not committed by the settings' group."""
+    committed = await _committed(settings)
+    ends = await _ends(settings, topics)
+    return sum(end - _offset(committed.get(tp)) for tp, end in ends.items())
+
+
+async def until_caught_up(
+    settings: Settings, topics: Sequence[str] = contract.FEEDS, workers: Sequence[Worker] = ()
+) -> None:
+    """Wait until everything in some topics is committed; fail when a worker ends before that."""
+    deadline = time.monotonic() + PATIENCE
+    while behind := await lag(settings, topics):
+        assert time.monotonic() < deadline, f"{behind} records are still not processed"
+        assert all(worker.process.poll() is None for worker in workers), "a worker ended"
+        await asyncio.sleep(0.2)
+
+
+async def read_all(settings: Settings, topic: str) -> list[dict[str, Any]]:
+    """Return every message of a topic, partition by partition."""
+    return [orjson.loads(record.value) async for record in read_topic(settings, topic)]
+
+
+async def read_signals(settings: Settings) -> dict[str, dict[str, Any]]:
+    """Return the signals by id, without what no rerun repeats; repeats of an id have to be equal."""
+    found: dict[str, dict[str, Any]] = {}
+    for message in await read_all(settings, contract.SIGNALS):
+        signal_ = without_timing(message)
+        assert found.setdefault(signal_["id"], signal_) == signal_, f"{signal_['id']} differs when repeated"
+    return found
+
+
+async def read_states(settings: Settings) -> dict[tuple[str, str], Any]:
+    """Return the newest snapshot of every key of every table, as a recovery would find it."""
+    found: dict[tuple[str, str], Any] = {}
+    for table in contract.TABLES:
+        async for record in read_topic(settings, changelog_topic(settings.app_id, table)):
+            key, state = (table, f"{record.partition}:{record.key.decode()}"), read_snapshot(record.value)
+            if key not in found or state.order >= found[key].order:
+                found[key] = state
+    return found
+
+
+def without_timing(message: dict[str, Any]) -> dict[str, Any]:
+    """Return a signal without how long it took, the only thing in it that the records do not decide."""
+    return message | {"meta": message["meta"] | {"processing_time_ms": 0.0}}
+
+
+def expected_signals(ticks: Iterable[Tick], engine: Engine | None = None) -> dict[str, dict[str, Any]]:
+    """Return the signals of a market by id, as one engine makes them from the records in their order."""
+    engine = engine or Engine()
+    outputs = [
+        output for tick in ticks for output in engine.process(tick.topic, codec.encode(tick.message))
+    ]
+    return {
+        output.message["id"]: output.message for output in outputs if output.topic == contract.SIGNALS
+    }
+
+
+async def _committed(settings: Settings) -> dict[Any, Any]:
+    async with _admin(settings) as admin:
+        try:
+            offsets: dict[Any, Any] = await admin.list_consumer_group_offsets(settings.app_id)
+        except GroupCoordinatorNotAvailableError:  # a broker makes its offsets topic for the first group
+            return {}
+        return offsets
+
+
+async def _ends(settings: Settings, topics: Sequence[str]) -> dict[Any, int]:
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.broker)
+    await consumer.start()
+    try:
+        tps = [TopicPartition(topic, number) for topic in topics for number in range(settings.partitions)]
+        ends: dict[Any, int] = await consumer.end_offsets(tps)
+        return ends
+    finally:
+        await consumer.stop()
+
+
+def _offset(committed: Any) -> int:
+    return 0 if committed is None else max(committed.offset, 0)
+
+
+class _admin:
+    def __init__(self, settings: Settings) -> None:
+        self._client = AIOKafkaAdminClient(bootstrap_servers=settings.broker)
+
+    async def __aenter__(self) -> AIOKafkaAdminClient:
+        await self._client.start()
+        return self._client
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._client.close()
