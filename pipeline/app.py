@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import faust
@@ -12,8 +11,8 @@ from pipeline.agents.projection import create_projection_agent
 from pipeline.agents.stages import create_intake_agent, create_stage_agent
 from pipeline.engine import create_stages
 from pipeline.runtime.application import Application
+from pipeline.runtime.profiles import load_profile
 from pipeline.runtime.upstream import check_versions
-from pipeline.signals.profile import SEED, Profile, read_profile
 from pipeline.sinks.connection import connect
 from pipeline.sinks.plan import Rules
 from pipeline.sinks.projection import Projection
@@ -21,6 +20,7 @@ from pipeline.sinks.redis import RedisSink
 
 if TYPE_CHECKING:
     from pipeline.settings import Settings
+    from pipeline.signals.profile import Profile
 
 
 def create_app(settings: Settings) -> Application:
@@ -61,14 +61,6 @@ def _projection(settings: Settings, profile: Profile) -> Projection:
         fresh_seconds=settings.fresh_seconds,
     )
     return Projection(RedisSink(client, rules))
-
-
-def load_profile(name: str) -> Profile:
-    """Return the profile `seed`, or the one in a file (TOML or JSON)."""
-    if name == SEED.name:
-        return SEED
-    path = Path(name)
-    return read_profile(path.read_bytes(), "json" if path.suffix == ".json" else "toml")
 
 
 def _faust_options(settings: Settings) -> dict[str, Any]:

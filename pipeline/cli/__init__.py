@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from importlib.metadata import version
 from typing import Annotated
 
+import structlog
 import typer
 
 from pipeline.cli.config import config
+from pipeline.cli.dead_letters import dead_letters
 from pipeline.cli.output import Commands, on_terminal
+from pipeline.cli.replay import ManyFiles, replay
 from pipeline.cli.topics import topics
+from pipeline.cli.watch import watch
+from pipeline.cli.weights import weights
 from pipeline.cli.worker import worker
 
 app = typer.Typer(
@@ -19,9 +25,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich" if on_terminal() else None,
 )
-app.add_typer(topics, name="topics")
-app.add_typer(config, name="config")
 app.command()(worker)
+app.command()(watch)
+app.command(cls=ManyFiles)(replay)
+app.add_typer(topics, name="topics")
+app.add_typer(weights, name="weights")
+app.add_typer(dead_letters, name="dead-letters")
+app.add_typer(config, name="config")
 
 
 def _show_version(wanted: bool) -> None:
@@ -37,6 +47,8 @@ def cascade(
     ] = False,
 ) -> None:
     """Liquidations and prices on Kafka in, liquidation-cascade signals on Kafka and Redis out."""
+    # What is asked for goes to stdout; what happened meanwhile does not mix with it.
+    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
 
 
 def main() -> None:

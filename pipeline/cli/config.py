@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import typer
 
-from pipeline.cli.output import Commands, show_table
+from pipeline.cli.output import USAGE, Commands, fail, show_table
+from pipeline.runtime.profiles import load_profile
 from pipeline.settings import load_settings
+from pipeline.signals.profile import ProfileError
 
 config = typer.Typer(cls=Commands, no_args_is_help=True, help="Show and check the settings.")
 
@@ -13,4 +15,9 @@ config = typer.Typer(cls=Commands, no_args_is_help=True, help="Show and check th
 @config.command()
 def check() -> None:
     """Show every setting in force, secrets hidden; exit with 2 when one cannot be used."""
-    show_table(("variable", "value"), load_settings().redacted().items())
+    settings = load_settings()
+    show_table(("variable", "value"), settings.redacted().items())
+    try:
+        load_profile(settings.profile)
+    except (ProfileError, OSError) as error:
+        fail(f"PIPELINE_PROFILE: {error}", USAGE)

@@ -1,0 +1,73 @@
+"""`cascade dead-letters`: what could not be used, why, and trying it again."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipeline import codec
+from pipeline.cli.output import Commands, run, show_table
+from pipeline.runtime.dead_letters import Letter, read_letters, replay_letters
+from pipeline.settings import load_settings
+
+if TYPE_CHECKING:
+    from pipeline.settings import Settings
+
+dead_letters = typer.Typer(cls=Commands, no_args_is_help=True, help="List and replay what could not be used.")
+
+TopicOption = Annotated[
+    str | None, typer.Option("--topic", help="Only letters whose records came from this topic.")
+]
+SinceOption = Annotated[
+    datetime | None, typer.Option("--since", help="Only letters written since this time (UTC).")
+]
+
+
+@dead_letters.command("list")
+def list_(
+    topic: TopicOption = None,
+    since: SinceOption = None,
+    limit: Annotated[int, typer.Option(min=1, help="Show at most this many, the newest.")] = 50,
+    json: Annotated[bool, typer.Option("--json", help="Print each letter as a line of JSON.")] = False,
+) -> None:
+    """List dead letters, oldest first, with the reason of each."""
+    letters = run(_read(load_settings(), topic, since))
+    newest = letters[-limit:]
+    if json:
+        for found in newest:
+            typer.echo(codec.encode(found.letter).decode())
+        return
+    show_table(("written", "source", "key", "reason"), map(_row, newest))
+    if len(letters) > limit:
+        typer.echo(f"{len(letters) - limit} older ones are not shown (--limit)", err=True)
+
+
+def _row(found: Letter) -> tuple[str, str, str, str]:
+    letter = found.letter
+    written = datetime.fromtimestamp(found.timestamp, UTC).isoformat(sep=" ", timespec="seconds")
+    source = f"{letter.topic}/{letter.partition}/{letter.offset}"
+    return written, source, letter.key or "", letter.reason
+
+
+@dead_letters.command()
+def replay(
+    topic: TopicOption = None,
+    since: SinceOption = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Send what dead letters hold to their topics again; letters stay, so name what is new by --since."""
+    settings = load_settings()
+    letters = [found.letter for found in run(_read(settings, topic, since))]
+    truncated = sum(letter.truncated for letter in letters)
+    typer.echo(f"{len(letters)} dead letters, {truncated} of them truncated, which cannot be sent")
+    if len(letters) > truncated:
+        yes or typer.confirm(f"Send {len(letters) - truncated} records?", abort=True)
+        typer.echo(f"{run(replay_letters(settings, letters))} records sent")
+
+
+async def _read(settings: Settings, topic: str | None, since: datetime | None) -> list[Letter]:
+    start = 0.0 if since is None else since.replace(tzinfo=UTC).timestamp()
+    found = [letter async for letter in read_letters(settings, topic, start)]
+    return sorted(found, key=lambda letter: letter.timestamp)

@@ -1,0 +1,96 @@
+"""`cascade watch`: signals as they come."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from pipeline import contract
+from pipeline.cli.marks import marked
+from pipeline.cli.output import USAGE, fail, on_terminal, run
+from pipeline.messages import LEVELS, Level
+from pipeline.settings import load_settings
+from pipeline.subscriber import SignalSubscriber
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pipeline.settings import Settings
+
+
+def watch(
+    symbol: Annotated[list[str] | None, typer.Option(help="Only this symbol; may be given again.")] = None,
+    min_level: Annotated[str, typer.Option(help=f"Only this level and above: {', '.join(LEVELS)}.")] = "NONE",
+    redis: Annotated[bool, typer.Option("--redis", help="Listen to Redis instead of Kafka.")] = False,
+) -> None:
+    """Print each new signal in a line of its own until interrupted."""
+    settings = load_settings()
+    level = min_level.upper()
+    if level not in LEVELS:
+        fail(f"--min-level {min_level}: expected one of {', '.join(LEVELS)}", USAGE)
+    printer = _Printer(symbol or (), LEVELS.index(level))
+    with contextlib.suppress(KeyboardInterrupt):
+        run(_watch(settings, printer, redis=redis))
+
+
+async def _watch(settings: Settings, printer: _Printer, *, redis: bool) -> None:
+    subscriber = _from_redis(settings) if redis else _from_kafka(settings)
+    printer.subscriber = subscriber
+    await subscriber.subscribe([contract.CHANNEL_SIGNALS if redis else contract.SIGNALS], printer)
+
+
+def _from_redis(settings: Settings) -> SignalSubscriber:
+    password = settings.redis_password
+    options: dict[str, Any] = {} if password is None else {"password": password.get_secret_value()}
+    return SignalSubscriber(settings.redis_url, **options)
+
+
+def _from_kafka(settings: Settings) -> SignalSubscriber:
+    options = settings.kafka_client_options()
+    return SignalSubscriber("kafka://" + ",".join(options.pop("bootstrap_servers")), **options)
+
+
+class _Printer:
+    """Prints the wanted signals; ends the subscription when nobody reads any more."""
+
+    subscriber: SignalSubscriber
+
+    def __init__(self, symbols: Iterable[str], least: int) -> None:
+        self._symbols = {symbol.strip().upper() for symbol in symbols}
+        self._least = least
+        self._console = Console(highlight=False) if on_terminal() else None
+
+    async def __call__(self, _channel: str, signal: dict[str, Any]) -> None:
+        if signal["signal_level"] < self._least:
+            return
+        if self._symbols and signal["symbol"] not in self._symbols:
+            return
+        try:
+            self._print(signal["signal"], describe(signal))
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            await self.subscriber.close()
+
+    def _print(self, level: Level, line: str) -> None:
+        if self._console is None:
+            print(line, flush=True)  # noqa: T201
+        else:
+            self._console.print(marked(level, line), soft_wrap=True)
+
+
+def describe(signal: dict[str, Any]) -> str:
+    """Return a signal as one line."""
+    metrics, context, meta = signal["metrics"], signal["context"], signal["meta"]
+    time = datetime.fromtimestamp(signal["timestamp"], UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3]
+    return (
+        f"{time}Z {signal['signal']:<8} {signal['symbol']:<12} probability={signal['probability']:.4f}"
+        f" by={meta['level_reason']} velocity={metrics['velocity']:.2f}/s"
+        f" acceleration={metrics['acceleration']:.2f}/s2 volume={metrics['volume_usd']:.0f}USD/s"
+        f" market={context['market_regime'] or 'unknown'} id={signal['id']}"
+    )

@@ -1,0 +1,75 @@
+"""`cascade weights`: the weights of the score's components, at run time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipeline.cli.output import PROBLEM, USAGE, Commands, fail, run, show_table
+from pipeline.messages import COMPONENTS
+from pipeline.runtime.control import read_weights, send_weights
+from pipeline.runtime.profiles import load_profile
+from pipeline.settings import load_settings
+from pipeline.signals.weights import name_weights
+from pipeline.signals.weights import read_weights as check_weights
+
+if TYPE_CHECKING:
+    from pipeline.messages import Control
+
+weights = typer.Typer(cls=Commands, no_args_is_help=True, help="Show and change the score's weights.")
+
+
+@weights.command()
+def get() -> None:
+    """Show the weights in force; exit with 1 when a partition has others than the rest."""
+    settings = load_settings()
+    copies = run(read_weights(settings))
+    newest = max(copies, key=_version)
+    chosen = None if newest is None else newest.weights
+    origin = f"the profile {settings.profile}" if chosen is None else "this version"
+    typer.echo(f"version {_version(newest)}: weights of {origin}")
+    used = name_weights(
+        check_weights(load_profile(settings.profile).score.weights if chosen is None else chosen)
+    )
+    show_table(("component", "weight"), [(name, f"{weight:.4g}") for name, weight in used.items()])
+    behind = [partition for partition, copy in enumerate(copies) if _version(copy) != _version(newest)]
+    if behind:
+        fail(f"partitions {behind} have another version: set the weights again", PROBLEM)
+
+
+@weights.command("set")
+def set_(
+    values: Annotated[
+        list[str],
+        typer.Argument(metavar="COMPONENT=WEIGHT...", help=f"A weight for each of {', '.join(COMPONENTS)}."),
+    ],
+) -> None:
+    """Put weights in force; a set that does not sum to 1 is renormalised."""
+    settings = load_settings()
+    try:
+        given = dict(map(_parse, values))
+        check_weights(given)
+    except ValueError as error:
+        fail(str(error), USAGE)
+    typer.echo(f"version {run(send_weights(settings, given)).version} is in force")
+
+
+@weights.command()
+def reset() -> None:
+    """Go back to the weights of the profile."""
+    typer.echo(f"version {run(send_weights(load_settings(), None)).version} is in force: the profile's")
+
+
+def _parse(text: str) -> tuple[str, float]:
+    name, equals, weight = text.partition("=")
+    if not equals:
+        raise ValueError(f"{text}: expected COMPONENT=WEIGHT")
+    try:
+        return name.strip(), float(weight)
+    except ValueError:
+        raise ValueError(f"{text}: expected a number after =") from None
+
+
+def _version(control: Control | None) -> int:
+    return 0 if control is None else control.version

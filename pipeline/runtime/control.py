@@ -1,0 +1,56 @@
+"""Weights set at run time: records of the control topic, one copy for each partition, each with a version."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Final
+
+from aiokafka import AIOKafkaProducer
+
+from pipeline import codec, contract
+from pipeline.messages import Control
+from pipeline.runtime.reading import read_topic
+from pipeline.runtime.topics import count_partitions
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pipeline.settings import Settings
+
+WEIGHTS: Final = b"weights"
+"""Key of the records, so that compaction keeps the newest one."""
+
+
+async def read_weights(settings: Settings) -> list[Control | None]:
+    """Return the newest weights of each partition, None where none were ever set."""
+    newest: list[Control | None] = [None] * await count_partitions(settings, contract.CONTROL)
+    async for record in read_topic(settings, contract.CONTROL):
+        for message in codec.decode(contract.CONTROL, record.value).messages:
+            known = newest[record.partition]
+            if isinstance(message, Control) and (known is None or message.version > known.version):
+                newest[record.partition] = message
+    return newest
+
+
+async def send_weights(settings: Settings, weights: Mapping[str, float] | None) -> Control:
+    """Put weights in force everywhere from now on; None goes back to the profile's.
+
+    The version follows the highest one of any partition, so a second call also mends a first that reached
+    only some of them.
+    """
+    newest = await read_weights(settings)
+    control = Control(
+        setting="weights",
+        version=1 + max((known.version for known in newest if known is not None), default=0),
+        timestamp=time.time(),
+        weights=None if weights is None else dict(weights),
+    )
+    value = codec.encode(control)
+    async with AIOKafkaProducer(**settings.kafka_client_options(), acks="all") as producer:
+        sent = [
+            await producer.send(contract.CONTROL, value, key=WEIGHTS, partition=partition)
+            for partition in range(len(newest))
+        ]
+        await asyncio.gather(*sent)
+    return control

@@ -1,0 +1,63 @@
+"""Dead letters: reading them, and sending what they hold to where it came from."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import msgspec
+from aiokafka import AIOKafkaProducer
+
+from pipeline import contract
+from pipeline.messages import DeadLetter
+from pipeline.runtime.reading import read_topic
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
+
+    from pipeline.settings import Settings
+
+_decode: Final = msgspec.json.Decoder(DeadLetter).decode
+
+
+class Letter(NamedTuple):
+    """A dead letter, and when it was written (Unix seconds)."""
+
+    timestamp: float
+    letter: DeadLetter
+
+
+async def read_letters(
+    settings: Settings, topic: str | None = None, since: float = 0.0
+) -> AsyncIterator[Letter]:
+    """Yield the dead letters of a source topic (or of all) that were written since a time."""
+    async for record in read_topic(settings, contract.DEAD_LETTERS):
+        found = Letter(record.timestamp / 1_000, _decode(record.value))
+        if found.timestamp >= since and topic in {None, found.letter.topic}:
+            yield found
+
+
+async def replay_letters(settings: Settings, letters: Iterable[DeadLetter]) -> int:
+    """Send what dead letters hold to their topics again, under their keys; return how many were sent.
+
+    Truncated ones are left out: what they held is not there any more.
+    """
+    whole = [letter for letter in letters if not letter.truncated]
+    async with AIOKafkaProducer(**settings.kafka_client_options(), acks="all") as producer:
+        await asyncio.gather(*[await _send(producer, letter) for letter in whole])
+    return len(whole)
+
+
+async def _send(producer: AIOKafkaProducer, letter: DeadLetter) -> asyncio.Future[object]:
+    value = base64.b64decode(letter.value) if letter.encoding == "base64" else letter.value.encode()
+    # Feeds' keys are placed anew; copies for every partition stay on theirs.
+    partition = None if letter.topic in contract.FEEDS else letter.partition
+    future: asyncio.Future[object] = await producer.send(
+        letter.topic,
+        value,
+        key=None if letter.key is None else letter.key.encode(),
+        partition=partition,
+        headers=[(name, text.encode()) for name, text in letter.headers],
+    )
+    return future

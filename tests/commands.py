@@ -1,0 +1,22 @@
+"""The `cascade` command as tests run it: in this process, on a deployment of the test's own."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from typer.testing import CliRunner
+
+from pipeline.cli import app
+from pipeline.settings import variable
+
+if TYPE_CHECKING:
+    from click.testing import Result
+
+    from pipeline.settings import Settings
+
+
+async def cascade(settings: Settings, *arguments: str, answer: str | None = None) -> Result:
+    """Run a command in a thread, so that it has an event loop of its own."""
+    environment = {variable(name): str(getattr(settings, name)) for name in settings.model_fields_set}
+    return await asyncio.to_thread(CliRunner().invoke, app, arguments, input=answer, env=environment)

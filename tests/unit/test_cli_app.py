@@ -1,0 +1,59 @@
+import subprocess
+import sys
+from importlib.metadata import version
+
+import pytest
+from servers import free_port
+from typer.testing import CliRunner
+
+from pipeline.cli import app
+
+
+def cascade(*arguments: str, **environment: str):
+    return CliRunner().invoke(app, arguments, env=environment)
+
+
+def commands(group=app, prefix=()):
+    """Return every command as a tuple of words."""
+    found = [(*prefix, command.name or command.callback.__name__) for command in group.registered_commands]
+    for inner in group.registered_groups:
+        found += commands(inner.typer_instance, (*prefix, inner.name))
+    return found
+
+
+def test_the_version_is_that_of_the_distribution():
+    result = cascade("--version")
+    assert (result.exit_code, result.stdout) == (0, f"{version('cascade-pipeline')}\n")
+
+
+@pytest.mark.parametrize("command", commands(), ids=" ".join)
+def test_every_command_explains_itself_and_its_options(command):
+    result = cascade(*command, "--help")
+    assert result.exit_code == 0
+    text, _, options = result.stdout.partition("Options:")
+    assert len(text.splitlines()) > 2
+    assert "--help" in options
+
+
+def test_an_unknown_command_ends_with_2():
+    assert cascade("fly").exit_code == 2
+
+
+@pytest.mark.parametrize("command", [("topics", "check"), ("weights", "get"), ("dead-letters", "list")])
+def test_without_a_broker_a_command_ends_with_1_and_says_so(command):
+    result = cascade(*command, PIPELINE_BROKER=f"127.0.0.1:{free_port()}")
+    assert result.exit_code == 1
+    assert "PIPELINE_BROKER" in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_the_module_is_the_command():
+    command = [sys.executable, "-m", "pipeline", "--version"]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert result.stdout == f"{version('cascade-pipeline')}\n"
+
+
+def test_in_a_pipe_help_has_no_frames_or_colours():
+    command = [sys.executable, "-m", "pipeline", "topics", "--help"]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert result.stdout.isascii()

@@ -1,0 +1,39 @@
+import pytest
+from typer.testing import CliRunner
+
+from pipeline.cli import app
+
+SECRET = "not-to-be-shown"  # noqa: S105 - it opens nothing
+
+
+def cascade(*arguments: str, **environment: str):
+    return CliRunner().invoke(app, arguments, env=environment)
+
+
+def test_config_check_shows_what_is_in_force_with_secrets_hidden():
+    result = cascade("config", "check", PIPELINE_PARTITIONS="7", PIPELINE_REDIS_PASSWORD=SECRET)
+    assert result.exit_code == 0
+    assert "PIPELINE_PARTITIONS\t7\n" in result.stdout
+    assert "PIPELINE_REDIS_PASSWORD\t********\n" in result.stdout
+    assert SECRET not in result.output
+
+
+@pytest.mark.parametrize("command", [("config", "check"), ("topics", "plan"), ("weights", "get"), ("watch",)])
+def test_an_unusable_setting_ends_every_command_with_2_and_the_variables_name(command):
+    result = cascade(*command, PIPELINE_PARTITIONS="0")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("PIPELINE_PARTITIONS: ")
+    assert "Traceback" not in result.output
+
+
+def test_an_unusable_profile_ends_config_check_with_2(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text('name = "mine"\nnonsense = 1')
+    result = cascade("config", "check", PIPELINE_PROFILE=str(file))
+    assert result.exit_code == 2
+    assert result.stderr.startswith("PIPELINE_PROFILE: ")
+    assert "nonsense" in result.stderr
+
+
+def test_a_profile_that_is_not_there_ends_config_check_with_2():
+    assert cascade("config", "check", PIPELINE_PROFILE="/no/such/profile.toml").exit_code == 2

@@ -1,0 +1,31 @@
+import pytest
+from typer.testing import CliRunner
+
+from pipeline.cli import app
+
+COMPLETE = [
+    *("velocity=0.25", "acceleration=0.2", "volume=0.2"),
+    *("oi_change=0.15", "funding=0.1", "volatility=0.1"),
+]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (COMPLETE[1:], "weights.velocity: missing"),
+        ([*COMPLETE, "luck=1"], "weights.luck: unknown"),
+        (["velocity", *COMPLETE], "velocity: expected COMPONENT=WEIGHT"),
+        (["velocity=much", *COMPLETE[1:]], "velocity=much: expected a number"),
+        (["velocity=nan", *COMPLETE[1:]], "weights.velocity: expected 0 to"),
+        ([word.partition("=")[0] + "=0" for word in COMPLETE], "weights: all are zero"),
+    ],
+)
+def test_weights_that_cannot_be_used_are_refused_before_anything_is_sent(arguments, reason):
+    result = CliRunner().invoke(app, ["weights", "set", *arguments], env={"PIPELINE_BROKER": "nowhere:1"})
+    assert result.exit_code == 2
+    assert reason in result.stderr
+
+
+def test_a_negative_weight_is_refused():
+    result = CliRunner().invoke(app, ["weights", "set", "velocity=-1", *COMPLETE[1:]])
+    assert result.exit_code == 2
