@@ -4,6 +4,7 @@ Times on the wire are Unix seconds with fractions; inside they are integer micro
 windows and comparisons are exact. The order of fields is their order on the wire.
 """
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Annotated, Final, Literal, TypeAlias
 
@@ -24,6 +25,7 @@ Level: TypeAlias = Literal["NONE", "WATCH", "ALERT", "CRITICAL", "EXTREME"]
 LEVELS: Final[tuple[Level, ...]] = ("NONE", "WATCH", "ALERT", "CRITICAL", "EXTREME")
 
 LARGEST_USD: Final = 1e10
+LARGEST_WEIGHT: Final = 1e6
 
 
 def micros(timestamp: float) -> int:
@@ -125,6 +127,29 @@ class Funding(Struct, gc=False):
         self.exchange = normal_exchange(self.exchange)
 
 
+COMPONENTS: Final = ("velocity", "acceleration", "volume", "oi_change", "funding", "volatility")
+"""What the cascade score is made of, in the order of its weights."""
+
+
+def check_weights(weights: Mapping[str, float]) -> None:
+    """Refuse weights that cannot be used; they need not sum to 1.
+
+    Raises
+    ------
+    ValueError
+        A component is missing or unknown, a weight is negative or not finite, or all are zero.
+    """
+    for name in (*COMPONENTS, *weights):
+        if name not in COMPONENTS:
+            raise ValueError(f"weights.{name}: unknown, expected {', '.join(COMPONENTS)}")
+        if name not in weights:
+            raise ValueError(f"weights.{name}: missing")
+        if not 0 <= weights[name] <= LARGEST_WEIGHT:
+            raise ValueError(f"weights.{name}: expected 0 to {LARGEST_WEIGHT:g}, got {weights[name]}")
+    if not any(weights.values()):
+        raise ValueError("weights: all are zero")
+
+
 class Control(Struct):
     """A run-time setting, in force from `timestamp` on; `weights` of null goes back to the profile's."""
 
@@ -132,6 +157,10 @@ class Control(Struct):
     version: Annotated[int, Meta(ge=1)]
     timestamp: Timestamp
     weights: dict[str, float] | None = None
+
+    def __post_init__(self) -> None:
+        if self.weights is not None:
+            check_weights(self.weights)
 
 
 class Context(Struct):
