@@ -1,0 +1,67 @@
+"""Profiles: named sets of every constant of the pipeline. `SEED`, the default, holds the contract's."""
+
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from pipeline.features.positioning import PositioningConstants
+from pipeline.features.velocity import VelocityConstants
+from pipeline.features.volatility import VolatilityConstants
+from pipeline.messages import normal_symbol
+from pipeline.signals.regime import RegimeConstants
+from pipeline.signals.score import ScoreConstants
+
+
+class ProfileError(ValueError):
+    """A profile that cannot be used; the text names the field."""
+
+
+class Profile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Every constant of the pipeline; `reference` is the symbol that the market-wide context is read from."""
+
+    name: Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9._-]{0,63}$")]
+    reference: str = "BTCUSDT"
+    velocity: VelocityConstants = VelocityConstants()
+    volatility: VolatilityConstants = VolatilityConstants()
+    positioning: PositioningConstants = PositioningConstants()
+    regime: RegimeConstants = RegimeConstants()
+    score: ScoreConstants = ScoreConstants()
+
+    def __post_init__(self) -> None:
+        if normal_symbol(self.reference) != self.reference:
+            raise ValueError(f"reference: expected {normal_symbol(self.reference)}")
+
+
+SEED: Final = Profile(name="seed")
+
+
+def read_profile(data: bytes, syntax: Literal["toml", "json"]) -> Profile:
+    r"""Return the profile that TOML or JSON describes; what it does not name is as in `SEED`.
+
+    Raises
+    ------
+    ProfileError
+        The text is no TOML or JSON, a field is unknown, a value is impossible or contradicts another, or
+        the profile calls itself `seed` and is not.
+
+    Examples
+    --------
+    >>> read_profile(b'name = "eager"\n[score.levels]\nwatch = 0.2', "toml").score.levels.watch
+    0.2
+
+    """
+    decode = msgspec.toml.decode if syntax == "toml" else msgspec.json.decode
+    try:
+        profile = decode(data, type=Profile)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ProfileError(_reason(error)) from error
+    if profile.name == SEED.name and profile != SEED:
+        raise ProfileError("name: `seed` is the name of the default profile, and this is another")
+    return profile
+
+
+def _reason(error: Exception) -> str:
+    text, _, path = str(error).partition(" - at `$")
+    field = path.rstrip("`").lstrip(".")
+    return f"{field}: {text}" if field else text
