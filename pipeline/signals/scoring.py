@@ -1,0 +1,152 @@
+"""The last stage: judge each measurement, and send a signal when there is something to say.
+
+When: a rise in level at once; a fall, or no change, at most once per `emit_interval_s` of event time;
+unchanged NONE at most once per `none_interval_s`; the first of a symbol at once. "Rise" and "unchanged" are
+against the level that was last sent: a fall that was held back has not been heard of by anybody.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from pipeline.contract import ALERTS, CRITICAL, FUNDING, LIQUIDATIONS, OPEN_INTEREST, SIGNALS
+from pipeline.features.stage import SHARED, Stage
+from pipeline.messages import Control, micros
+from pipeline.signals import levels
+from pipeline.signals.joins import Joiner
+from pipeline.signals.message import build_signal
+from pipeline.signals.score import judge
+from pipeline.signals.scoring_state import SharedState, SymbolState
+from pipeline.signals.weights import WeightSet, name_weights, read_weights
+
+if TYPE_CHECKING:
+    from pipeline.features.stage import Event, States
+    from pipeline.features.velocity import Measurement
+    from pipeline.messages import Context
+    from pipeline.signals.joins import Joined
+    from pipeline.signals.profile import Profile
+    from pipeline.signals.score import Verdict
+
+_COUNTED: Final = frozenset((LIQUIDATIONS, OPEN_INTEREST, FUNDING))
+"""Topics whose records are skipped by offset; prices, contexts and control order themselves by time."""
+
+
+class ScoringStage(Stage[Any]):
+    """Join, score and judge every measurement; state of the market under `SHARED`, the rest by symbol."""
+
+    table: ClassVar[str] = "scoring"
+
+    def __init__(self, profile: Profile) -> None:
+        score = profile.score
+        self._profile = profile.name
+        self._constants = score
+        self._grace = micros(profile.velocity.grace_s)
+        self._memory = micros(score.memory_s)
+        self._emit_interval = micros(score.emit_interval_s)
+        self._none_interval = micros(score.none_interval_s)
+        self._joiner = Joiner(
+            own=read_weights(score.weights),
+            context_lifetime=micros(score.context_lifetime_s),
+            open_interest_lifetime=micros(score.open_interest_lifetime_s),
+            funding_lifetime=micros(score.funding_lifetime_s),
+        )
+
+    def new(self, key: str) -> SharedState | SymbolState:
+        """Return the state of a key that nothing is known about."""
+        return SharedState(self._memory) if key == SHARED else SymbolState(self._memory)
+
+    def thaw(self, key: str, frozen: Any) -> SharedState | SymbolState:
+        """Return the state that `freeze` described."""
+        state = self.new(key)
+        state.thaw(frozen)
+        return state
+
+    def current_weights(self, states: States[Any]) -> dict[str, float]:
+        """Return the newest weights by component name."""
+        shared: SharedState = states.get(SHARED)
+        chosen = shared.weight_sets.values[-1].values if shared.weight_sets.values else None
+        return name_weights(chosen or self._joiner.own)
+
+    def step(self, event: Event, states: States[Any]) -> None:
+        """Take what the event says about market and positioning, and judge what was measured."""
+        if event.topic in _COUNTED:
+            self._fold_counted(event, states)
+            return
+        if event.context is not None:
+            self._take_context(event.context, states)
+        if isinstance(event.message, Control):
+            self._take_control(event.message, states)
+        for measured in event.measurements:
+            self._fold_tick(event, measured, states)
+
+    def _fold_counted(self, event: Event, states: States[Any]) -> None:
+        state: SymbolState = states.change(event.symbol)
+        if state.seen(event):
+            return
+        shared: SharedState = states.get(SHARED)
+        if event.positioning is not None:
+            time = max(event.positioning.time, state.readings.newest)
+            state.readings.add(time, event.positioning, max(state.clock, shared.horizon))
+            state.joined = None
+        for measured in event.measurements:
+            self._judge(event, measured, state, shared)
+        state.mark(event)
+
+    def _fold_tick(self, event: Event, measured: Measurement, states: States[Any]) -> None:
+        """Judge what no liquidation led to: only if time has moved, so that repeats change nothing."""
+        state: SymbolState = states.get(measured.symbol)
+        quiet = measured.trigger == "context" and state.level == levels.NONE
+        if measured.clock > state.clock and not quiet:
+            states.change(measured.symbol)
+            self._judge(event, measured, state, states.get(SHARED))
+
+    def _take_context(self, context: Context, states: States[Any]) -> None:
+        shared: SharedState = states.get(SHARED)
+        time = micros(context.timestamp)
+        if time > shared.contexts.newest:
+            states.change(SHARED)
+            shared.revision += 1
+            shared.horizon = time - self._grace
+            shared.contexts.add(time, context, shared.horizon)
+
+    def _take_control(self, control: Control, states: States[Any]) -> None:
+        """Put weights in force from their timestamp on; what is older by (timestamp, version) is ignored."""
+        shared: SharedState = states.get(SHARED)
+        known = shared.weight_sets
+        time = micros(control.timestamp)
+        if known.values and (time, control.version) <= (known.newest, known.values[-1].version):
+            return
+        states.change(SHARED)
+        shared.revision += 1
+        values = None if control.weights is None else read_weights(control.weights)
+        known.add(time, WeightSet(control.version, values), shared.horizon)
+
+    def _judge(self, event: Event, measured: Measurement, state: SymbolState, shared: SharedState) -> None:
+        clock = state.clock = max(measured.clock, state.clock, shared.horizon)
+        joined = state.joined
+        if joined is None or clock >= joined.until or state.revision != shared.revision:
+            joined = self._joiner.join(clock, shared.contexts, state.readings, shared.weight_sets)
+            state.joined, state.revision = joined, shared.revision
+        verdict = judge(measured, joined, self._constants)
+        if self._is_due(verdict.level, clock, state):
+            self._send(event, measured, joined, verdict, state)
+
+    def _is_due(self, level: int, clock: int, state: SymbolState) -> bool:
+        if level > state.level or not state.sequence:
+            return True
+        unchanged_none = level == state.level == levels.NONE
+        return clock - state.sent >= (self._none_interval if unchanged_none else self._emit_interval)
+
+    def _send(
+        self, event: Event, measured: Measurement, joined: Joined, verdict: Verdict, state: SymbolState
+    ) -> None:
+        state.level, state.sent = verdict.level, state.clock
+        state.sequence += 1
+        signal = build_signal(
+            measured, joined, verdict, clock=state.clock, sequence=state.sequence, profile=self._profile
+        )
+        event.send(SIGNALS, signal.symbol, signal)
+        if verdict.level >= levels.ALERT:
+            event.send(ALERTS, signal.symbol, signal)
+        if verdict.level >= levels.CRITICAL:
+            event.send(CRITICAL, signal.symbol, signal)

@@ -1,0 +1,89 @@
+"""What the scoring stage knows: about the market as a whole, and about each symbol."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from msgspec import structs
+
+from pipeline.features.positioning import PositioningReading
+from pipeline.features.stage import State
+from pipeline.messages import Context
+from pipeline.signals import levels
+from pipeline.signals.joins import AsOf, Joined
+from pipeline.signals.weights import WeightSet
+
+MOST_CONTEXTS: Final = 128
+MOST_WEIGHT_SETS: Final = 128
+MOST_READINGS: Final = 384
+"""Values kept for joins, so that no snapshot reaches 64 KiB."""
+
+
+class SharedState(State):
+    """What a partition knows about the market as a whole: contexts, and weights set at run time.
+
+    Every symbol's clock is at least the newest context less the grace (`horizon`): older contexts and
+    weights than the newest of that age can never be asked for again, and are forgotten.
+    """
+
+    __slots__ = ("contexts", "horizon", "revision", "weight_sets")
+
+    def __init__(self, memory: int) -> None:
+        super().__init__()
+        self.contexts: AsOf[Context] = AsOf(memory, MOST_CONTEXTS)
+        self.weight_sets: AsOf[WeightSet] = AsOf(memory, MOST_WEIGHT_SETS)
+        self.horizon = 0
+        self.revision = 0
+
+    @property
+    def position(self) -> int:
+        """The times of the newest context and of the newest weights, added: it grows with either."""
+        return self.contexts.newest + self.weight_sets.newest
+
+    def freeze(self) -> Any:
+        """Return everything that `thaw` needs."""
+        contexts = [structs.astuple(context) for context in self.contexts.values]
+        weight_sets = [(chosen.version, chosen.values) for chosen in self.weight_sets.values]
+        return self.horizon, self.contexts.times, contexts, self.weight_sets.times, weight_sets
+
+    def thaw(self, frozen: Any) -> None:
+        """Take up what `freeze` described."""
+        self.horizon, self.contexts.times, contexts, self.weight_sets.times, weight_sets = frozen
+        self.contexts.values = [Context(*fields) for fields in contexts]
+        self.weight_sets.values = [
+            WeightSet(version, None if values is None else tuple(values)) for version, values in weight_sets
+        ]
+
+
+class SymbolState(State):
+    """What was last sent about a symbol, its clock (microseconds), and its positioning for the join.
+
+    `joined` is the last join, good until its time is over or the market's `revision` has moved on.
+    """
+
+    __slots__ = ("clock", "joined", "level", "readings", "revision", "sent", "sequence")
+
+    def __init__(self, memory: int) -> None:
+        super().__init__()
+        self.level = levels.NONE
+        self.sequence = 0
+        self.sent = 0
+        self.clock = 0
+        self.revision = 0
+        self.joined: Joined | None = None
+        self.readings: AsOf[PositioningReading] = AsOf(memory, MOST_READINGS)
+
+    @property
+    def position(self) -> int:
+        """What was read and what was sent: ticks have no offset, but what they send is counted."""
+        return super().position + self.sequence
+
+    def freeze(self) -> Any:
+        """Return everything that `thaw` needs."""
+        readings = [structs.astuple(reading) for reading in self.readings.values]
+        return self.level, self.sequence, self.sent, self.clock, self.readings.times, readings
+
+    def thaw(self, frozen: Any) -> None:
+        """Take up what `freeze` described."""
+        self.level, self.sequence, self.sent, self.clock, self.readings.times, readings = frozen
+        self.readings.values = [PositioningReading(*fields) for fields in readings]
