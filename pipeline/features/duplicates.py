@@ -1,0 +1,121 @@
+"""Repeats of a liquidation: venues and producers send some of them twice."""
+
+from __future__ import annotations
+
+import struct
+from collections import OrderedDict
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+if TYPE_CHECKING:
+    from pipeline.messages import Liquidation
+
+DIGEST_SIZE: Final = 8
+"""Bytes: of 4,096 remembered the chance that a new liquidation looks like one is 2e-16."""
+_MILLISECOND: Final = 1_000
+_TIDY: Final = 1_000
+"""Milliseconds of event time between two searches for what is too old."""
+_OLDEST: Final = 0xFFFF
+"""The greatest age (milliseconds) that a snapshot can tell."""
+
+FrozenDuplicates: TypeAlias = tuple[bytes, bytes, int, int]
+"""Digests and ages (two bytes each) in the order they came; repeats and overflow so far."""
+
+
+def digest(liquidation: Liquidation) -> bytes:
+    """Return what two reports of one liquidation share.
+
+    That is its venue and the venue's id, or without one venue, side, price, quantity and timestamp. Python's
+    own `hash` differs from one process to the next, and snapshots travel between processes.
+    """
+    if liquidation.id is not None:
+        identity = f"{liquidation.exchange}\n{liquidation.id}".encode()
+    else:
+        numbers = struct.pack("<3d", liquidation.price, liquidation.quantity, liquidation.timestamp)
+        identity = f"{liquidation.exchange}\n{liquidation.side}\n".encode() + numbers
+    return blake2b(identity, digest_size=DIGEST_SIZE).digest()
+
+
+class Duplicates:
+    """Liquidations remembered until the clock is `span` past them; of too many the oldest go first.
+
+    Parameters
+    ----------
+    span
+        How long one is remembered, in microseconds of event time (at most 65 s), to the millisecond.
+    limit
+        The most that are remembered.
+
+    Attributes
+    ----------
+    repeats
+        Liquidations found to be repeats.
+    overflow
+        Liquidations forgotten before their time, as there were too many.
+
+    """
+
+    __slots__ = ("_limit", "_seen", "_span", "_tidy_from", "overflow", "repeats")
+
+    def __init__(self, span: int, limit: int) -> None:
+        self._span = span // _MILLISECOND
+        self._limit = limit
+        # Not a plain dict: that finds its first key slowly once many before it are gone.
+        self._seen: OrderedDict[bytes, int] = OrderedDict()
+        self._tidy_from = 0
+        self.repeats = 0
+        self.overflow = 0
+
+    def __len__(self) -> int:
+        return len(self._seen)
+
+    def is_repeat(self, liquidation: Liquidation, time: int, clock: int) -> bool:
+        """Tell whether a liquidation is a repeat, and count it; otherwise remember it.
+
+        Parameters
+        ----------
+        liquidation, time
+            What came, and its timestamp in microseconds.
+        clock
+            The clock in microseconds, not before `time`.
+
+        """
+        key = digest(liquidation)
+        seen = self._seen
+        forgotten = clock // _MILLISECOND - self._span
+        if seen.get(key, -1) > forgotten:
+            self.repeats += 1
+            return True
+        millisecond = time // _MILLISECOND
+        if millisecond > forgotten:
+            if forgotten >= self._tidy_from or len(seen) >= self._limit:
+                self._forget(forgotten)
+            seen[key] = millisecond
+            seen.move_to_end(key)
+        return False
+
+    def _forget(self, forgotten: int) -> None:
+        """Make room for one more: drop what is too old, as far as it came first, else the very first."""
+        self._tidy_from = forgotten + _TIDY
+        seen = self._seen
+        while seen:
+            first = next(iter(seen))
+            if seen[first] > forgotten:
+                if len(seen) < self._limit:
+                    break
+                self.overflow += 1
+            del seen[first]
+
+    def freeze(self, clock: int) -> FrozenDuplicates:
+        """Return what is remembered, ten bytes for each."""
+        now = clock // _MILLISECOND
+        oldest = now - _OLDEST
+        ages = [now - millisecond if millisecond > oldest else _OLDEST for millisecond in self._seen.values()]
+        return b"".join(self._seen), struct.pack(f"<{len(ages)}H", *ages), self.repeats, self.overflow
+
+    def thaw(self, frozen: FrozenDuplicates, clock: int) -> None:
+        """Put back what `freeze` returned for the same clock."""
+        digests, ages, self.repeats, self.overflow = frozen
+        now = clock // _MILLISECOND
+        for at, (age,) in enumerate(struct.iter_unpack("<H", ages)):
+            self._seen[digests[at * DIGEST_SIZE : (at + 1) * DIGEST_SIZE]] = now - age

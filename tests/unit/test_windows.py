@@ -1,0 +1,174 @@
+"""Windows against a list of all events, recounted bucket by bucket as the definition says."""
+
+import random
+
+import pytest
+
+from pipeline.features.ledger import Ledger
+from pipeline.features.windows import Windows
+
+SECOND = 1_000_000
+SPANS = [100_000, 500_000, 2 * SECOND, 10 * SECOND, 30 * SECOND, 60 * SECOND, 300 * SECOND]
+WIDTHS = [5_000, 5_000, 100_000, 100_000, 1_500_000, 1_500_000, 1_500_000]
+START = 1_700_000_000 * SECOND
+
+
+def windows_of(windows):
+    return [
+        windows.instant,
+        windows.burst,
+        windows.short,
+        windows.base,
+        windows.half_minute,
+        windows.minute,
+        windows.longest,
+    ]
+
+
+def recount(events, clock, span, width):
+    first = clock // width - span // width + 1
+    held = [(longs, shorts) for time, longs, shorts in events if first <= time // width <= clock // width]
+    return len(held), sum(longs for longs, _ in held), sum(shorts for _, shorts in held)
+
+
+def add(windows, event, clock):
+    time, long_cents, short_cents = event
+    windows.add(time, clock, (1, long_cents, short_cents))
+
+
+def assert_as_recounted(windows, events, clock):
+    for window, span, width in zip(windows_of(windows), SPANS, WIDTHS, strict=True):
+        expected = recount(events, clock, span, width)
+        assert window.totals(clock) == expected
+        assert window.count(clock) == expected[0]
+        assert window.is_empty(clock) == (expected[0] == 0)
+
+
+def test_every_window_is_resolved_to_a_twentieth_or_finer():
+    assert all(width * 20 <= span for span, width in zip(SPANS, WIDTHS, strict=True))
+    windows = Windows(SPANS)
+    for window, span, width in zip(windows_of(windows), SPANS, WIDTHS, strict=True):
+        one = Windows(SPANS)
+        add(one, (START, 100, 0), START)
+        counterpart = windows_of(one)[windows_of(windows).index(window)]
+        assert counterpart.count(START + span - width) == 1
+        assert counterpart.count(START + span) == 0
+
+
+def test_a_window_counts_and_sums_both_sides():
+    windows = Windows(SPANS)
+    add(windows, (START, 150, 0), START)
+    add(windows, (START + SECOND, 0, 70), START + SECOND)
+    assert windows.base.totals(START + SECOND) == (2, 150, 70)
+    assert windows.burst.totals(START + SECOND) == (1, 0, 70)
+
+
+def test_an_older_event_goes_into_its_own_bucket():
+    windows = Windows(SPANS)
+    add(windows, (START, 100, 0), START)
+    add(windows, (START - SECOND, 300, 0), START)
+    assert windows.burst.totals(START) == (1, 100, 0)
+    assert windows.short.totals(START) == (2, 400, 0)
+    assert windows.short.totals(START + SECOND) == (1, 100, 0)
+
+
+def test_an_event_before_all_others_of_a_window_is_counted_once():
+    windows = Windows(SPANS)
+    for time in (START, START - 3 * SECOND, START - 3 * SECOND, START - 2 * SECOND):
+        add(windows, (time, 100, 0), START)
+    assert windows.base.totals(START) == (4, 400, 0)
+    assert windows.short.totals(START) == (1, 100, 0)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_windows_hold_what_a_recount_finds(seed):
+    rng = random.Random(seed)
+    windows, events, clock = Windows(SPANS), [], START
+    for _ in range(1_500):
+        clock += rng.choice((0, 1, 3_000, 40_000, 600_000, rng.randrange(4 * SECOND)))
+        clock += rng.choice((0,) * 200 + (100 * SECOND, 1_000 * SECOND))
+        time = clock - rng.choice(
+            (0, 0, 2_000, 90_000, rng.randrange(3 * SECOND), rng.randrange(299 * SECOND))
+        )
+        event = (time, *rng.choice(((rng.randrange(1, 10**9), 0), (0, rng.randrange(1, 10**9)))))
+        if windows.hold(time, clock):
+            add(windows, event, clock)
+            events.append(event)
+        if rng.random() < 0.2:
+            assert_as_recounted(windows, events, clock)
+
+
+def test_sums_do_not_depend_on_the_order_of_events():
+    rng = random.Random(1)
+    events = [(START - rng.randrange(20 * SECOND), rng.randrange(1, 10**12), 0) for _ in range(300)]
+    forward, shuffled = Windows(SPANS), Windows(SPANS)
+    for event in sorted(events):
+        add(forward, event, START)
+    for event in events:
+        add(shuffled, event, START)
+    assert [window.totals(START) for window in windows_of(forward)] == [
+        window.totals(START) for window in windows_of(shuffled)
+    ]
+
+
+def test_the_longest_window_decides_what_is_held():
+    windows = Windows(SPANS)
+    assert windows.hold(START - 298 * SECOND, START)
+    assert not windows.hold(START - 301 * SECOND, START)
+
+
+def test_a_clock_that_jumps_empties_the_windows_without_work():
+    windows = Windows(SPANS)
+    add(windows, (START, 100, 0), START)
+    far = START + 10**9 * SECOND
+    assert windows.longest.totals(far) == (0, 0, 0)
+    add(windows, (far, 0, 5), far)
+    assert windows.longest.totals(far) == (1, 0, 5)
+
+
+def test_a_ledger_keeps_no_more_than_twice_its_longest_window():
+    ledger = Ledger(width=1_000, length=40)
+    for number in range(1_000):
+        ledger.add(START + number * 1_000, START + number * 1_000, (1, 2, 3))
+    assert len(ledger.numbers) == len(ledger.totals) <= 80
+    assert len(ledger.freeze(START + 999_000)) == 40 * 4
+
+
+def test_a_thawed_copy_holds_the_same_and_goes_on_the_same():
+    rng = random.Random(5)
+    windows = Windows(SPANS)
+    clock = START
+    for _ in range(500):
+        clock += rng.randrange(SECOND)
+        add(windows, (clock - rng.randrange(5 * SECOND), rng.randrange(100), 0), clock)
+    copy = Windows(SPANS)
+    copy.thaw(windows.freeze(clock), clock)
+    assert copy.freeze(clock) == windows.freeze(clock)
+    for later in range(clock, clock + 400 * SECOND, 7 * SECOND):
+        add(windows, (later, 1, 0), later)
+        add(copy, (later, 1, 0), later)
+        assert [window.totals(later) for window in windows_of(copy)] == [
+            window.totals(later) for window in windows_of(windows)
+        ]
+
+
+def test_windows_of_other_lengths_start_empty():
+    windows = Windows(SPANS)
+    add(windows, (START, 100, 0), START)
+    other = Windows([200_000, *SPANS[1:]])
+    other.thaw(windows.freeze(START), START)
+    assert other.longest.totals(START) == (0, 0, 0)
+
+
+def test_windows_that_nothing_was_added_to_are_empty_at_any_clock():
+    windows = Windows(SPANS)
+    for clock in (0, START):
+        assert windows.longest.is_empty(clock)
+        assert windows.longest.totals(clock) == (0, 0, 0)
+        assert windows.freeze(clock) == (SPANS, [[], [], []])
+
+
+@pytest.mark.parametrize("span", [100_010, 130_000])
+def test_lengths_that_do_not_share_buckets_are_refused(span):
+    with pytest.raises(ValueError, match="multiples of a 20th"):
+        Windows([span, *SPANS[1:]])
