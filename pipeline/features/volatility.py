@@ -1,0 +1,192 @@
+"""The volatility stage: prices in, each symbol's volatility and what to make of it out."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Final, NamedTuple
+
+from msgspec import Meta, Struct
+
+from pipeline.contract import VOLATILITY
+from pipeline.features.judgement import Judge, Judgement, JudgementConstants
+from pipeline.features.sampling import SECOND, Sampler, SamplingConstants
+from pipeline.features.spans import RealisedVolatility
+from pipeline.features.stage import Event, Stage, State, States
+from pipeline.messages import Price, VolatilityUpdate, seconds
+
+
+class VolatilityConstants(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How volatility is measured, judged and sent.
+
+    Attributes
+    ----------
+    sampling, judgement
+        Which ticks count; what to make of them.
+    refresh_s
+        Seconds after which an unchanged state is sent again, lest its Redis keys expire.
+
+    """
+
+    sampling: SamplingConstants = SamplingConstants()
+    judgement: JudgementConstants = JudgementConstants()
+    refresh_s: Annotated[int, Meta(ge=1, le=59)] = 30
+
+
+SEED: Final = VolatilityConstants()
+
+
+class VolatilityReading(NamedTuple):
+    """A price that counts, and what was found about its symbol's volatility, for the stages after.
+
+    Attributes
+    ----------
+    time
+        The price's, in microseconds.
+    price, volume_usd, spread_bps, exchange
+        The price itself.
+    whole
+        Whether a second began with it, so that the judgement is new.
+    judgement
+        Regime, volatilities, risk multiplier and the rest as of the beginning of the second.
+
+    """
+
+    time: int
+    price: float
+    volume_usd: float | None
+    spread_bps: float | None
+    exchange: str
+    whole: bool
+    judgement: Judgement
+
+
+class VolatilityState(State):
+    """What is known of one symbol's volatility."""
+
+    __slots__ = (
+        "_judge",
+        "_judgement",
+        "_price",
+        "_realised",
+        "_refresh",
+        "_sampler",
+        "_sent",
+        "_sequence",
+        "_volume",
+    )
+
+    def __init__(self, constants: VolatilityConstants) -> None:
+        super().__init__()
+        self._refresh = constants.refresh_s
+        self._sampler = Sampler(constants.sampling)
+        self._realised = RealisedVolatility()
+        self._judge = Judge(constants.judgement)
+        # Of the price with which the open second began; before the first one a judgement of nothing.
+        self._price = 0.0
+        self._judgement = self._judge.judge(0, 0, (0.0, 0.0, 0.0, 0.0))
+        self._volume: float | None = None  # USD since the last message
+        self._sent = 0  # the second of the last message
+        self._sequence = 0
+
+    def fold(self, event: Event, tick: Price) -> None:
+        """Take a price; note the reading on the event, and send it when a second began.
+
+        Late ticks, ticks of other venues and ticks that are not believed leave no reading.
+        """
+        time, price, volume, exchange = event.time, tick.price, tick.volume_usd, tick.exchange
+        if not self._sampler.accept(exchange, time, price):
+            return
+        if volume is not None:
+            self._volume = volume + (self._volume or 0.0)
+        second = time // SECOND
+        whole = self._realised.move(second, price, self._sampler.start)
+        if whole:
+            self._begin(event, second, price)
+        event.volatility = VolatilityReading(
+            time, price, volume, tick.spread_bps, exchange, whole, self._judgement
+        )
+
+    def _begin(self, event: Event, second: int, price: float) -> None:
+        judgement = self._judge.judge(second, self._sampler.start, self._realised.volatilities())
+        before, price_before = self._judgement, self._price
+        self._judgement, self._price = judgement, price
+        if second == self._sent:
+            news = judgement.level != before.level
+        else:
+            changed = judgement != before or price != price_before or bool(self._volume)
+            news = changed or second - self._sent >= self._refresh
+        if news:
+            self._send(event, second)
+
+    def _send(self, event: Event, second: int) -> None:
+        self._sequence += 1
+        self._sent = second
+        found = self._judgement
+        update = VolatilityUpdate(
+            symbol=event.symbol,
+            timestamp=seconds(event.time),
+            price=self._price,
+            volume_usd=self._volume,
+            regime=found.regime,
+            volatility_1m=found.volatility_1m,
+            volatility_5m=found.volatility_5m,
+            volatility_15m=found.volatility_15m,
+            volatility_1h=found.volatility_1h,
+            percentile_24h=found.percentile,
+            z_score=found.z_score,
+            dispersion=found.dispersion,
+            cascade_risk_multiplier=found.risk_multiplier,
+            warming=found.warming,
+            sequence=self._sequence,
+        )
+        event.send(VOLATILITY, event.symbol, update)
+        self._volume = None
+
+    def freeze(self) -> list[Any]:
+        """Return everything that `thaw` needs."""
+        return [
+            self._sampler.freeze(),
+            self._realised.freeze(),
+            self._judge.freeze(),
+            list(self._judgement),
+            self._price,
+            self._volume,
+            self._sent,
+            self._sequence,
+        ]
+
+    def thaw(self, frozen: list[Any]) -> None:
+        """Take over what `freeze` returned."""
+        sampler, realised, judge, judgement, self._price, self._volume, self._sent, self._sequence = frozen
+        self._sampler.thaw(sampler)
+        self._realised.thaw(realised)
+        self._judge.thaw(judge)
+        self._judgement = Judgement(*judgement)
+
+
+class VolatilityStage(Stage[VolatilityState]):
+    """Fold prices into the volatility of their symbol; note it for the market's regime, and send it."""
+
+    table: ClassVar[str] = "volatility"
+
+    def __init__(self, constants: VolatilityConstants = SEED) -> None:
+        self._constants = constants
+
+    def new(self, key: str) -> VolatilityState:  # noqa: ARG002
+        """Return the state of a symbol without prices."""
+        return VolatilityState(self._constants)
+
+    def thaw(self, key: str, frozen: list[Any]) -> VolatilityState:
+        """Return the state that `VolatilityState.freeze` described."""
+        state = self.new(key)
+        state.thaw(frozen)
+        return state
+
+    def step(self, event: Event, states: States[VolatilityState]) -> None:
+        """Fold a price; other messages are none of this stage's concern."""
+        tick = event.message
+        if not isinstance(tick, Price):
+            return
+        state = states.change(event.symbol)
+        if not state.seen(event):
+            state.fold(event, tick)
+            state.mark(event)
