@@ -1,0 +1,196 @@
+"""The regime stage: prices of the reference symbol in, market regime and market-wide context out."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
+
+from msgspec import Struct
+
+from pipeline.contract import CONTEXT, REGIME, REGIME_HISTORY_LENGTH
+from pipeline.features.closes import Closes
+from pipeline.features.ladder import REGIMES
+from pipeline.features.sampling import SECOND
+from pipeline.features.stage import Event, Stage, State, States
+from pipeline.features.turnover import Turnover
+from pipeline.messages import Context, Price, RegimeContext, RegimeUpdate, seconds
+from pipeline.signals.liquidity import Liquidity, LiquidityConstants, judge_liquidity
+from pipeline.signals.market import MarketConstants, adjustments, confidence, market_level, thresholds
+from pipeline.signals.trend import Trend, TrendConstants, judge_trend
+
+if TYPE_CHECKING:
+    from pipeline.features.volatility import VolatilityReading
+
+
+class RegimeConstants(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How the market regime is judged: its liquidity, its trend, and what follows."""
+
+    liquidity: LiquidityConstants = LiquidityConstants()
+    trend: TrendConstants = TrendConstants()
+    market: MarketConstants = MarketConstants()
+
+
+SEED: Final = RegimeConstants()
+
+
+class _Market(NamedTuple):
+    """The market as of a second that has just begun."""
+
+    level: int
+    changed: bool
+    liquidity: Liquidity
+    trend: Trend
+    volume_percentile: float | None
+
+
+class RegimeState(State):
+    """What is known of the market, read from the reference symbol.
+
+    Attributes
+    ----------
+    level
+        The market regime's place in `REGIMES`; None before the first price.
+    since
+        When it began, in microseconds.
+    changes
+        The newest 100 changes: when, in microseconds, and to which level.
+
+    """
+
+    __slots__ = ("_closes", "_constants", "_sequence", "_turnover", "changes", "level", "since")
+
+    def __init__(self, constants: RegimeConstants) -> None:
+        super().__init__()
+        self._constants = constants
+        self._turnover = Turnover(constants.liquidity.least_history)
+        self._closes = Closes()
+        self._sequence = 0
+        self.level: int | None = None
+        self.since = 0
+        self.changes: deque[tuple[int, int]] = deque(maxlen=REGIME_HISTORY_LENGTH)
+
+    def fold(self, event: Event, reading: VolatilityReading) -> None:
+        """Take a price; with the first one of a second, judge the market, note the context and send both."""
+        second = reading.time // SECOND
+        self._turnover.add(reading.volume_usd, reading.spread_bps)
+        self._closes.add(second, reading.price)
+        if reading.whole:
+            market = self._judge(second, reading)
+            self._sequence += 1
+            event.context = self._context(event.symbol, reading, market)
+            event.send(REGIME, event.symbol, self._update(event.symbol, reading, market))
+            event.send(CONTEXT, event.symbol, event.context)
+
+    def _judge(self, second: int, reading: VolatilityReading) -> _Market:
+        turnover = self._turnover.read(second)
+        liquidity = judge_liquidity(turnover, self._constants.liquidity)
+        trend = judge_trend(self._closes.direction(), self._constants.trend)
+        level = market_level(reading.judgement.level, liquidity)
+        changed = self._enter(level, reading.time)
+        return _Market(level, changed, liquidity, trend, turnover.percentile)
+
+    def _enter(self, level: int, time: int) -> bool:
+        """Note the level at a time; tell whether it is another than before."""
+        before = self.level
+        if level == before:
+            return False
+        self.level, self.since = level, time
+        if before is None:
+            return False
+        self.changes.append((time, level))
+        return True
+
+    def _context(self, symbol: str, reading: VolatilityReading, market: _Market) -> Context:
+        follows = thresholds(market.level, self._constants.market)
+        return Context(
+            symbol=symbol,
+            timestamp=seconds(reading.time),
+            sequence=self._sequence,
+            btc_price=reading.price,
+            volatility_regime=reading.judgement.regime,
+            market_regime=REGIMES[market.level],
+            vol_risk_multiplier=reading.judgement.risk_multiplier,
+            cascade_sensitivity=follows.cascade_sensitivity,
+            velocity_threshold_multiplier=follows.velocity_multiplier,
+            warming=reading.judgement.warming,
+        )
+
+    def _update(self, symbol: str, reading: VolatilityReading, market: _Market) -> RegimeUpdate:
+        level, liquidity, trend = market.level, market.liquidity, market.trend
+        constants = self._constants.market
+        return RegimeUpdate(
+            timestamp=seconds(reading.time),
+            market_regime=REGIMES[level],
+            regime_confidence=confidence(level, liquidity, trend, constants),
+            volatility_regime=reading.judgement.regime,
+            liquidity_regime=liquidity,
+            trend_regime=trend,
+            regime_changed=market.changed,
+            time_in_regime=seconds(reading.time - self.since),
+            thresholds=thresholds(level, constants),
+            context=RegimeContext(reading.price, market.volume_percentile, reading.judgement.percentile),
+            adjustments=adjustments(level, liquidity, constants),
+            symbol=symbol,
+            sequence=self._sequence,
+        )
+
+    def freeze(self) -> list[Any]:
+        """Return everything that `thaw` needs."""
+        return [
+            self._turnover.freeze(),
+            self._closes.freeze(),
+            self._sequence,
+            self.level,
+            self.since,
+            list(self.changes),
+        ]
+
+    def thaw(self, frozen: list[Any]) -> None:
+        """Take over what `freeze` returned."""
+        turnover, closes, self._sequence, self.level, self.since, changes = frozen
+        self._turnover.thaw(turnover)
+        self._closes.thaw(closes)
+        self.changes.extend((time, level) for time, level in changes)
+
+
+class RegimeStage(Stage[RegimeState]):
+    """Read the market regime from the reference symbol's prices, and tell every partition of it.
+
+    Each second that brings a price (with bars, each bar) sends the regime, and the context that later
+    stages and other partitions judge by. A regime can change only then, so a change is sent at once.
+
+    Parameters
+    ----------
+    reference
+        The reference symbol; prices of others are none of this stage's concern.
+    constants
+        How the market regime is judged.
+
+    """
+
+    table: ClassVar[str] = "regime"
+
+    def __init__(self, reference: str, constants: RegimeConstants = SEED) -> None:
+        self._reference = reference
+        self._constants = constants
+
+    def new(self, key: str) -> RegimeState:  # noqa: ARG002
+        """Return the state of a market without prices."""
+        return RegimeState(self._constants)
+
+    def thaw(self, key: str, frozen: list[Any]) -> RegimeState:
+        """Return the state that `RegimeState.freeze` described."""
+        state = self.new(key)
+        state.thaw(frozen)
+        return state
+
+    def step(self, event: Event, states: States[RegimeState]) -> None:
+        """Fold a price of the reference symbol that the volatility stage let count."""
+        if event.symbol != self._reference or not isinstance(event.message, Price):
+            return
+        state = states.change(event.symbol)
+        if state.seen(event):
+            return
+        if event.volatility is not None:
+            state.fold(event, event.volatility)
+        state.mark(event)
