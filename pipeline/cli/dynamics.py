@@ -41,11 +41,11 @@ FUNDING_EVERY: Final = 10_000
 """Milliseconds between messages of one symbol and venue."""
 SIZE_SIGMA: Final = 1.3
 LARGEST_USD: Final = 2e7
-FALL: Final = 0.07
+FALL: Final = 0.05
 """Log return of the reference that the liquidations of a typical cascade cause."""
-REBOUND: Final = 0.02
+REBOUND: Final = 0.01
 """Log return of the reference over the recovery."""
-DELEVERAGING: Final = 0.15
+DELEVERAGING: Final = 0.06
 """Share of the open interest that a typical cascade closes."""
 PANIC: Final = 20.0
 """Rise of the rate, as a share of it, for every unit of log return that the price fell in the last second."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from heapq import merge
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, cast
 
 from pipeline import codec, contract
 from pipeline.cli.bars import as_price, bar_length
@@ -22,7 +22,7 @@ from pipeline.cli.rows import (
     open_rows,
     time_ms,
 )
-from pipeline.messages import Incoming, micros
+from pipeline.messages import Funding, Liquidation, OpenInterest, Price, micros
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Sequence
@@ -38,13 +38,15 @@ FIELDS: Final[dict[str, tuple[str, ...]]] = {
 _TEXTS: Final = ("symbol", "exchange", "side", "id")
 _ORDER: Final = {topic: place for place, topic in enumerate(contract.INPUTS)}
 
+Message: TypeAlias = Liquidation | Price | OpenInterest | Funding
+
 
 class Recorded(NamedTuple):
     """A message of a recorded file; `time_ms` is its timestamp in whole milliseconds."""
 
     time_ms: int
     topic: str
-    message: Incoming
+    message: Message
 
 
 class Period(NamedTuple):
@@ -52,6 +54,12 @@ class Period(NamedTuple):
 
     begin_ms: float = float("-inf")
     end_ms: float = float("inf")
+
+    def objection(self, moment: float) -> str | None:
+        """Say why a moment (milliseconds) is outside."""
+        if moment < self.begin_ms:
+            return "before --from"
+        return "not before --to" if moment >= self.end_ms else None
 
 
 class Recording:
@@ -102,9 +110,7 @@ class Recording:
 
     def _read(self, period: Period, refused: Counter[str], known: set[Hashable]) -> Iterator[Recorded]:
         for row in self._file.rows():
-            found = self._decode(row)
-            if isinstance(found, Recorded):
-                found = _within(found, period)
+            found = self._decode(row, period)
             if isinstance(found, Recorded) and isinstance(self._file, ForceOrderFile):
                 found = _first(found, identity(row), known)
             if isinstance(found, Refusal):
@@ -118,31 +124,28 @@ class Recording:
             raise UnusableFileError(f"{self.path}: a single bar: its length is unknown")
         return length
 
-    def _decode(self, row: Row) -> Recorded | Refusal:
+    def _decode(self, row: Row, period: Period) -> Recorded | Refusal:
         if isinstance(row, Refusal):
             return row
-        messages, rejections = codec.decode(self.topic, codec.encode(self._fields(row)))
-        message = messages[0] if messages else None
+        if self.topic == contract.PRICES:
+            row = as_price(row, self._bar_ms)
+        moment = time_ms(row)
+        if moment is not None and (reason := period.objection(moment)):
+            return Refusal(reason)
+        messages, rejections = codec.decode(self.topic, codec.encode(self._fields(row, moment)))
+        message = cast("Message | None", messages[0] if messages else None)
         if message is None:
             return Refusal(rejections[0].reason)
         return Recorded(micros(message.timestamp) // 1000, self.topic, message)
 
-    def _fields(self, row: dict[str, Any]) -> dict[str, Any]:
-        if self.topic == contract.PRICES:
-            row = as_price(row, self._bar_ms)
+    def _fields(self, row: dict[str, Any], moment: float | None) -> dict[str, Any]:
         fields: dict[str, Any] = {name: row[name] for name in _TEXTS if name in row}
         fields |= {name: number(row[name]) for name in FIELDS[self.topic] if name in row}
         if self.symbol is not None:
             fields.setdefault("symbol", self.symbol)
-        if (moment := time_ms(row)) is not None:
+        if moment is not None:
             fields["timestamp"] = moment / 1000
         return fields
-
-
-def _within(found: Recorded, period: Period) -> Recorded | Refusal:
-    if found.time_ms < period.begin_ms:
-        return Refusal("before --from")
-    return Refusal("not before --to") if found.time_ms >= period.end_ms else found
 
 
 def _first(found: Recorded, identity: Hashable, known: set[Hashable]) -> Recorded | Refusal:

@@ -24,6 +24,9 @@ INTEREST_EVERY_S: Final = 10
 FUNDING_EVERY_S: Final = 60
 VOLATILITY: Final = 0.0003
 """Standard deviation of the reference's log return over one second."""
+TURBULENT_S: Final = (-50_000, -40_000)
+TURBULENCE: Final = 5
+"""When that day was turbulent, and how many times as volatile it was then."""
 SPREAD_BPS: Final = 1.5
 FUNDING_RATE: Final = 0.0002
 
@@ -39,8 +42,9 @@ def warm_up(start: float, rng: np.random.Generator) -> Iterator[Tick]:
 
 def _day(coin: Coin, start_ms: int, rng: np.random.Generator) -> list[Tick]:
     moments = np.arange(-DAY_S, -MINUTES_S, 60)
-    # Volatility swings between half and one and a half times its mean, so that percentiles mean something.
+    # A day has quiet and turbulent hours: without them any move would be out of all proportion to it.
     swing = 1 + 0.5 * np.sin(np.linspace(0, 10 * np.pi, len(moments)))
+    swing[(moments >= TURBULENT_S[0]) & (moments < TURBULENT_S[1])] *= TURBULENCE
     path = _path(coin, swing * VOLATILITY * np.sqrt(60), rng)
     return _prices(coin, start_ms, moments, path, 60.0, rng)
 

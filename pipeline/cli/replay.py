@@ -1,0 +1,186 @@
+"""`cascade replay`: recorded files through the pipeline, offline or into a running one."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path  # noqa: TC003 - Typer reads annotations
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+from typer.core import TyperCommand
+
+from pipeline import contract
+from pipeline.cli import replay_kafka
+from pipeline.cli.output import USAGE, fail, on_terminal, run, show_table
+from pipeline.cli.recordings import Period, Recording, Recordings
+from pipeline.cli.replay_report import SignalCounts, report
+from pipeline.cli.rows import UnusableFileError
+from pipeline.cli.signal_rows import SignalFile, create_signal_file, signal_row
+from pipeline.engine import Engine
+from pipeline.messages import Signal, normal_symbol
+from pipeline.runtime.profiles import load_profile
+from pipeline.settings import load_settings
+from pipeline.signals.profile import Profile, ProfileError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+FILE_OPTIONS: Final = ("--liquidations", "--prices", "--open-interest", "--funding")
+STEP: Final = 500
+"""Messages between two steps of the progress bar."""
+
+
+class ManyFiles(TyperCommand):
+    """A command whose options for files take any number of them, as a shell's pattern gives them."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Name the option again before every further file, which is the form that Click knows."""
+        named: list[str] = []
+        option = None
+        for place, word in enumerate(args):
+            further = option is not None and not word.startswith("-") and args[place - 1] != option
+            named += [option, word] if option is not None and further else [word]
+            if word.startswith("-"):
+                option = word if word in FILE_OPTIONS else None
+        return super().parse_args(ctx, named)
+
+
+def replay(  # noqa: PLR0913, PLR0917
+    liquidations: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE...", help="Liquidations, or raw forceOrder captures.")
+    ] = None,
+    prices: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE...", help="Ticks, trades or bars (one price each).")
+    ] = None,
+    open_interest: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE...", help="Open interest in US dollars.")
+    ] = None,
+    funding: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE...", help="Funding rates, as fractions.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write signals here: .parquet, .csv or .jsonl.", dir_okay=False)
+    ] = None,
+    symbol: Annotated[str | None, typer.Option(help="The symbol of files without such a column.")] = None,
+    begin: Annotated[
+        str | None, typer.Option("--from", metavar="TIME", help="ISO 8601 (UTC) or milliseconds; included.")
+    ] = None,
+    end: Annotated[
+        str | None, typer.Option("--to", metavar="TIME", help="ISO 8601 (UTC) or milliseconds; excluded.")
+    ] = None,
+    profile: Annotated[str, typer.Option(help="`seed`, or the path of a profile file.")] = "seed",
+    to_kafka: Annotated[
+        bool, typer.Option("--to-kafka", help="Feed the running pipeline instead of writing signals.")
+    ] = False,
+    speed: Annotated[
+        str, typer.Option(metavar="X", help="With --to-kafka: so many times real time, or `max`.")
+    ] = "max",
+) -> None:
+    """Run recorded files (parquet, CSV, JSON Lines), merged by time, through the pipeline."""
+    if (out is None) == (not to_kafka):
+        fail("give one of --out FILE and --to-kafka", USAGE)
+    period = Period(_moment("--from", begin, float("-inf")), _moment("--to", end, float("inf")))
+    named = dict(zip(contract.FEEDS, (liquidations, prices, open_interest, funding), strict=True))
+    recordings = _open(named, symbol, period)
+    if out is None:
+        _replay_to_kafka(recordings, _speed(speed))
+    else:
+        _replay_offline(recordings, out, _profile(profile))
+    if not recordings.used:
+        fail("no row was usable")
+
+
+def _open(named: dict[str, list[Path] | None], symbol: str | None, period: Period) -> Recordings:
+    paths = [(topic, path) for topic, found in named.items() for path in found or ()]
+    if not paths:
+        fail(f"nothing to replay: give some of {', '.join(FILE_OPTIONS)}", USAGE)
+    try:
+        normal = None if symbol is None else normal_symbol(symbol)
+        recordings = Recordings([Recording(topic, path, normal) for topic, path in paths], period)
+    except (UnusableFileError, ValueError) as error:
+        fail(str(error), USAGE)
+    nameless = [str(file.path) for file in recordings.files if file.size and not file.names_symbol]
+    if nameless and symbol is None:
+        fail(f"{', '.join(nameless)}: no column `symbol`: say which it is with --symbol", USAGE)
+    return recordings
+
+
+def _moment(option: str, text: str | None, default: float) -> float:
+    """Return milliseconds since the epoch."""
+    if text is None:
+        return default
+    if text.isdecimal() and len(text) > 8:  # noqa: PLR2004 - 20240305 is a date
+        return float(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        fail(f"{option}: expected ISO 8601 or milliseconds since 1970, found {text!r}", USAGE)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000
+
+
+def _speed(text: str) -> float:
+    if text == "max":
+        return replay_kafka.FASTEST
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = 0.0
+    if not 0 < speed < replay_kafka.FASTEST:
+        fail(f"--speed: expected a number > 0 or `max`, found {text!r}", USAGE)
+    return speed
+
+
+def _profile(name: str) -> Profile:
+    try:
+        return load_profile(name)
+    except (ProfileError, OSError) as error:
+        fail(f"--profile: {error}", USAGE)
+
+
+def _replay_offline(recordings: Recordings, out: Path, profile: Profile) -> None:
+    counts = SignalCounts()
+    started = time.perf_counter()
+    try:
+        with create_signal_file(out) as file, _progress(recordings) as progress:
+            process(recordings, Engine(profile), file, counts, progress)
+    except (UnusableFileError, OSError) as error:
+        fail(str(error), USAGE)
+    show_table(("what", "how many"), report(recordings, counts, time.perf_counter() - started))
+
+
+def process(
+    recordings: Recordings,
+    engine: Engine,
+    file: SignalFile,
+    counts: SignalCounts,
+    progress: Callable[[], None],
+) -> None:
+    """Feed recorded messages to an engine, write the signals and count what comes out."""
+    for number, recorded in enumerate(recordings):
+        for output in engine.feed(recorded.topic, recorded.message):
+            counts.add(output)
+            if output.topic == contract.SIGNALS and isinstance(output.body, Signal):
+                file.write(signal_row(output.body))
+        if number % STEP == 0:
+            progress()
+
+
+def _replay_to_kafka(recordings: Recordings, speed: float) -> None:
+    settings = load_settings()
+    started = time.perf_counter()
+    with _progress(recordings) as progress:
+        run(replay_kafka.feed(recordings, settings, speed, progress))
+    show_table(("what", "how many"), report(recordings, None, time.perf_counter() - started))
+
+
+@contextmanager
+def _progress(recordings: Recordings) -> Iterator[Callable[[], None]]:
+    """Yield a function that moves a progress bar on a terminal, and does nothing in a pipe."""
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), disable=not on_terminal(), transient=True) as shown:
+        task = shown.add_task("", total=recordings.size)
+        yield lambda: shown.update(task, completed=recordings.done)

@@ -1,0 +1,138 @@
+"""Recorded data into a running pipeline: in the order of time, as fast as asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import asynccontextmanager
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
+
+from aiokafka import AIOKafkaProducer
+
+from pipeline import codec
+from pipeline.runtime.topic_plan import APPLY
+from pipeline.runtime.topics import TopicsError, read_topics
+from pipeline.settings import FOREVER
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+
+    from pipeline.cli.recordings import Recorded, Recordings
+    from pipeline.settings import Settings
+
+FASTEST: Final = float("inf")
+CHUNK: Final = 1_000
+"""Records sent before their delivery is waited for: topics stay about as far as each other."""
+_HOUR_MS: Final = 3_600_000
+
+
+async def feed(
+    recordings: Recordings, settings: Settings, speed: float, progress: Callable[[], None]
+) -> None:
+    """Send recorded messages to the topics of a running pipeline.
+
+    Parameters
+    ----------
+    recordings
+        What to send.
+    settings
+        Where the broker is.
+    speed
+        How many times as fast as it happened.
+    progress
+        Called now and then.
+
+    Raises
+    ------
+    TopicsError
+        A topic is missing, or would delete records as old as these.
+
+    """
+    await check_retention(recordings, settings)
+    async with producer(settings) as sending:
+        paced = pace(recordings, speed) if speed != FASTEST else None
+        if paced is None:
+            for chunk in _chunks(iter(recordings)):
+                await _send(sending, chunk)
+                progress()
+        else:
+            async for recorded in paced:
+                await _send(sending, [recorded])
+                progress()
+
+
+@asynccontextmanager
+async def producer(settings: Settings) -> AsyncIterator[AIOKafkaProducer]:
+    """Yield a producer that loses, repeats and reorders nothing; partitions by murmur2, as Java's does."""
+    sending = AIOKafkaProducer(
+        **settings.kafka_client_options(), enable_idempotence=True, acks="all", linger_ms=5
+    )
+    await sending.start()
+    try:
+        yield sending
+    finally:
+        await sending.stop()
+
+
+async def _send(sending: AIOKafkaProducer, records: Iterable[Recorded]) -> None:
+    deliveries: list[Any] = [
+        await sending.send(
+            recorded.topic,
+            codec.encode(recorded.message),
+            key=recorded.message.symbol.encode(),
+            timestamp_ms=recorded.time_ms,
+        )
+        for recorded in records
+    ]
+    await asyncio.gather(*deliveries)
+
+
+async def pace(records: Iterable[Recorded], speed: float) -> AsyncIterator[Recorded]:
+    """Yield records when they are due, `speed` times as fast as they happened."""
+    first_ms, started = None, time.monotonic()
+    for recorded in records:
+        first_ms = recorded.time_ms if first_ms is None else first_ms
+        due = started + (recorded.time_ms - first_ms) / 1000 / speed
+        wait = due - time.monotonic()
+        if wait > 0:
+            await asyncio.sleep(wait)
+        yield recorded
+
+
+def _chunks(records: Iterator[Recorded]) -> Iterator[list[Recorded]]:
+    while chunk := list(islice(records, CHUNK)):
+        yield chunk
+
+
+async def check_retention(recordings: Recordings, settings: Settings) -> None:
+    """Refuse when a topic would delete the oldest of these records, or is not there."""
+    found = await read_topics(settings)
+    now_ms = time.time() * 1000
+    problems = []
+    for topic, oldest_ms in _oldest(recordings).items():
+        if topic not in found:
+            problems.append(f"{topic}: missing: {APPLY}")
+            continue
+        kept_ms = float(found[topic].config["retention.ms"])
+        if kept_ms != FOREVER and oldest_ms < now_ms - kept_ms:
+            problems.append(_too_old(topic, kept_ms, now_ms - oldest_ms))
+    if problems:
+        raise TopicsError("\n".join(problems))
+
+
+def _oldest(recordings: Recordings) -> dict[str, float]:
+    oldest: dict[str, float] = {}
+    for file in recordings.files:
+        if file.begin_ms is not None:
+            begin = max(file.begin_ms, recordings.period.begin_ms)
+            oldest[file.topic] = min(begin, oldest.get(file.topic, begin))
+    return oldest
+
+
+def _too_old(topic: str, kept_ms: float, age_ms: float) -> str:
+    return (
+        f"{topic}: keeps records for {kept_ms / _HOUR_MS:,.0f} h, and the oldest of these is"
+        f" {age_ms / _HOUR_MS:,.0f} h old: it would be deleted: set PIPELINE_INPUT_RETENTION_HOURS=-1 and"
+        f" {APPLY}, or begin later with --from"
+    )

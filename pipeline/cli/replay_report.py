@@ -1,0 +1,82 @@
+"""What a replay says at its end: rows used and refused, signals by level, the busiest day, speed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from pipeline import contract
+from pipeline.messages import LEVELS, Signal, VelocityUpdate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pipeline.cli.recordings import Recordings
+    from pipeline.features.stage import Output
+
+_ALERT: Final = LEVELS.index("ALERT")
+
+
+class SignalCounts:
+    """Counts of what came out of a replay."""
+
+    def __init__(self) -> None:
+        self.by_level: Counter[str] = Counter()
+        self.alerts_by_day: Counter[str] = Counter()
+        self._repeated: dict[str, tuple[int, int]] = {}
+
+    def add(self, output: Output) -> None:
+        """Count one output."""
+        body = output.body
+        if output.topic == contract.SIGNALS and isinstance(body, Signal):
+            self.by_level[body.signal] += 1
+            if body.signal_level >= _ALERT:
+                self.alerts_by_day[datetime.fromtimestamp(body.timestamp, UTC).date().isoformat()] += 1
+        elif isinstance(body, VelocityUpdate):
+            self._repeated[body.symbol] = body.duplicates, body.late_events
+
+    @property
+    def duplicates(self) -> int:
+        """Liquidations that the pipeline took for repeats."""
+        return sum(repeats for repeats, _ in self._repeated.values())
+
+    @property
+    def late(self) -> int:
+        """Liquidations older than the longest window when they came."""
+        return sum(late for _, late in self._repeated.values())
+
+
+def report(recordings: Recordings, counts: SignalCounts | None, seconds: float) -> Iterator[tuple[str, str]]:
+    """Yield the lines of the closing table: what, and how much.
+
+    Parameters
+    ----------
+    recordings
+        What was read.
+    counts
+        What came of it, None when it went to a running pipeline.
+    seconds
+        How long it took.
+
+    """
+    used = recordings.used
+    yield "rows", f"{recordings.done:,}"
+    yield from ((f"used: {topic}", f"{used[topic]:,}") for topic in contract.FEEDS if used[topic])
+    for (file, reason), count in sorted(recordings.refused.items()):
+        yield f"refused: {file}: {reason}", f"{count:,}"
+    if counts is not None:
+        yield from _outcome(counts)
+    yield "events a second", f"{used.total() / seconds:,.0f}"
+
+
+def _outcome(counts: SignalCounts) -> Iterator[tuple[str, str]]:
+    if counts.duplicates:
+        yield "repeats among the used liquidations", f"{counts.duplicates:,}"
+    if counts.late:
+        yield "too late among the used liquidations", f"{counts.late:,}"
+    yield "signals", f"{counts.by_level.total():,}"
+    yield from ((f"signals: {level}", f"{counts.by_level[level]:,}") for level in LEVELS)
+    if counts.alerts_by_day:
+        day, count = max(counts.alerts_by_day.items(), key=lambda item: (item[1], item[0]))
+        yield "busiest day", f"{day} ({count:,} signals of ALERT and above)"

@@ -1,0 +1,176 @@
+"""Signals as rows of a file: parquet, CSV or JSON Lines, one column a field."""
+
+from __future__ import annotations
+
+import csv
+from abc import ABC, abstractmethod
+from typing import IO, TYPE_CHECKING, Any, Final, Self
+
+import msgspec
+
+from pipeline import codec
+from pipeline.cli.rows import UnusableFileError
+from pipeline.messages import Metrics, Scores, Signal, SignalContext, micros
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+_TEXTS: Final = frozenset(
+    (
+        *("symbol", "signal", "id", "no_data", "volatility_regime", "leading_exchange", "market_regime"),
+        *("level_reason", "profile"),
+    )
+)
+_INTEGERS: Final = frozenset(("timestamp_ms", "signal_level", "sequence", "weights_version"))
+_FLAGS: Final = frozenset(("stale", "warming"))
+_BATCH: Final = 10_000
+
+
+def _names(kind: type[msgspec.Struct]) -> tuple[str, ...]:
+    return tuple(field.name for field in msgspec.structs.fields(kind))
+
+
+COLUMNS: Final = (
+    *("timestamp_ms", "symbol", "signal", "signal_level", "probability", "id", "sequence"),
+    *(f"score_{name}" for name in _names(Scores)),
+    *_names(Metrics),
+    *(name.replace("timestamp", "context_timestamp") for name in _names(SignalContext)),
+    *("raw_score", "level_reason", "event_timestamp", "profile", "weights_version"),
+)
+"""Names are those of the message; `no_data` lists components, separated by spaces."""
+
+
+def signal_row(signal: Signal) -> dict[str, Any]:
+    """Return a signal as a flat row, one value for each of `COLUMNS`."""
+    metrics, context, meta = signal.metrics, signal.context, signal.meta
+    return dict(
+        zip(
+            COLUMNS,
+            (
+                *(micros(signal.timestamp) // 1000, signal.symbol, signal.signal, signal.signal_level),
+                *(signal.probability, signal.id, signal.sequence),
+                *msgspec.structs.astuple(signal.scores),
+                *msgspec.structs.astuple(metrics)[:-1],
+                " ".join(metrics.no_data),
+                *msgspec.structs.astuple(context),
+                *(meta.raw_score, meta.level_reason, meta.event_timestamp, meta.profile),
+                meta.weights_version,
+            ),
+            strict=True,
+        )
+    )
+
+
+class SignalFile(ABC):
+    """A file that signals are written to, for the length of a `with` block."""
+
+    @abstractmethod
+    def write(self, row: dict[str, Any]) -> None:
+        """Add a row."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Write what is left."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class CsvSignalFile(SignalFile):
+    """Comma-separated values under a header."""
+
+    def __init__(self, path: Path) -> None:
+        self._file: IO[str] = path.open("w", encoding="utf-8", newline="")
+        self._writer = csv.DictWriter(self._file, COLUMNS, lineterminator="\n")
+        self._writer.writeheader()
+
+    def write(self, row: dict[str, Any]) -> None:
+        """Add a row."""
+        self._writer.writerow(row)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+class JsonLinesSignalFile(SignalFile):
+    """One JSON object a line."""
+
+    def __init__(self, path: Path) -> None:
+        self._file: IO[bytes] = path.open("wb")
+
+    def write(self, row: dict[str, Any]) -> None:
+        """Add a row."""
+        self._file.write(codec.encode(row) + b"\n")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+class ParquetSignalFile(SignalFile):
+    """Parquet, written some thousands of rows at a time."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            import pyarrow as pa  # type: ignore[import-untyped] # noqa: PLC0415 - an optional dependency
+            from pyarrow import parquet  # noqa: PLC0415
+        except ImportError as error:
+            raise UnusableFileError(
+                f"{path}: writing parquet needs pyarrow: pip install 'cascade-pipeline[replay]'"
+            ) from error
+        self._table = pa.Table
+        self._schema = pa.schema([(name, _arrow_type(pa, name)) for name in COLUMNS])
+        self._writer = parquet.ParquetWriter(path, self._schema)
+        self._rows: list[dict[str, Any]] = []
+
+    def write(self, row: dict[str, Any]) -> None:
+        """Add a row."""
+        self._rows.append(row)
+        if len(self._rows) >= _BATCH:
+            self._flush()
+
+    def _flush(self) -> None:
+        self._writer.write_table(self._table.from_pylist(self._rows, self._schema))
+        self._rows.clear()
+
+    def close(self) -> None:
+        """Write what is left, and the footer."""
+        self._flush()
+        self._writer.close()
+
+
+def _arrow_type(pa: Any, name: str) -> Any:
+    if name in _TEXTS:
+        return pa.string()
+    if name in _INTEGERS:
+        return pa.int64()
+    return pa.bool_() if name in _FLAGS else pa.float64()
+
+
+_FORMATS: Final[dict[str, Callable[[Path], SignalFile]]] = {
+    ".parquet": ParquetSignalFile,
+    ".csv": CsvSignalFile,
+    ".jsonl": JsonLinesSignalFile,
+}
+
+
+def create_signal_file(path: Path) -> SignalFile:
+    """Create the file that signals are written to, by its suffix.
+
+    Raises
+    ------
+    UnusableFileError
+        The suffix is unknown, or there is no such directory.
+
+    """
+    kind = _FORMATS.get(path.suffix.lower())
+    if kind is None:
+        raise UnusableFileError(f"{path}: expected .parquet, .csv or .jsonl")
+    if not path.parent.is_dir():
+        raise UnusableFileError(f"{path}: there is no directory {path.parent}")
+    return kind(path)

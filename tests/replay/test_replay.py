@@ -1,0 +1,186 @@
+import csv
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+from typer.testing import CliRunner
+
+from pipeline import Engine, contract
+from pipeline.cli import app
+from pipeline.cli.replay_report import SignalCounts
+from pipeline.cli.signal_rows import COLUMNS, signal_row
+from pipeline.cli.simulation import simulate
+
+START = 1_760_000_000.0
+OPTIONS = dict(
+    zip(contract.FEEDS, ("--liquidations", "--prices", "--open-interest", "--funding"), strict=True)
+)
+
+
+def cascade(*arguments):
+    return CliRunner().invoke(app, ["replay", *map(str, arguments)])
+
+
+def table(result):
+    return dict(line.split("\t") for line in result.stdout.splitlines())
+
+
+@pytest.fixture(scope="module")
+def ticks():
+    return [tick for tick in simulate(20, 3, START) if tick.time >= START - 300]
+
+
+@pytest.fixture(scope="module")
+def files(ticks, tmp_path_factory):
+    """The market as files of three formats, as arguments of the command."""
+    folder = tmp_path_factory.mktemp("market")
+    suffixes = dict(zip(contract.FEEDS, (".parquet", ".csv", ".jsonl", ".csv"), strict=True))
+    arguments = []
+    for topic, suffix in suffixes.items():
+        rows = [tick.message for tick in ticks if tick.topic == topic]
+        path = folder / f"{topic}{suffix}"
+        write(path, rows)
+        arguments += [OPTIONS[topic], path]
+    return arguments
+
+
+def write(path, rows):
+    match path.suffix:
+        case ".parquet":
+            parquet.write_table(pa.Table.from_pylist(rows), path)
+        case ".jsonl":
+            path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        case ".csv":
+            with path.open("w", newline="") as file:
+                writer = csv.DictWriter(file, rows[0])
+                writer.writeheader()
+                writer.writerows(rows)
+
+
+def read(path):
+    match path.suffix:
+        case ".parquet":
+            return parquet.read_table(path).to_pylist()
+        case ".jsonl":
+            return [json.loads(line) for line in path.read_text().splitlines()]
+        case ".csv":
+            with path.open(newline="") as file:
+                return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def expected(ticks):
+    engine = Engine()
+    outputs = [output for tick in ticks for output in engine.process(tick.topic, tick.message)]
+    return [output.body for output in outputs if output.topic == contract.SIGNALS]
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".jsonl", ".csv"])
+def test_replay_writes_what_the_engine_says_of_the_same_messages(files, expected, tmp_path, suffix):
+    out = tmp_path / f"signals{suffix}"
+    result = cascade(*files, "--out", out)
+    assert result.exit_code == 0, result.output
+    found = read(out)
+    assert tuple(found[0]) == COLUMNS
+    wanted = [signal_row(signal) for signal in expected]
+    if suffix == ".csv":
+        wanted = [
+            {name: "" if value is None else str(value) for name, value in row.items()} for row in wanted
+        ]
+    assert found == wanted
+
+
+def test_summary_counts_every_row_every_level_and_names_the_busiest_day(files, ticks, expected, tmp_path):
+    shown = table(cascade(*files, "--out", tmp_path / "x.csv"))
+    assert shown["rows"] == f"{len(ticks):,}"
+    for topic in contract.FEEDS:
+        assert shown[f"used: {topic}"] == f"{sum(tick.topic == topic for tick in ticks):,}"
+    assert shown["signals"] == f"{len(expected):,}"
+    extreme = sum(signal.signal == "EXTREME" for signal in expected)
+    assert shown["signals: EXTREME"] == f"{extreme:,}"
+    assert extreme > 0
+    alerts = sum(signal.signal_level >= 2 for signal in expected)
+    assert shown["busiest day"] == f"2025-10-09 ({alerts:,} signals of ALERT and above)"
+
+
+def test_repeats_and_late_ones_are_told_apart_from_the_used(tmp_path):
+    path = tmp_path / "x.jsonl"
+    row = {"symbol": "X", "exchange": "a", "side": "long", "price": 1.0, "quantity": 1.0, "timestamp": START}
+    write(path, [row, row, row | {"timestamp": START + 2}])
+    shown = table(cascade("--liquidations", path, "--out", tmp_path / "o.jsonl"))
+    assert shown["used: liquidations"] == "3"
+    assert shown["repeats among the used liquidations"] == "1"
+    counts, engine = SignalCounts(), Engine()
+    for timestamp in (START, START - 400, START + 2):
+        for output in engine.process(contract.LIQUIDATIONS, row | {"timestamp": timestamp}):
+            counts.add(output)
+    assert (counts.late, counts.duplicates) == (1, 0)
+
+
+def test_one_option_takes_many_files(files, tmp_path):
+    *_, path = files
+    shown = table(cascade("--funding", path, path, "--out", tmp_path / "x.csv"))
+    once = table(cascade("--funding", path, "--out", tmp_path / "x.csv"))
+    assert int(shown["rows"]) == 2 * int(once["rows"])
+
+
+def test_from_and_to_take_iso_and_milliseconds(files, tmp_path):
+    out = tmp_path / "x.csv"
+    iso = table(
+        cascade(*files, "--out", out, "--from", "2025-10-09T08:53:25", "--to", "2025-10-09T08:53:30+00:00")
+    )
+    begin = round(START * 1000) + 5_000
+    milliseconds = table(cascade(*files, "--out", out, "--from", begin, "--to", begin + 5_000))
+    del iso["events a second"], milliseconds["events a second"]
+    assert iso == milliseconds
+    assert "refused: prices.csv: before --from" in iso
+
+
+def test_profile_of_a_file_is_in_force(files, tmp_path):
+    profile = tmp_path / "calm.toml"
+    profile.write_text('name = "calm"\n')
+    out = tmp_path / "x.jsonl"
+    assert cascade(*files, "--out", out, "--profile", profile).exit_code == 0
+    assert {row["profile"] for row in read(out)} == {"calm"}
+
+
+def test_nothing_usable_ends_with_1(tmp_path):
+    path = tmp_path / "x.jsonl"
+    write(path, [{"symbol": "X", "timestamp": START, "rate": 5.0}])
+    result = cascade("--funding", path, "--out", tmp_path / "o.csv")
+    assert result.exit_code == 1
+    assert "no row was usable" in result.stderr
+    assert "refused: x.jsonl: rate: " in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "give one of --out FILE and --to-kafka"),
+        (("--out", "x.csv"), "nothing to replay"),
+        (("--out", "x.csv", "--to-kafka"), "give one of"),
+        (("--out", "x.csv", "--prices", "none.csv"), "none.csv: no such file"),
+        (("--out", "x.csv", "--prices", "bars.csv"), "no column `symbol`: say which it is with --symbol"),
+        (("--out", "x.csv", "--prices", "bars.csv", "--symbol", "a b"), "symbol: no spaces"),
+        (("--out", "x.txt", "--prices", "bars.csv", "--symbol", "X"), "x.txt: expected .parquet"),
+        (("--out", "no/x.csv", "--prices", "bars.csv", "--symbol", "X"), "there is no directory no"),
+        (("--out", "x.csv", "--prices", "bars.csv", "--from", "soon"), "--from: expected ISO 8601"),
+        (
+            ("--to-kafka", "--prices", "bars.csv", "--symbol", "X", "--speed", "0"),
+            "--speed: expected a number",
+        ),
+        (("--to-kafka", "--prices", "bars.csv", "--symbol", "X", "--speed", "fast"), "--speed: expected"),
+        (
+            ("--out", "x.csv", "--prices", "bars.csv", "--symbol", "X", "--profile", "none.toml"),
+            "--profile: ",
+        ),
+    ],
+)
+def test_impossible_arguments_end_with_2_and_say_why(tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    Path("bars.csv").write_text("timestamp_ms,close,volume\n1760000000000,1,1\n1760000060000,1,1\n")
+    result = cascade(*arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
