@@ -1,0 +1,172 @@
+"""What the velocity measurement keeps: for each symbol, and of the market."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import Struct
+
+from pipeline.features.correlation import FrozenVenues, Venues
+from pipeline.features.duplicates import Duplicates, FrozenDuplicates
+from pipeline.features.stage import State
+from pipeline.features.windows import FrozenWindows, Windows
+from pipeline.messages import Context, VelocityUpdate, micros
+
+if TYPE_CHECKING:
+    from pipeline.features.velocity import VelocityConstants
+    from pipeline.messages import Liquidation
+
+
+class Market(State):
+    """The newest context of the market, and its time in microseconds (0: there is none)."""
+
+    __slots__ = ("context", "time")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.context: Context | None = None
+        self.time = 0
+
+    def set(self, context: Context) -> None:
+        """Replace the context."""
+        self.context = context
+        self.time = micros(context.timestamp)
+
+    @property
+    def position(self) -> int:
+        """The context's time: no offsets are kept for contexts, the newer one wins."""
+        return self.time
+
+    def freeze(self) -> Any:
+        """Return the context as it is on the wire."""
+        return msgspec.to_builtins(self.context)
+
+    def thaw(self, frozen: Any) -> None:
+        """Put back what `freeze` returned."""
+        if frozen is not None:
+            self.set(msgspec.convert(frozen, Context))
+
+
+class FrozenVelocity(Struct, array_like=True):
+    """The stored form of a symbol's state."""
+
+    clock: int
+    event_time: int
+    late: int
+    windows: FrozenWindows
+    venues: FrozenVenues
+    duplicates: FrozenDuplicates
+    publish_from: int
+    published: list[Any] | None
+
+
+class VelocityState(State):
+    """The liquidations of a symbol, as far as its windows reach.
+
+    Attributes
+    ----------
+    clock, event_time
+        The symbol's clock, and its newest liquidation or price, in microseconds.
+    late
+        Liquidations older than the longest window.
+    recent
+        Whether the minute up to the clock held a liquidation when it was last looked at.
+    published, publish_from
+        The newest update that was sent, and the clock (microseconds) from which the next one may be.
+
+    """
+
+    __slots__ = (
+        "clock",
+        "duplicates",
+        "event_time",
+        "late",
+        "publish_from",
+        "published",
+        "recent",
+        "symbol",
+        "venues",
+        "windows",
+    )
+
+    def __init__(self, symbol: str, constants: VelocityConstants) -> None:
+        super().__init__()
+        self.symbol = symbol
+        self.clock = 0
+        self.event_time = 0
+        self.late = 0
+        self.recent = False
+        self.windows = Windows(constants.spans)
+        self.venues = Venues(
+            constants.correlation_s, constants.correlation_least_s, constants.correlation_venues
+        )
+        self.duplicates = Duplicates(micros(constants.repeat_s), constants.repeats_remembered)
+        self.published: VelocityUpdate | None = None
+        self.publish_from = 0
+
+    @property
+    def active(self) -> bool:
+        """Whether there was a liquidation within a minute: without prices, the context has to end that."""
+        return self.recent
+
+    def advance(self, clock: int) -> bool:
+        """Move the clock forward, and tell whether it moved: an older one changes nothing."""
+        if clock <= self.clock:
+            return False
+        self.clock = clock
+        self.venues.advance(clock)
+        self.recent = not self.windows.minute.is_empty(clock)
+        return True
+
+    def fold(self, liquidation: Liquidation, time: int, clock: int) -> bool:
+        """Count a liquidation, and tell whether it was: a late one or a repeat changes nothing.
+
+        Parameters
+        ----------
+        liquidation, time
+            What came, and its timestamp in microseconds.
+        clock
+            What the symbol's clock is with it.
+
+        """
+        if time < clock and not self.windows.hold(time, clock):
+            self.late += 1
+            return False
+        if self.duplicates.is_repeat(liquidation, time, clock):
+            return False
+        cents = round(liquidation.value_usd * 100)  # type: ignore[operator]  # set when it was decoded
+        self.windows.add(time, clock, (1, cents, 0) if liquidation.side == "long" else (1, 0, cents))
+        self.venues.advance(clock)
+        self.venues.add(time, liquidation.exchange)
+        self.clock = clock
+        self.recent = time == clock or not self.windows.minute.is_empty(clock)
+        self.event_time = max(self.event_time, time)
+        return True
+
+    def freeze(self) -> FrozenVelocity:
+        """Return everything that decides about the future."""
+        return FrozenVelocity(
+            self.clock,
+            self.event_time,
+            self.late,
+            self.windows.freeze(self.clock),
+            self.venues.freeze(),
+            self.duplicates.freeze(self.clock),
+            self.publish_from,
+            None if self.published is None else list(msgspec.structs.astuple(self.published)),
+        )
+
+    def thaw(self, frozen: Any) -> None:
+        """Put back what `freeze` returned; windows of other lengths than today's start empty."""
+        stored = msgspec.convert(frozen, FrozenVelocity)
+        self.clock = stored.clock
+        self.event_time = stored.event_time
+        self.late = stored.late
+        self.windows.thaw(stored.windows, self.clock)
+        self.venues.thaw(stored.venues, self.clock)
+        self.duplicates.thaw(stored.duplicates, self.clock)
+        self.recent = not self.windows.minute.is_empty(self.clock)
+        self.publish_from = stored.publish_from
+        if stored.published is not None:
+            self.published = VelocityUpdate(*stored.published)
