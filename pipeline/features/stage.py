@@ -244,7 +244,9 @@ class States(Generic[S]):
 def snapshot(state: State) -> bytes:
     """Return a state's stored form."""
     return codec.pack(
-        Snapshot(_SNAPSHOT_VERSION, state.position, state.active, state.applied, state.freeze())
+        Snapshot(
+            _SNAPSHOT_VERSION, state.incarnation, state.position, state.active, state.applied, state.freeze()
+        )
     )
 
 
