@@ -46,11 +46,10 @@ class Ranking:
         self._describe()
 
     def _describe(self) -> None:
-        values = self._values
-        count = max(1, len(values))
-        self._ordered = sorted(values)
-        self._mean = math.fsum(values) / count
-        self._deviation = math.sqrt(math.fsum((value - self._mean) ** 2 for value in values) / count)
+        self._ordered = sorted(self._values)
+        count = max(1, len(self._ordered))
+        self._mean = math.fsum(self._ordered) / count
+        self._deviation = math.dist(self._ordered, [self._mean] * len(self._ordered)) / math.sqrt(count)
 
     def percentile(self, value: float) -> float | None:
         """Return the percentile rank of a value, 0 to 100: equal values count half; None without history."""

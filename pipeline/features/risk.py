@@ -83,7 +83,7 @@ def dispersion(volatilities: Volatilities) -> float:
     mean = sum(rates) / len(rates)
     if mean <= 0:
         return 0.0
-    return math.sqrt(sum((rate - mean) ** 2 for rate in rates) / len(rates)) / mean
+    return math.dist(rates, [mean] * len(rates)) / math.sqrt(len(rates)) / mean
 
 
 def dispersion_term(spread: float, constants: RiskConstants) -> float:
