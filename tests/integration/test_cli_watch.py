@@ -1,0 +1,118 @@
+"""`cascade watch` as a process of its own, read through a pipe."""
+
+import asyncio
+import os
+import signal
+import sys
+from contextlib import asynccontextmanager, suppress
+from itertools import count, cycle
+
+import orjson
+import pytest
+from aiokafka import AIOKafkaProducer
+from redis.asyncio import Redis
+
+from pipeline import contract
+from pipeline.cli.watch import describe
+from pipeline.messages import LEVELS
+from pipeline.settings import variable
+
+
+def sent_signal(symbol: str, level: str, sequence: int) -> dict:
+    timestamp = 1_760_131_000 + sequence
+    return {
+        "symbol": symbol,
+        "timestamp": timestamp,
+        "signal": level,
+        "signal_level": LEVELS.index(level),
+        "probability": 0.6512,
+        "metrics": {"velocity": 15.2, "acceleration": 3.25, "volume_usd": 1_234_567.8},
+        "context": {"market_regime": "ELEVATED"},
+        "meta": {"level_reason": "probability"},
+        "id": f"{symbol}-{timestamp}000-{sequence}",
+        "sequence": sequence,
+    }
+
+
+def test_a_signal_is_one_line():
+    assert describe(sent_signal("BTCUSDT", "ALERT", 0)) == (
+        "2025-10-10T21:16:40.000Z ALERT    BTCUSDT      probability=0.6512 by=probability velocity=15.20/s"
+        " acceleration=3.25/s2 volume=1234568USD/s market=ELEVATED id=BTCUSDT-1760131000000-0"
+    )
+
+
+@asynccontextmanager
+async def watching(settings, *arguments):
+    environment = {variable(name): str(getattr(settings, name)) for name in settings.model_fields_set}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "pipeline", "watch", *arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=os.environ | environment,
+    )
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.communicate()
+
+
+@asynccontextmanager
+async def kafka_publisher(settings):
+    async with AIOKafkaProducer(**settings.kafka_client_options()) as producer:
+        yield lambda body: producer.send_and_wait(contract.SIGNALS, body)
+
+
+@asynccontextmanager
+async def redis_publisher(settings):
+    async with Redis.from_url(settings.redis_url) as redis:
+        yield lambda body: redis.publish(contract.CHANNEL_SIGNALS, body)
+
+
+async def publish_until_read(publish, process, *signals):
+    """Send signals again and again, as only those are shown that come after the watch began."""
+
+    async def repeat():
+        for sequence, (symbol, level) in enumerate(cycle(signals)):
+            await publish(orjson.dumps(sent_signal(symbol, level, sequence)))
+            await asyncio.sleep(0.02)
+
+    sending = asyncio.create_task(repeat())
+    try:
+        return [(await process.stdout.readline()).decode() for _ in range(4)]
+    finally:
+        sending.cancel()
+        await asyncio.wait({sending})
+
+
+@pytest.mark.parametrize(("publisher", "arguments"), [(kafka_publisher, ()), (redis_publisher, ("--redis",))])
+async def test_the_wanted_signals_are_shown_as_plain_lines_until_interrupted(settings, publisher, arguments):
+    chosen = (*arguments, "--symbol", "btcusdt", "--min-level", "alert")
+    async with watching(settings, *chosen) as process, publisher(settings) as publish:
+        sent = [("ETHUSDT", "CRITICAL"), ("BTCUSDT", "WATCH"), ("BTCUSDT", "ALERT"), ("BTCUSDT", "EXTREME")]
+        lines = await publish_until_read(publish, process, *sent)
+        assert {line.split()[2] for line in lines} == {"BTCUSDT"}
+        assert {line.split()[1] for line in lines} <= {"ALERT", "EXTREME"}
+        assert all(line.isascii() for line in lines)
+        process.send_signal(signal.SIGINT)
+        _, errors = await process.communicate()
+        assert (process.returncode, errors) == (0, b"")
+
+
+async def test_a_watch_ends_when_nobody_reads_any_more(settings):
+    async with watching(settings) as process, kafka_publisher(settings) as publish:
+        await publish_until_read(publish, process, ("BTCUSDT", "ALERT"))
+        process._transport.get_pipe_transport(1).close()
+        numbers = count(1_000_000)
+        while process.returncode is None:
+            await publish(orjson.dumps(sent_signal("BTCUSDT", "ALERT", next(numbers))))
+            await asyncio.sleep(0.05)
+        assert (process.returncode, await process.stderr.read()) == (0, b"")
+
+
+async def test_an_unknown_level_is_refused(settings):
+    async with watching(settings, "--min-level", "loud") as process:
+        _, errors = await process.communicate()
+        assert process.returncode == 2
+        assert b"--min-level loud: expected one of NONE, WATCH" in errors
