@@ -59,6 +59,7 @@ class Venues:
 
     __slots__ = (
         "_changed",
+        "_compared",
         "_leader",
         "_least",
         "_length",
@@ -80,6 +81,7 @@ class Venues:
         self._leader: Venue | None = None
         self._changed: set[Venue] = set()
         self._pairs: list[Pair] = []
+        self._compared = 0
         self._mean = 0.0
 
     @property
@@ -113,9 +115,12 @@ class Venues:
         counts[venue] = before + count
         venue.total += count
         venue.squares += count * (count + 2 * before)
-        venue.seconds += not before
+        if not before:
+            venue.seconds += 1
+            self._compared += venue.seconds == self._least
         self._changed.add(venue)
-        if venue is not self._leader and (self._leader is None or _rank(venue) < _rank(self._leader)):
+        leader = self._leader
+        if leader is None or (venue.total >= leader.total and _rank(venue) < _rank(leader)):
             self._leader = venue
 
     def _enter(self, name: str) -> Venue | None:
@@ -141,6 +146,7 @@ class Venues:
         for venue, count in counts.items():
             venue.total -= count
             venue.squares -= count * count
+            self._compared -= venue.seconds == self._least
             venue.seconds -= 1
         for (venue, count), (other, theirs) in combinations(counts.items(), 2):
             venue.pairs[other].product -= count * theirs
@@ -164,22 +170,28 @@ class Venues:
         """
         if self._changed:
             self._update()
-            compared = sum([venue.seconds >= self._least for venue in self._venues.values()])
-            # The result of fsum does not depend on the order of the pairs, which a restored state changes.
-            total = fsum([pair.coefficient for pair in self._pairs])
-            self._mean = 2 * total / (compared * (compared - 1)) if compared > 1 else 0.0
+            compared = self._compared
+            self._mean = 0.0
+            if compared > 1:
+                # The result of fsum does not depend on the order of the pairs, which a restart changes.
+                total = fsum([pair.coefficient for pair in self._pairs])
+                self._mean = 2 * total / (compared * (compared - 1))
         return self._mean
 
     def _update(self) -> None:
         length = self._length
         for venue in self._changed:
-            total = venue.total
-            venue.variance = length * venue.squares - total * total if venue.seconds >= self._least else 0
-        for venue in self._changed:
+            total, variance = venue.total, 0
+            if venue.seconds >= self._least:
+                variance = length * venue.squares - total * total
+            venue.variance = variance
+            # A pair of two that changed comes twice, and is right the second time.
             for other, pair in venue.pairs.items():
-                spread = venue.variance * other.variance
-                covariance = length * pair.product - venue.total * other.total
-                pair.coefficient = covariance / sqrt(spread) if spread else 0.0
+                spread = variance * other.variance
+                if spread:
+                    pair.coefficient = (length * pair.product - total * other.total) / sqrt(spread)
+                else:
+                    pair.coefficient = 0.0
         self._changed.clear()
 
     def freeze(self) -> FrozenVenues:

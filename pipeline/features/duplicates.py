@@ -83,15 +83,17 @@ class Duplicates:
         key = digest(liquidation)
         seen = self._seen
         forgotten = clock // _MILLISECOND - self._span
-        if seen.get(key, -1) > forgotten:
-            self.repeats += 1
-            return True
+        before = seen.get(key)
+        if before is not None:
+            if before > forgotten:
+                self.repeats += 1
+                return True
+            del seen[key]
         millisecond = time // _MILLISECOND
         if millisecond > forgotten:
             if forgotten >= self._tidy_from or len(seen) >= self._limit:
                 self._forget(forgotten)
             seen[key] = millisecond
-            seen.move_to_end(key)
         return False
 
     def _forget(self, forgotten: int) -> None:

@@ -9,8 +9,9 @@ from msgspec import Meta, Struct
 from pipeline import contract
 from pipeline.features.stage import SHARED, Event, Stage, States
 from pipeline.features.velocity_state import Market, VelocityState
+from pipeline.features.velocity_update import create_update
 from pipeline.features.windows import Windows
-from pipeline.messages import VelocityUpdate, micros, seconds
+from pipeline.messages import micros, seconds
 
 if TYPE_CHECKING:
     from pipeline.messages import Context, Liquidation
@@ -195,7 +196,7 @@ class VelocityStage(Stage[Any]):
     def _publish(self, event: Event, state: VelocityState, market: Market, found: Measurement) -> None:
         """Send an update unless all that it would tell is what the last one told."""
         last = state.published
-        update = _update(state, market, found)
+        update = create_update(state, market, found)
         if last is not None:
             update.timestamp, update.sequence = last.timestamp, last.sequence
             if update == last:
@@ -205,38 +206,3 @@ class VelocityStage(Stage[Any]):
         state.published = update
         state.publish_from = found.clock + self._interval
         event.send(contract.VELOCITY, state.symbol, update)
-
-
-def _update(state: VelocityState, market: Market, found: Measurement) -> VelocityUpdate:
-    windows, clock, context = state.windows, found.clock, market.context
-    count_30s, count_60s = windows.half_minute.count(clock), windows.minute.count(clock)
-    count_300s, long_cents, short_cents = windows.longest.totals(clock)
-    return VelocityUpdate(
-        symbol=found.symbol,
-        timestamp=0.0,
-        event_count_10s=windows.base.count(clock),
-        event_count_30s=count_30s,
-        event_count_60s=count_60s,
-        event_count_300s=count_300s,
-        velocity_10s=round(found.velocity, 2),
-        velocity_30s=round(count_30s / 30, 2),
-        velocity_60s=round(count_60s / 60, 2),
-        velocity_300s=round(count_300s / 300, 2),
-        acceleration=_rounded(found.acceleration, 2),
-        jerk=_rounded(found.jerk, 2),
-        volume_usd=round(found.volume_usd, 2),
-        total_value_usd=(long_cents + short_cents) / 100,
-        long_value_usd=long_cents / 100,
-        short_value_usd=short_cents / 100,
-        btc_price=None if context is None else context.btc_price,
-        volatility_factor=None if context is None else context.vol_risk_multiplier,
-        exchange_correlation=_rounded(found.correlation, 3),
-        leading_exchange=found.leader,
-        late_events=state.late,
-        duplicates=state.duplicates.repeats,
-        sequence=0,
-    )
-
-
-def _rounded(value: float, digits: int) -> float:
-    return round(value, digits) + 0.0  # makes -0.0 a plain 0.0
