@@ -113,6 +113,12 @@ class Settings(BaseSettings):
         le=60_000,
         description="How long a record of a backlog waits for older ones on other topics.",
     )
+    context_settle_ms: int = Field(
+        default=5_000,
+        ge=0,
+        le=60_000,
+        description="How long a record of a backlog waits for the market context of its time.",
+    )
     max_symbols_per_partition: int = Field(
         default=10_000,
         ge=1,
@@ -156,6 +162,11 @@ class Settings(BaseSettings):
     )
     producer_compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = Field(
         default="lz4", description="Compression of what is sent to Kafka."
+    )
+
+    producer_idempotence: bool = Field(
+        default=True,
+        description="Whether a retry neither doubles nor reorders records; false for brokers that cannot.",
     )
 
     web_host: str = Field(

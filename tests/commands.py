@@ -12,8 +12,17 @@ from pipeline.settings import variable
 
 if TYPE_CHECKING:
     from click.testing import Result
+    from typer import Typer
 
     from pipeline.settings import Settings
+
+
+def all_commands(group: Typer = app, prefix: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """Return every command as the words that are typed after `cascade`."""
+    found = [(*prefix, command.name or command.callback.__name__) for command in group.registered_commands]
+    for inner in group.registered_groups:
+        found += all_commands(inner.typer_instance, (*prefix, inner.name))
+    return found
 
 
 async def cascade(settings: Settings, *arguments: str, answer: str | None = None) -> Result:

@@ -3,6 +3,7 @@ import sys
 from importlib.metadata import version
 
 import pytest
+from commands import all_commands
 from servers import free_port
 from typer.testing import CliRunner
 
@@ -13,20 +14,12 @@ def cascade(*arguments: str, **environment: str):
     return CliRunner().invoke(app, arguments, env=environment)
 
 
-def commands(group=app, prefix=()):
-    """Return every command as a tuple of words."""
-    found = [(*prefix, command.name or command.callback.__name__) for command in group.registered_commands]
-    for inner in group.registered_groups:
-        found += commands(inner.typer_instance, (*prefix, inner.name))
-    return found
-
-
 def test_the_version_is_that_of_the_distribution():
     result = cascade("--version")
     assert (result.exit_code, result.stdout) == (0, f"{version('cascade-pipeline')}\n")
 
 
-@pytest.mark.parametrize("command", commands(), ids=" ".join)
+@pytest.mark.parametrize("command", all_commands(), ids=" ".join)
 def test_every_command_explains_itself_and_its_options(command):
     result = cascade(*command, "--help")
     assert result.exit_code == 0
