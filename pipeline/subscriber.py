@@ -1,0 +1,239 @@
+"""`SignalSubscriber`: cascade signals for a program of yours, from Redis or from Kafka.
+
+Redis tells whoever listens at the moment: what is sent while you are away is gone. Kafka keeps it: with a
+consumer group a program goes on where it was.
+"""
+
+import asyncio
+import inspect
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from typing import Any, Final, TypeAlias
+
+import msgspec
+import structlog
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import GroupAuthorizationFailedError, KafkaError, TopicAuthorizationFailedError
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from pipeline import contract
+
+Callback: TypeAlias = Callable[[str, dict[str, Any]], Awaitable[None] | None]
+_Messages: TypeAlias = AsyncGenerator[tuple[str, bytes], None]
+
+REDIS_CHANNELS: Final = (contract.CHANNEL_SIGNALS, contract.CHANNEL_ALERTS, contract.CHANNEL_CRITICAL)
+KAFKA_CHANNELS: Final = (contract.SIGNALS, contract.ALERTS, contract.CRITICAL)
+
+_KAFKA: Final = "kafka://"
+_REFUSED: Final = (
+    AuthenticationError,
+    NoPermissionError,
+    GroupAuthorizationFailedError,
+    TopicAuthorizationFailedError,
+)
+_TROUBLE: Final = (RedisError, KafkaError, OSError)
+_ANSWER_S: Final = 5.0
+_LONGEST_WAIT_S: Final = 5.0
+_LONGEST_EXPONENT: Final = 16
+"""The backoff computes a power of two that overflows after 1,024 failures."""
+
+_log = structlog.get_logger(__name__)
+
+
+class _Outage:
+    """How often in a row a connection failed; it is over when there is one."""
+
+    def __init__(self) -> None:
+        self._failures = 0
+        self._backoff = ExponentialWithJitterBackoff(cap=_LONGEST_WAIT_S, base=0.1)
+
+    async def wait(self, error: Exception) -> None:
+        self._failures += 1
+        if self._failures == 1:
+            _log.warning("no connection to the signals, trying again", error=str(error))
+        await asyncio.sleep(self._backoff.compute(min(self._failures, _LONGEST_EXPONENT)))
+
+    def end(self) -> None:
+        if self._failures:
+            _log.info("the signals are connected again")
+        self._failures = 0
+
+
+class _Place(msgspec.Struct):
+    """Where a signal stands among those of its symbol."""
+
+    symbol: str
+    timestamp: float
+    sequence: int
+
+
+class _Delivery:
+    """Hands each message to the callback once."""
+
+    def __init__(self, callback: Callback) -> None:
+        self._callback = callback
+        self._newest: dict[tuple[str, str], tuple[float, int]] = {}
+
+    async def hand_over(self, channel: str, value: bytes) -> None:
+        try:
+            data = msgspec.json.decode(value, type=dict[str, Any])
+        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+            _log.warning("an unreadable message was left out", channel=channel, error=str(error))
+            return
+        if not self._repeats(channel, data):
+            await self._call(channel, data)
+
+    def _repeats(self, channel: str, data: dict[str, Any]) -> bool:
+        try:
+            place = msgspec.convert(data, _Place)
+        except msgspec.ValidationError:
+            return False
+        key, order = (channel, place.symbol), (place.timestamp, place.sequence)
+        if order <= self._newest.get(key, (0.0, 0)):
+            return True
+        self._newest[key] = order
+        return False
+
+    async def _call(self, channel: str, data: dict[str, Any]) -> None:
+        try:
+            result = self._callback(channel, data)
+            if inspect.isawaitable(result):
+                await result
+        except Exception:  # noqa: BLE001 - whatever the callback raises, the signals after it still come
+            _log.exception("the callback raised; the subscription goes on", channel=channel)
+
+
+class SignalSubscriber:
+    """Calls a function of yours with each signal.
+
+    Parameters
+    ----------
+    url
+        `redis://HOST:PORT/DATABASE` (or `rediss://`), or `kafka://HOST:PORT,HOST:PORT`.
+    group
+        Kafka alone: the consumer group to go on from. Without one only new signals come.
+    silence_s
+        Redis alone: seconds without a word until the connection is tested; after as many more without an
+        answer it is made anew.
+    options
+        Further arguments of the client: `redis.asyncio.Redis.from_url`, or `aiokafka.AIOKafkaConsumer`.
+
+    """
+
+    def __init__(
+        self,
+        url: str = "redis://localhost:6379/1",
+        *,
+        group: str | None = None,
+        silence_s: float = 15.0,
+        **options: Any,
+    ) -> None:
+        self._url = url
+        self._group = group
+        self._silence_s = silence_s
+        self._options = options
+        self._known = KAFKA_CHANNELS if url.startswith(_KAFKA) else REDIS_CHANNELS
+        self._listening: set[asyncio.Task[None]] = set()
+
+    async def subscribe(self, channels: Sequence[str], callback: Callback) -> None:
+        """Listen until cancelled or closed, whatever happens to the server in between.
+
+        `callback(channel, data)` is a plain or an async function; the next signal waits for it. If it
+        raises, that is logged and the next signal comes all the same. A signal that comes again (Kafka
+        delivers at least once) is left out: per channel and symbol the order is (timestamp, sequence).
+
+        Raises
+        ------
+        ValueError
+            A channel is none of those that this server has; the message lists them.
+        redis.exceptions.AuthenticationError, redis.exceptions.NoPermissionError
+            Redis refuses.
+        aiokafka.errors.TopicAuthorizationFailedError, aiokafka.errors.GroupAuthorizationFailedError
+            Kafka refuses.
+
+        """
+        self._check(channels)
+        task = asyncio.create_task(self._listen(channels, _Delivery(callback)))
+        self._listening.add(task)
+        try:
+            await asyncio.wait({task})
+        finally:
+            self._listening.discard(task)
+            task.cancel()
+            await asyncio.wait({task})
+        if not task.cancelled():
+            task.result()
+
+    async def close(self) -> None:
+        """End every `subscribe` of this object; it may be called from the callback."""
+        tasks = self._listening - {asyncio.current_task()}
+        for task in self._listening:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def _check(self, channels: Sequence[str]) -> None:
+        unknown = [channel for channel in channels if channel not in self._known]
+        if unknown or not channels:
+            named = ", ".join(unknown) or "none"
+            raise ValueError(f"unknown channels: {named}; choose from {', '.join(self._known)}")
+
+    async def _listen(self, channels: Sequence[str], delivery: _Delivery) -> None:
+        outage = _Outage()
+        kafka = self._url.startswith(_KAFKA)
+        connect = self._kafka_messages if kafka else self._redis_messages
+        while True:
+            try:
+                async with aclosing(connect(channels, outage)) as messages:
+                    async for channel, value in messages:
+                        await delivery.hand_over(channel, value)
+            except _REFUSED:
+                raise
+            except _TROUBLE as error:
+                await outage.wait(error)
+
+    async def _redis_messages(self, channels: Sequence[str], outage: _Outage) -> _Messages:
+        # No error is redis-py's to handle: it would connect and subscribe anew inside, and then raise (8.1),
+        # and what was published to that subscription would be lost.
+        retry = Retry(NoBackoff(), 0, supported_errors=())
+        options = {"socket_connect_timeout": _ANSWER_S, "socket_timeout": _ANSWER_S} | self._options
+        client: Redis = Redis.from_url(self._url, retry=retry, **options)
+        async with client, client.pubsub() as pubsub:
+            await pubsub.subscribe(*channels)
+            outage.end()
+            asked = False
+            while True:
+                message = await pubsub.get_message(timeout=self._silence_s)
+                if message is not None and message["type"] == "message":
+                    yield message["channel"].decode(), message["data"]
+                elif message is None and asked:
+                    raise RedisConnectionError("Redis does not answer any more")
+                elif message is None:
+                    await pubsub.ping()
+                asked = message is None
+
+    async def _kafka_messages(self, channels: Sequence[str], outage: _Outage) -> _Messages:
+        consumer = AIOKafkaConsumer(
+            *channels,
+            bootstrap_servers=self._url.removeprefix(_KAFKA),
+            group_id=self._group,
+            auto_offset_reset="latest",
+            enable_auto_commit=False,
+            **self._options,
+        )
+        try:
+            await consumer.start()
+            outage.end()
+            while True:
+                batches = await consumer.getmany(timeout_ms=1_000)
+                for record in (record for batch in batches.values() for record in batch):
+                    yield record.topic, record.value or b""
+                if self._group and batches:
+                    # Only now, after the callback has had them all.
+                    await consumer.commit()
+        finally:
+            await consumer.stop()
