@@ -265,6 +265,12 @@ class Settings(BaseSettings):
             }
         return options
 
+    def child_environment(self) -> dict[str, str]:
+        """Return the environment in which a child process finds these settings alone."""
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+        given = {variable(name): _reveal(value) for name, value in self if value is not None}
+        return inherited | given
+
     def redacted(self) -> dict[str, str]:
         """Return every variable with the value in force, secrets hidden."""
         shown = {variable(name): _show(value) for name, value in self}
@@ -334,6 +340,10 @@ def _problem(error: ErrorDetails) -> str:
 
 def _file_variable(field: str) -> str:
     return f"{variable(field)}_FILE"
+
+
+def _reveal(value: object) -> str:
+    return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
 
 
 def _show(value: object) -> str:

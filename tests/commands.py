@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from typer.testing import CliRunner
 
 from pipeline.cli import app
-from pipeline.settings import variable
 
 if TYPE_CHECKING:
     from click.testing import Result
@@ -27,5 +26,6 @@ def all_commands(group: Typer = app, prefix: tuple[str, ...] = ()) -> list[tuple
 
 async def cascade(settings: Settings, *arguments: str, answer: str | None = None) -> Result:
     """Run a command in a thread, so that it has an event loop of its own."""
-    environment = {variable(name): str(getattr(settings, name)) for name in settings.model_fields_set}
-    return await asyncio.to_thread(CliRunner().invoke, app, arguments, input=answer, env=environment)
+    return await asyncio.to_thread(
+        CliRunner().invoke, app, arguments, input=answer, env=settings.child_environment()
+    )

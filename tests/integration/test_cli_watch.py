@@ -1,7 +1,6 @@
 """`cascade watch` as a process of its own, read through a pipe."""
 
 import asyncio
-import os
 import signal
 import sys
 from contextlib import asynccontextmanager, suppress
@@ -15,7 +14,6 @@ from redis.asyncio import Redis
 from pipeline import contract
 from pipeline.cli.watch import describe
 from pipeline.messages import LEVELS
-from pipeline.settings import variable
 
 
 def sent_signal(symbol: str, level: str, sequence: int) -> dict:
@@ -43,12 +41,11 @@ def test_a_signal_is_one_line():
 
 @asynccontextmanager
 async def watching(settings, *arguments):
-    environment = {variable(name): str(getattr(settings, name)) for name in settings.model_fields_set}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "pipeline", "watch", *arguments),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env=os.environ | environment,
+        env=settings.child_environment(),
     )
     try:
         yield process

@@ -154,3 +154,12 @@ def test_settings_cannot_be_changed():
 def test_the_test_suites_own_variables_are_no_settings(monkeypatch):
     monkeypatch.setenv("PIPELINE_TEST_BROKER", "localhost:1")
     assert load_settings() == module.Settings()
+
+
+def test_a_child_process_finds_the_same_settings_and_no_others(monkeypatch):
+    settings = Settings(partitions=7, redis_password=PASSWORD, redis_enabled=False, ssl_ca_file=__file__)
+    monkeypatch.setenv("PIPELINE_APP_ID", "of-the-parent")
+    environment = settings.child_environment()
+    monkeypatch.setattr("os.environ", environment)
+    assert load_settings() == settings
+    assert environment["PATH"]
