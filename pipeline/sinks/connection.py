@@ -9,6 +9,8 @@ from redis.backoff import NoBackoff
 from redis.exceptions import (
     AuthenticationError,
     AuthorizationError,
+    BusyLoadingError,
+    ClusterDownError,
     MovedError,
     NoPermissionError,
     OutOfMemoryError,
@@ -33,9 +35,11 @@ _ADVICE: Final[tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], 
     (OutOfMemoryError, "Redis is out of memory: raise its maxmemory, or free some"),
     (ReadOnlyError, "this is a read-only replica: set PIPELINE_REDIS_URL to the primary"),
     (MovedError, "this is a Redis cluster: set PIPELINE_REDIS_CLUSTER=true"),
+    (ClusterDownError, "a part of the Redis cluster is down: see its CLUSTER INFO"),
+    (BusyLoadingError, "Redis is reading its data from disk: wait"),
     (RedisTimeoutError, "Redis does not answer in time: is it stopped, or busy with something slow?"),
     (
-        (RedisConnectionError, OSError),
+        (RedisConnectionError, RedisClusterException, OSError),
         "Redis cannot be reached: start it, or correct PIPELINE_REDIS_URL",
     ),
 )

@@ -1,0 +1,59 @@
+"""What to do about trouble with Redis, and patience with it."""
+
+from __future__ import annotations
+
+import pytest
+import structlog
+from redis import exceptions
+
+from pipeline.sinks.connection import TROUBLE, advise
+from pipeline.sinks.projection import Projection
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (exceptions.AuthenticationError("WRONGPASS"), "set PIPELINE_REDIS_PASSWORD"),
+        (exceptions.NoPermissionError("NOPERM"), "EVALSHA, SCRIPT LOAD and PUBLISH"),
+        (exceptions.OutOfMemoryError("OOM"), "maxmemory"),
+        (exceptions.ReadOnlyError("READONLY"), "PIPELINE_REDIS_URL"),
+        (exceptions.MovedError("1 127.0.0.1:7000"), "PIPELINE_REDIS_CLUSTER=true"),
+        (exceptions.ClusterDownError("CLUSTERDOWN"), "CLUSTER INFO"),
+        (exceptions.BusyLoadingError("LOADING"), "wait"),
+        (exceptions.TimeoutError("2 s"), "does not answer in time"),
+        (exceptions.ConnectionError("refused"), "PIPELINE_REDIS_URL"),
+        (exceptions.RedisClusterException("no node"), "PIPELINE_REDIS_URL"),
+        (ConnectionResetError("reset"), "PIPELINE_REDIS_URL"),
+        (exceptions.ResponseError("ERR something new"), "see Redis's own log"),
+    ],
+)
+def test_trouble_says_what_to_do(error, words):
+    assert isinstance(error, TROUBLE)
+    assert words in advise(error)
+
+
+class AwayFor:
+    """A sink that is away for a number of tries."""
+
+    def __init__(self, tries):
+        self.left = tries
+        self.written = []
+
+    async def write(self, records):
+        self.left -= 1
+        if self.left >= 0:
+            raise exceptions.ConnectionError("refused")
+        self.written.append(records)
+
+
+async def test_hours_without_redis_are_waited_out_with_two_lines_in_the_log():
+    sink = AwayFor(2_000)
+    times = iter((100.0, 200.0, 3_800.5, 3_800.5))
+    projection = Projection(sink, longest_wait_s=0.0, now=lambda: next(times))
+    with structlog.testing.capture_logs() as logs:
+        await projection.project([("cascade.signals", None, b"", 0)])
+    assert len(sink.written) == 1
+    assert [line["log_level"] for line in logs] == ["warning", "info"]
+    assert logs[1]["seconds_down"] == 3_600.5
+    assert (projection.state, projection.since) == ("up", 3_800.5)
+    assert "refused" in projection.last_error
