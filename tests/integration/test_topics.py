@@ -84,9 +84,9 @@ async def test_a_changelog_that_is_not_compacted_blocks_a_worker_and_is_mended(s
 async def test_settings_that_somebody_else_made_are_kept(settings):
     values = {"cleanup.policy": "delete", "retention.ms": "5", "max.message.bytes": "2000000"}
     await set_config(settings, contract.PRICES, **values)
-    await apply_topics(settings)
+    await apply_topics(settings.model_copy(update={"input_retention_hours": 2}))
     found = (await read_topics(settings))[contract.PRICES]
-    assert found.config["retention.ms"] == str(168 * 3_600_000)
+    assert found.config["retention.ms"] == "7200000"
     assert found.config["max.message.bytes"] == "2000000"
 
 
