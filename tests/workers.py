@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +20,6 @@ from pipeline import Engine, codec, contract
 from pipeline.features.stage import read_snapshot
 from pipeline.runtime.reading import read_topic
 from pipeline.runtime.topic_plan import changelog_topic
-from pipeline.settings import PREFIX, variable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -38,8 +35,7 @@ class Worker:
 
     def __init__(self, settings: Settings, **changes: Any) -> None:
         self.log = Path(tempfile.mkstemp(prefix="cascade-worker-", suffix=".log")[1])
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-        self._environment = environment | _variables(settings.model_copy(update=changes))
+        self._environment = settings.model_copy(update=changes).child_environment()
         self.start()
 
     def start(self) -> None:
@@ -76,11 +72,6 @@ class Worker:
         if kind is not None:
             sys.stderr.write(f"--- {self.log} ---\n{self.text()[-6_000:]}\n")
         self.log.unlink()
-
-
-def _variables(settings: Settings) -> dict[str, str]:
-    plain = settings.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
-    return {variable(name): str(value) for name, value in plain.items()}
 
 
 async def produce(settings: Settings, ticks: Iterable[Tick]) -> int:
@@ -142,6 +133,12 @@ async def read_states(settings: Settings) -> dict[tuple[str, str], Any]:
     return found
 
 
+def differing(found: dict[Any, Any], expected: dict[Any, Any]) -> list[str]:
+    """Say in which keys two mappings differ, and how."""
+    keys = [key for key in found.keys() | expected.keys() if found.get(key) != expected.get(key)]
+    return [f"{key}: {found.get(key)} is not {expected.get(key)}" for key in keys]
+
+
 def without_timing(message: dict[str, Any]) -> dict[str, Any]:
     """Return a signal without how long it took, the only thing in it that the records do not decide."""
     return message | {"meta": message["meta"] | {"processing_time_ms": 0.0}}
@@ -150,12 +147,8 @@ def without_timing(message: dict[str, Any]) -> dict[str, Any]:
 def expected_signals(ticks: Iterable[Tick], engine: Engine | None = None) -> dict[str, dict[str, Any]]:
     """Return the signals of a market by id, as one engine makes them from the records in their order."""
     engine = engine or Engine()
-    outputs = [
-        output for tick in ticks for output in engine.process(tick.topic, codec.encode(tick.message))
-    ]
-    return {
-        output.message["id"]: output.message for output in outputs if output.topic == contract.SIGNALS
-    }
+    outputs = [output for tick in ticks for output in engine.process(tick.topic, codec.encode(tick.message))]
+    return {output.message["id"]: output.message for output in outputs if output.topic == contract.SIGNALS}
 
 
 async def _committed(settings: Settings) -> dict[Any, Any]:

@@ -69,7 +69,11 @@ class Application(faust.App):
             reference_partition=partition_of(reference.encode(), settings.partitions),
             budget_records=settings.budget_records,
             budget_bytes=settings.budget_bytes,
-            settle=settings.merge_settle_ms / 1_000,
+            settle={
+                topic: (settings.context_settle_ms if topic == contract.CONTEXT else settings.merge_settle_ms)
+                / 1_000
+                for topic in contract.INPUTS
+            },
         )
         self.state_tables = {name: self._state_table(name) for name in contract.TABLES}
         self.flow = Flow(

@@ -6,7 +6,8 @@ the next table; and only then acknowledges the source records. So, killed at any
 
 - no acknowledged record is missing from the state;
 - no state is ahead of its messages;
-- no state is ahead of one downstream of it, which could then miss what it has to hear.
+- no state is ahead of one downstream of it, which could then miss what it has to hear, nor of one beside
+  it that looks at it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from faust.types import TP
 
 from pipeline import contract
+from pipeline.features.stage import SHARED
 from pipeline.runtime.flow import Barrier
 
 if TYPE_CHECKING:
@@ -129,6 +131,12 @@ class Checkpoint:
             self._intake.give_back(sent.records, sent.size)
 
     async def _write(self, table: SnapshotTable, snapshots: Snapshots) -> None:
+        """Write a table's snapshots, those that other keys' states look at last: they may lag, not lead."""
+        shared = {place: data for place, data in snapshots.items() if place[1] == SHARED}
+        await self._write_group(table, {place: snapshots[place] for place in snapshots.keys() - shared})
+        await self._write_group(table, shared)
+
+    async def _write_group(self, table: SnapshotTable, snapshots: Snapshots) -> None:
         self._lease.check()
         changelog = table.changelog_topic_name
         writes = [

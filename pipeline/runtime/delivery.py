@@ -27,7 +27,8 @@ class Delivery:
     lease
         Checked before anything is sent.
     partitions
-        How many partitions every topic has: the context goes to each of them.
+        How many partitions every topic has: the context goes to each but the one that made it, which has
+        it already and would else meet it again when it repeats records after a crash, before its time.
 
     """
 
@@ -54,6 +55,7 @@ class Delivery:
         return [
             await self.send(output.topic, key, data, number, timestamp_ms=event_time_ms)
             for number in self._partitions
+            if number != partition
         ]
 
     async def send(

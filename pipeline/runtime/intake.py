@@ -44,7 +44,7 @@ class Intake:
     """
 
     def __init__(
-        self, *, reference_partition: int, budget_records: int, budget_bytes: int, settle: float
+        self, *, reference_partition: int, budget_records: int, budget_bytes: int, settle: Mapping[str, float]
     ) -> None:
         self._reference_partition = reference_partition
         self._budget = (budget_records, budget_bytes)
@@ -118,15 +118,12 @@ class Intake:
     def _merge(self, partition: int, now: float) -> Merge:
         merge = self._merges.get(partition)
         if merge is None:
-            merge = self._merges[partition] = Merge(contract.INPUTS, self._settle, now)
+            made_here = (contract.CONTEXT,) if partition == self._reference_partition else ()
+            merge = self._merges[partition] = Merge(self._settle, now, unawaited=made_here)
         return merge
 
     def _release(self, partition: int, merge: Merge, now: float) -> Records:
-        own_context = partition == self._reference_partition
-
         def caught_up(topic: str) -> bool:
-            return (own_context and topic == contract.CONTEXT) or self.consumer.caught_up(
-                TP(topic, partition)
-            )
+            return self.consumer.caught_up(TP(topic, partition))
 
         return Records(merge.release(caught_up, now, time.time() * 1_000))

@@ -15,7 +15,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
 FRESH_MS: Final = 5_000
 """A record younger than this is live: it never waits for what has not been sent yet."""
@@ -29,10 +29,11 @@ class Source:
     Their order is never changed: a record that is older than the one before it counts as being as old.
     """
 
-    __slots__ = ("arrived", "newest", "topic", "waiting")
+    __slots__ = ("arrived", "newest", "settle", "topic", "waiting")
 
-    def __init__(self, topic: str, now: float) -> None:
+    def __init__(self, topic: str, settle: float, now: float) -> None:
         self.topic = topic
+        self.settle = settle
         self.arrived = now
         self.newest = -math.inf
         self.waiting: deque[tuple[float, Any]] = deque()
@@ -61,18 +62,19 @@ class Merge:
 
     Parameters
     ----------
-    topics
-        In the order in which records of the same millisecond are to pass.
     settle
-        Seconds for which a topic has to bring nothing before an old record stops waiting for it.
+        Topics in the order in which records of the same millisecond are to pass; for each the seconds for
+        which it has to bring nothing before an old record stops waiting for it.
     now
         The current monotonic time, in seconds.
+    unawaited
+        Topics that nothing waits for.
 
     """
 
-    def __init__(self, topics: Sequence[str], settle: float, now: float) -> None:
-        self.sources = {topic: Source(topic, now) for topic in topics}
-        self._settle = settle
+    def __init__(self, settle: Mapping[str, float], now: float, unawaited: Collection[str] = ()) -> None:
+        self.sources = {topic: Source(topic, seconds, now) for topic, seconds in settle.items()}
+        self._awaited = [source for topic, source in self.sources.items() if topic not in unawaited]
 
     @property
     def waiting(self) -> int:
@@ -95,12 +97,12 @@ class Merge:
         )
         if oldest is None:
             return []
-        settle = 0.0 if wall_ms - oldest < FRESH_MS else self._settle
+        fresh = wall_ms - oldest < FRESH_MS
         horizon = min(
             (
                 source.newest - 1
-                for source in self.sources.values()
-                if not caught_up(source.topic) or now - source.arrived < settle
+                for source in self._awaited
+                if not (caught_up(source.topic) and (fresh or now - source.arrived >= source.settle))
             ),
             default=math.inf,
         )

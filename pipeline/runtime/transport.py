@@ -154,10 +154,14 @@ class Consumer(driver.Consumer):
 
 
 class Producer(driver.Producer):
-    """An idempotent producer: a retried request neither doubles nor reorders records."""
+    """An idempotent producer, unless the settings say that the broker knows none.
+
+    A retried request of an idempotent producer neither doubles nor reorders records.
+    """
 
     def _settings_extra(self) -> dict[str, Any]:
-        return {**super()._settings_extra(), "enable_idempotence": True}
+        app: Any = self.app
+        return {**super()._settings_extra(), "enable_idempotence": app.settings.producer_idempotence}
 
 
 class Transport(driver.Transport):

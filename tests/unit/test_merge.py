@@ -21,7 +21,7 @@ def records(topic, *timestamps):
 
 
 def merge_of(settle=0.25, **waiting):
-    merge = Merge(TOPICS, settle, now=0.0)
+    merge = Merge(dict.fromkeys(TOPICS, settle), now=0.0)
     for topic, timestamps in waiting.items():
         merge.sources[topic].add(records(topic, *timestamps), now=0.0)
     return merge
@@ -95,7 +95,7 @@ def test_nothing_waiting_releases_nothing():
     cuts=st.lists(st.integers(1, 5), max_size=40),
 )
 def test_the_order_does_not_depend_on_how_records_arrive(prices, liquidations, cuts):
-    merge = Merge(TOPICS, 0.0, now=0.0)
+    merge = Merge(dict.fromkeys(TOPICS, 0.0), now=0.0)
     left = {"prices": records("prices", *prices), "liquidations": records("liquidations", *liquidations)}
     everything_sent = sorted(
         left["prices"] + left["liquidations"], key=lambda r: (r.timestamp, TOPICS.index(r.topic), r.offset)
@@ -107,3 +107,9 @@ def test_the_order_does_not_depend_on_how_records_arrive(prices, liquidations, c
         left[topic] = left[topic][cut:]
         released += merge.release(lambda topic: not left[topic], float(step), WALL)
     assert released == everything_sent
+
+
+def test_a_topic_that_is_not_awaited_holds_nothing_back():
+    merge = Merge(dict.fromkeys(TOPICS, 60.0), now=0.0, unawaited=TOPICS)
+    merge.sources["liquidations"].add(records("liquidations", 1), now=0.0)
+    assert times(merge.release(nothing, 0.0, WALL)) == [("l", 1)]
