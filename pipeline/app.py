@@ -52,6 +52,7 @@ def _projection(settings: Settings, profile: Profile) -> Projection:
     client = connect(
         settings.redis_url,
         password=None if password is None else password.get_secret_value(),
+        connect_timeout_s=settings.redis_connect_timeout,
         timeout_s=settings.redis_timeout,
         cluster=settings.redis_cluster,
     )

@@ -5,7 +5,7 @@ The Faust agents run exactly these steps; replay, backtest and tests run them th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 from msgspec import Struct
 
@@ -19,7 +19,7 @@ from pipeline.messages import Signal
 from pipeline.signals.profile import SEED, Profile
 from pipeline.signals.regime import RegimeStage
 from pipeline.signals.scoring import ScoringStage
-from pipeline.signals.statistics import Statistics
+from pipeline.signals.statistics import Statistics, StatisticsReport
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 __all__ = ["Engine", "Output", "create_stages"]
 
 
-def create_stages(profile: Profile) -> tuple[Stage[Any], ...]:
+Stages: TypeAlias = tuple[PositioningStage, VolatilityStage, RegimeStage, VelocityStage, ScoringStage]
+
+
+def create_stages(profile: Profile) -> Stages:
     """Return the stages in the order in which an event passes through them."""
     return (
         PositioningStage(profile.positioning),
@@ -41,7 +44,7 @@ def create_stages(profile: Profile) -> tuple[Stage[Any], ...]:
 
 
 class EngineSnapshot(Struct, array_like=True):
-    """The stored form of an engine: read positions by topic, states by table and key, statistics."""
+    """The stored form of an engine: read positions by topic, states by table and key."""
 
     offsets: dict[str, int]
     tables: dict[str, dict[str, bytes]]
@@ -69,14 +72,15 @@ class Engine:
 
     def __init__(self, profile: Profile = SEED) -> None:
         self.profile = profile
-        self.statistics = Statistics()
+        self._statistics = Statistics()
         self._offsets: dict[str, int] = {}
         self._build({})
 
     def _build(self, stored: Mapping[str, Mapping[str, bytes]]) -> None:
         self._stored = {table: dict(stored.get(table, {})) for table in contract.TABLES}
-        self._steps = [
-            (stage, States(stage, self._stored[stage.table])) for stage in create_stages(self.profile)
+        self._stages = create_stages(self.profile)
+        self._steps: list[tuple[Stage[Any], States[Any]]] = [
+            (stage, States(stage, self._stored[stage.table])) for stage in self._stages
         ]
 
     def process(
@@ -115,6 +119,12 @@ class Engine:
         self._check(topic)
         return self._run(create_event(topic, message, self._next(topic, offset)))
 
+    @property
+    def statistics(self) -> StatisticsReport:
+        """What was sent so far, and the weights in force; not part of the state that `snapshot` returns."""
+        self._statistics.current_weights = self._stages[-1].current_weights(self._steps[-1][1])
+        return self._statistics.report()
+
     def snapshot(self) -> bytes:
         """Return all state as bytes, for `restore`."""
         for stage, states in self._steps:
@@ -152,7 +162,7 @@ class Engine:
             stage.step(found, states)
         for output in found.outputs:
             if output.topic == contract.SIGNALS and isinstance(output.body, Signal):
-                self.statistics.add(output.body)
+                self._statistics.add(output.body)
         return found.outputs
 
 

@@ -98,8 +98,10 @@ class Settings(BaseSettings):
         default=2.0, description="Seconds to wait for a connection to Redis."
     )
     redis_timeout: Seconds = Field(default=2.0, description="Seconds to wait for an answer of Redis.")
-    fresh_seconds: Seconds = Field(
+    fresh_seconds: float = Field(
         default=10.0,
+        gt=0,
+        le=60,
         description="Seconds after its Kafka record until which a signal is still published on a channel.",
     )
     history_level: Literal["NONE", "WATCH", "ALERT", "CRITICAL", "EXTREME"] = Field(

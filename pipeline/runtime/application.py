@@ -82,9 +82,10 @@ class Application(faust.App):
             settings.partitions,
         )
         self.channels = [HandOver(self) for _ in stages]
+        self.delivery = Delivery(lambda: self.producer._producer, self.lease, settings.partitions)
         self.checkpoint = Checkpoint(
             flow=self.flow,
-            delivery=Delivery(lambda: self.producer._producer, self.lease, settings.partitions),
+            delivery=self.delivery,
             intake=self.intake,
             lease=self.lease,
             tables=self.state_tables,

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline import codec
 from pipeline.messages import Context, Signal
+from pipeline.signals.statistics import Statistics
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
     from pipeline.features.stage import Output
+    from pipeline.messages import Outgoing
     from pipeline.runtime.flow import Unit
     from pipeline.runtime.lease import Lease
 
@@ -36,6 +38,7 @@ class Delivery:
         self._producer = producer
         self._lease = lease
         self._partitions = range(partitions)
+        self.statistics = Statistics()
 
     async def send_unit(self, unit: Unit) -> list[asyncio.Future[Any]]:
         """Hand a unit's messages to the producer; return what is to be awaited for their confirmation."""
@@ -43,7 +46,7 @@ class Delivery:
         sent, body, data = [], None, b""
         for output in unit.outputs():
             if output.body is not body:
-                body, data = output.body, _encode(output, unit.polled)
+                body, data = output.body, self._encode(output.body, unit.polled)
             sent += await self._send_output(output, data, unit.partition)
         return sent
 
@@ -67,9 +70,8 @@ class Delivery:
         )
         return future
 
-
-def _encode(output: Output, polled: float) -> bytes:
-    body = output.body
-    if isinstance(body, Signal):
-        body.meta.processing_time_ms = round((time.perf_counter() - polled) * 1_000, 2)
-    return codec.encode(body)
+    def _encode(self, body: Outgoing, polled: float) -> bytes:
+        if isinstance(body, Signal):
+            body.meta.processing_time_ms = round((time.perf_counter() - polled) * 1_000, 2)
+            self.statistics.add(body)
+        return codec.encode(body)

@@ -1,0 +1,114 @@
+import pytest
+
+from pipeline import SEED, Engine, codec, contract
+from pipeline.cli.simulation import simulate
+
+LIQUIDATION = {
+    "symbol": "BTCUSDT",
+    "exchange": "binance",
+    "side": "long",
+    "price": 60_000.0,
+    "quantity": 0.5,
+    "timestamp": 1_700_000_000.0,
+}
+
+
+def topics(outputs):
+    return [output.topic for output in outputs]
+
+
+def messages(outputs):
+    return [(output.topic, output.key, output.message) for output in outputs]
+
+
+def test_a_liquidation_leads_to_a_velocity_and_a_signal():
+    outputs = Engine().process(contract.LIQUIDATIONS, LIQUIDATION)
+    assert topics(outputs) == [contract.VELOCITY, contract.SIGNALS]
+    assert outputs[1].key == "BTCUSDT"
+    assert outputs[1].message["id"] == "BTCUSDT-1700000000000-1"
+
+
+def test_bytes_and_dicts_and_validated_messages_are_the_same():
+    data = codec.encode(LIQUIDATION)
+    message = codec.decode(contract.LIQUIDATIONS, data).messages[0]
+    expected = messages(Engine().process(contract.LIQUIDATIONS, LIQUIDATION))
+    assert messages(Engine().process(contract.LIQUIDATIONS, data)) == expected
+    assert messages(Engine().feed(contract.LIQUIDATIONS, message)) == expected
+
+
+def test_an_array_is_as_good_as_its_objects_one_by_one():
+    objects = [LIQUIDATION | {"timestamp": 1_700_000_000.0 + second} for second in range(3)]
+    apart, together = Engine(), Engine()
+    expected = [found for each in objects for found in messages(apart.process(contract.LIQUIDATIONS, each))]
+    assert messages(together.process(contract.LIQUIDATIONS, objects)) == expected
+
+
+def test_a_bad_object_becomes_a_dead_letter_and_its_neighbours_are_used():
+    value = [LIQUIDATION, LIQUIDATION | {"price": -1}, LIQUIDATION | {"quantity": 0.25}]
+    outputs = Engine().process(contract.LIQUIDATIONS, value, offset=7)
+    assert topics(outputs)[0] == contract.DEAD_LETTERS
+    letter = outputs[0].message
+    assert (letter["topic"], letter["offset"], letter["index"]) == (contract.LIQUIDATIONS, 7, 1)
+    assert letter["reason"].startswith("price: ")
+    velocity = [output.message for output in outputs if output.topic == contract.VELOCITY]
+    assert velocity[-1]["event_count_10s"] >= 1
+
+
+def test_objects_of_another_symbol_in_an_array_are_refused():
+    value = [LIQUIDATION, LIQUIDATION | {"symbol": "ETHUSDT"}]
+    letters = [
+        output.message
+        for output in Engine().process(contract.LIQUIDATIONS, value)
+        if output.topic == contract.DEAD_LETTERS
+    ]
+    assert [letter["reason"] for letter in letters] == ["key: expected the symbol ETHUSDT, got 'BTCUSDT'"]
+
+
+def test_a_repeated_offset_changes_nothing():
+    engine = Engine()
+    engine.process(contract.LIQUIDATIONS, LIQUIDATION, offset=5)
+    before = engine.snapshot()
+    assert engine.process(contract.LIQUIDATIONS, LIQUIDATION | {"quantity": 9.0}, offset=5) == []
+    assert Engine.restore(before).snapshot() == engine.snapshot()
+
+
+def test_a_topic_that_is_no_input_is_refused_with_the_list_of_inputs():
+    with pytest.raises(ValueError, match=r"'liquidation' is no input: expected one of control, "):
+        Engine().process("liquidation", LIQUIDATION)
+
+
+def test_restored_in_the_middle_an_engine_goes_on_as_if_nothing_had_happened():
+    ticks = list(simulate(20, seed=2))
+    whole, first = Engine(), Engine()
+    for tick in ticks[: len(ticks) // 2]:
+        whole.process(tick.topic, tick.message)
+        first.process(tick.topic, tick.message)
+    second = Engine.restore(first.snapshot(), SEED)
+    for tick in ticks[len(ticks) // 2 :]:
+        expected = messages(whole.process(tick.topic, tick.message))
+        assert messages(second.process(tick.topic, tick.message)) == expected
+
+
+def test_weights_set_at_run_time_are_in_force_and_shown():
+    engine = Engine()
+    weights = {"velocity": 1.0, "acceleration": 0, "volume": 0, "oi_change": 0, "funding": 0, "volatility": 0}
+    control = {"setting": "weights", "version": 3, "timestamp": 1_699_999_999.0, "weights": weights}
+    assert engine.process(contract.CONTROL, control) == []
+    signal = engine.process(contract.LIQUIDATIONS, LIQUIDATION)[-1].message
+    assert signal["meta"]["weights_version"] == 3
+    assert signal["probability"] == round(signal["scores"]["velocity"], 4)
+    assert engine.statistics.current_weights == weights
+
+
+def test_statistics_count_signals():
+    engine = Engine()
+    sent = [
+        output.message
+        for tick in simulate(20, seed=1)
+        for output in engine.process(tick.topic, tick.message)
+        if output.topic == contract.SIGNALS
+    ]
+    statistics = engine.statistics
+    assert statistics.signals_generated == len(sent)
+    assert statistics.critical_signals == sum(signal["signal_level"] >= 3 for signal in sent)
+    assert [recent["id"] for recent in statistics.recent_signals] == [signal["id"] for signal in sent[-10:]]
