@@ -30,7 +30,7 @@ async def _consumer(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
 async def read_topic(
     settings: Settings, topic: str, newest: int | None = None
 ) -> AsyncIterator[ConsumerRecord]:
-    """Yield the records that a topic holds now, each partition's in order.
+    """Yield what each partition of a topic holds now, in order; some that come meanwhile may follow.
 
     Parameters
     ----------
@@ -52,6 +52,7 @@ async def read_topic(
         for partition in partitions:
             end = ends[partition]
             while await consumer.position(partition) < end:
+                # Whole batches, though the end may lie within one: Tansu 0.6 names the first offset of the
+                # last batch plus one as the end.
                 for record in (await consumer.getmany(partition, timeout_ms=200)).get(partition, ()):
-                    if record.offset < end:
-                        yield record
+                    yield record

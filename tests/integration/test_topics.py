@@ -93,11 +93,21 @@ async def test_settings_that_somebody_else_made_are_kept(settings):
 async def test_a_topic_is_read_to_its_end_in_order_and_in_part(settings):
     async with AIOKafkaProducer(**settings.kafka_client_options()) as producer:
         for number in range(10):
-            await producer.send(contract.PRICES, str(number).encode(), partition=number % 2)
+            await producer.send_and_wait(contract.PRICES, str(number).encode(), partition=number % 2)
     values = [(record.partition, record.value) async for record in read_topic(settings, contract.PRICES)]
     assert values == [(p, str(n).encode()) for p in (0, 1) for n in range(p, 10, 2)]
     newest = [record.value async for record in read_topic(settings, contract.PRICES, newest=1)]
     assert newest == [b"8", b"9"]
+
+
+async def test_all_records_of_one_batch_are_read(settings):
+    async with AIOKafkaProducer(**settings.kafka_client_options(), linger_ms=100) as producer:
+        sent = [
+            await producer.send(contract.PRICES, str(number).encode(), partition=0) for number in range(10)
+        ]
+        await asyncio.gather(*sent)
+    values = [record.value async for record in read_topic(settings, contract.PRICES)]
+    assert values == [str(number).encode() for number in range(10)]
 
 
 async def test_keys_that_lie_elsewhere_are_named(settings):
