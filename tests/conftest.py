@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,6 +50,8 @@ _left_out = pytest.StashKey[list[str]]()
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_left_out] = []
+    # Ended by `timeout` or a CI system, the tests still end their servers, as after Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     if REQUIRE_KAFKA and NAMED_BROKER:
         raise pytest.UsageError(
             "PIPELINE_TEST_REQUIRE_KAFKA=1: unset PIPELINE_TEST_BROKER, what it names may be anything"
