@@ -11,6 +11,7 @@ import typer
 
 from pipeline.cli.config import config
 from pipeline.cli.dead_letters import dead_letters
+from pipeline.cli.demo import demo
 from pipeline.cli.output import Commands, on_terminal
 from pipeline.cli.replay import ManyFiles, replay
 from pipeline.cli.topics import topics
@@ -25,6 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich" if on_terminal() else None,
 )
+app.command()(demo)
 app.command()(worker)
 app.command()(watch)
 app.command(cls=ManyFiles)(replay)

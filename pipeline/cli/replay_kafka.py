@@ -63,13 +63,16 @@ async def feed(
 
 
 @asynccontextmanager
-async def producer(settings: Settings) -> AsyncIterator[AIOKafkaProducer]:
+async def producer(settings: Settings, linger_ms: int = 5) -> AsyncIterator[AIOKafkaProducer]:
     """Yield a producer that loses, repeats and reorders nothing; partitions by murmur2, as Java's does."""
     sending = AIOKafkaProducer(
-        **settings.kafka_client_options(), enable_idempotence=True, acks="all", linger_ms=5
+        **settings.kafka_client_options(),
+        enable_idempotence=settings.producer_idempotence,
+        acks="all",
+        linger_ms=linger_ms,
     )
-    await sending.start()
     try:
+        await sending.start()
         yield sending
     finally:
         await sending.stop()

@@ -1,0 +1,136 @@
+"""`cascade demo`: everything on this machine, with a simulated market, and what it comes to."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+from rich.console import Console
+from rich.live import Live
+from rich.panel import Panel
+
+from pipeline import codec
+from pipeline.cli import embedded
+from pipeline.cli.output import USAGE, fail, on_terminal, run
+from pipeline.cli.screen import change_line, render
+from pipeline.cli.show import Show
+from pipeline.cli.simulation import Market
+from pipeline.cli.summary import summary_lines
+from pipeline.runtime.topics import apply_topics
+from pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from pipeline.cli.board import Board, Change
+    from pipeline.cli.scenario import Phase
+    from pipeline.cli.show import View
+    from pipeline.cli.summary import Summary
+
+INTERRUPTED: Final = 130
+"""Exit code after Ctrl-C, or SIGTERM."""
+
+
+def demo(
+    seconds: Annotated[float, typer.Option(help="How long the market is played, at least 20.")] = 60.0,
+    seed: Annotated[int, typer.Option(help="Which market; the same seed gives the same.", min=0)] = 1,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the summary as one line of JSON, and nothing else.")
+    ] = False,
+) -> None:
+    """Play a simulated market through a broker, a worker and Valkey of its own, and show what it says."""
+    try:
+        market = Market(seconds, seed)
+    except ValueError as error:
+        fail(f"--{error}", USAGE)
+    try:
+        with _view(market, silent=as_json) as view:
+            summary = play(market, view)
+    except embedded.EmbeddedError as error:
+        fail(str(error))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        raise typer.Exit(INTERRUPTED) from None
+    _print(summary, as_json=as_json)
+
+
+def play(market: Market, view: View) -> Summary:
+    """Start everything, play the market, stop everything; return what came of it."""
+    with (
+        embedded.Folder() as folder,
+        embedded.broker(folder) as broker,
+        embedded.valkey(folder) as valkey,
+    ):
+        settings = Settings(
+            app_id="cascade-demo",
+            broker=broker,
+            redis_url=valkey,
+            # This broker holds a group's first join back for half the session timeout.
+            session_timeout=6.0,
+            heartbeat_interval=2.0,
+            producer_idempotence=False,
+            web_port=0,
+        )
+        return run(_run(market, settings, folder, view))
+
+
+async def _run(market: Market, settings: Settings, folder: Path, view: View) -> Summary:
+    task = asyncio.current_task()
+    if task is not None:  # SIGTERM ends it as Ctrl-C does: in order, children first
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    await apply_topics(settings)
+    with embedded.worker(settings, folder) as worker:
+        return await Show(market, settings, worker, view).run()
+
+
+class Silent:
+    """Shows nothing."""
+
+    def change(self, change: Change) -> None:
+        """Pass over it."""
+
+    def refresh(self, board: Board, second: float | None) -> None:
+        """Pass over it."""
+
+
+class Lines(Silent):
+    """Prints one line a change of level."""
+
+    def change(self, change: Change) -> None:
+        """Print it."""
+        typer.echo(change_line(change))
+
+
+class Screen(Silent):
+    """Shows a live view in a terminal."""
+
+    def __init__(self, live: Live, phases: tuple[Phase, ...]) -> None:
+        self._live = live
+        self._phases = phases
+
+    def refresh(self, board: Board, second: float | None) -> None:
+        """Draw it anew."""
+        self._live.update(render(board, self._phases, second, time.time()), refresh=True)
+
+
+@contextmanager
+def _view(market: Market, *, silent: bool) -> Iterator[View]:
+    if silent or not on_terminal():
+        yield Silent() if silent else Lines()
+        return
+    with Live(auto_refresh=False, transient=True) as live:
+        yield Screen(live, market.phases)
+
+
+def _print(summary: Summary, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(codec.encode(summary))
+    elif on_terminal():
+        Console().print(Panel("\n".join(summary_lines(summary)), title="summary", expand=False))
+    else:
+        for line in summary_lines(summary):
+            typer.echo(line)
