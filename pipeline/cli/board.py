@@ -112,3 +112,5 @@ class Board:
     def _hear_velocity(self, message: Mapping[str, Any]) -> None:
         view = self._view(message["symbol"])
         view.long_usd, view.short_usd = message["long_value_usd"], message["short_value_usd"]
+        view.velocity, view.volume_usd = message["velocity_10s"], message["volume_usd"]
+        view.leading_exchange = message["leading_exchange"]

@@ -31,7 +31,10 @@ EXPECT: Final = {
         "the cascade: expect ALERT, then CRITICAL or EXTREME, from BTCUSDT to the others;"
         " it ends in {left:.0f} s"
     ),
-    "recovery": "recovery: expect levels to come down as the windows empty; the end is in {left:.0f} s",
+    "recovery": (
+        "recovery: liquidations fade; expect levels to follow over minutes, as windows and volatility do;"
+        " the end is in {left:.0f} s"
+    ),
 }
 STARTING: Final = "starting: the broker, Valkey and a worker; the market opens in a moment"
 

@@ -119,6 +119,13 @@ def test_screen_before_anything_was_heard_says_what_it_waits_for():
     assert STARTING in text
 
 
+def test_velocity_updates_keep_figures_fresh_between_signals(board):
+    hear(board, contract.VELOCITY, velocity(leading_exchange="okx"))
+    view = board.symbols["BTCUSDT"]
+    assert (view.velocity, view.volume_usd, view.leading_exchange) == (41.2, 36_050_000.0, "okx")
+    assert (view.long_usd, view.short_usd) == (360_000_000.0, 500_000.0)
+
+
 def test_warming_is_said():
     board = Board()
     hear(board, contract.REGIME, regime())
