@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from typing import TYPE_CHECKING, Any
 
 import faust
@@ -92,6 +93,7 @@ def _faust_options(settings: Settings) -> dict[str, Any]:
         "agent_supervisor": mode.CrashingSupervisor,
         "web_enabled": False,
         "autodiscover": False,
+        "datadir": tempfile.gettempdir(),  # Faust makes it, and nothing of the pipeline's lies there
         "logging_config": None,
     }
 

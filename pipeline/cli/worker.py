@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 
+import structlog
 import typer
 
 from pipeline.cli.output import PROBLEM, fail, run
@@ -12,14 +13,18 @@ from pipeline.runtime.logs import configure_log
 from pipeline.runtime.topics import check_topics
 from pipeline.settings import Settings, load_settings
 
+log = structlog.get_logger(__name__)
+
 
 def worker() -> None:
     """Run a worker until SIGTERM or Ctrl-C; `cascade config check` shows its settings."""
     settings = load_settings()
-    problems = run(check_topics(settings))
-    if problems:
-        fail("\n".join(map(str, problems)))
     configure_log(settings.log, settings.log_level)
+    problems = run(check_topics(settings))
+    for problem in problems:
+        log.warning(str(problem))
+    if any(problem.blocking for problem in problems):
+        fail("the topics are not as they have to be: run `cascade topics apply`")
     _serve(settings)
 
 

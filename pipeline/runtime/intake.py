@@ -89,9 +89,11 @@ class Intake:
         now = time.monotonic()
         arranged: dict[TP, Sequence[Any]] = {}
         for tp, records in found.items():
+            if not records:
+                continue
             if tp.topic in contract.INPUTS:
-                self._merge(tp.partition, now).sources[tp.topic].add(records, now)
-            elif tp.topic in contract.PROJECTED and records:
+                self._merge(tp.partition, now).add(tp.topic, records, now)
+            elif tp.topic in contract.PROJECTED:
                 self._projected[tp] += len(records)
                 arranged[tp] = [Batch(Records(records))]
             else:

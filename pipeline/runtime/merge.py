@@ -11,7 +11,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections import deque
-from operator import itemgetter
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -19,14 +19,22 @@ if TYPE_CHECKING:
 
 FRESH_MS: Final = 5_000
 """A record younger than this is live: it never waits for what has not been sent yet."""
+PAUSE: Final = 1.0
+"""Seconds without any record after which the next ones count as a new beginning."""
 
-_key: Final = itemgetter(0)
+_time: Final = attrgetter("timestamp")
 
 
 class Source:
-    """The records of one topic that wait for their turn.
+    """The records of one topic that wait for their turn; their own order is never changed.
 
-    Their order is never changed: a record that is older than the one before it counts as being as old.
+    Attributes
+    ----------
+    settle
+        Seconds for which the topic has to bring nothing before an old record stops waiting for it.
+    arrived, newest
+        When the last record came (monotonic seconds), and its timestamp (milliseconds).
+
     """
 
     __slots__ = ("arrived", "newest", "settle", "topic", "waiting")
@@ -36,25 +44,19 @@ class Source:
         self.settle = settle
         self.arrived = now
         self.newest = -math.inf
-        self.waiting: deque[tuple[float, Any]] = deque()
+        self.waiting: deque[Any] = deque()
 
-    def add(self, records: Sequence[Any], now: float) -> None:
-        """Take records as they were fetched."""
-        self.arrived = now
-        for record in records:
-            self.newest = max(self.newest, record.timestamp)
-            self.waiting.append((self.newest, record))
-
-    def take(self, horizon: float) -> list[tuple[float, Any]]:
-        """Hand out what is at most as old as the horizon, in milliseconds."""
+    def take(self, horizon: float) -> list[Any]:
+        """Hand out what comes before the first record that is newer than the horizon, in milliseconds."""
         waiting = self.waiting
-        if not waiting or waiting[0][0] > horizon:
-            return []
-        if waiting[-1][0] <= horizon:
+        if horizon == math.inf:
             taken = list(waiting)
             waiting.clear()
             return taken
-        return [waiting.popleft() for _ in range(sum(key <= horizon for key, _ in waiting))]
+        taken = []
+        while waiting and waiting[0].timestamp <= horizon:
+            taken.append(waiting.popleft())
+        return taken
 
 
 class Merge:
@@ -63,8 +65,8 @@ class Merge:
     Parameters
     ----------
     settle
-        Topics in the order in which records of the same millisecond are to pass; for each the seconds for
-        which it has to bring nothing before an old record stops waiting for it.
+        Topics in the order in which records of the same millisecond are to pass, with their seconds to
+        settle.
     now
         The current monotonic time, in seconds.
     unawaited
@@ -75,11 +77,21 @@ class Merge:
     def __init__(self, settle: Mapping[str, float], now: float, unawaited: Collection[str] = ()) -> None:
         self.sources = {topic: Source(topic, seconds, now) for topic, seconds in settle.items()}
         self._awaited = [source for topic, source in self.sources.items() if topic not in unawaited]
+        self._began = self._arrived = now
 
     @property
     def waiting(self) -> int:
         """How many records wait."""
         return sum(len(source.waiting) for source in self.sources.values())
+
+    def add(self, topic: str, records: Sequence[Any], now: float) -> None:
+        """Take records of a topic as they were fetched."""
+        if now - self._arrived > PAUSE:
+            self._began = now
+        source = self.sources[topic]
+        source.arrived = self._arrived = now
+        source.newest = records[-1].timestamp
+        source.waiting.extend(records)
 
     def release(self, caught_up: Callable[[str], bool], now: float, wall_ms: float) -> list[Any]:
         """Return the records whose turn has come.
@@ -92,20 +104,21 @@ class Merge:
             Monotonic time in seconds, and the time of day in milliseconds.
 
         """
-        oldest = min(
-            (source.waiting[0][0] for source in self.sources.values() if source.waiting), default=None
-        )
-        if oldest is None:
+        heads = [source.waiting[0].timestamp for source in self.sources.values() if source.waiting]
+        if not heads:
             return []
-        fresh = wall_ms - oldest < FRESH_MS
+        fresh = wall_ms - min(heads) < FRESH_MS
         horizon = min(
             (
                 source.newest - 1
                 for source in self._awaited
-                if not (caught_up(source.topic) and (fresh or now - source.arrived >= source.settle))
+                if not (caught_up(source.topic) and (fresh or self._is_quiet(source, now)))
             ),
             default=math.inf,
         )
         parts = [part for source in self.sources.values() if (part := source.take(horizon))]
-        merged = parts[0] if len(parts) == 1 else heapq.merge(*parts, key=_key)
-        return [record for _, record in merged]
+        return parts[0] if len(parts) == 1 else list(heapq.merge(*parts, key=_time))
+
+    def _is_quiet(self, source: Source, now: float) -> bool:
+        """Tell whether a topic has brought nothing for long enough, counted from where others began."""
+        return now - max(source.arrived, self._began) >= source.settle

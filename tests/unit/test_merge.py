@@ -23,7 +23,7 @@ def records(topic, *timestamps):
 def merge_of(settle=0.25, **waiting):
     merge = Merge(dict.fromkeys(TOPICS, settle), now=0.0)
     for topic, timestamps in waiting.items():
-        merge.sources[topic].add(records(topic, *timestamps), now=0.0)
+        merge.add(topic, records(topic, *timestamps), now=0.0)
     return merge
 
 
@@ -53,7 +53,7 @@ def test_records_of_the_same_time_pass_in_the_order_of_the_topics():
 def test_a_record_waits_while_an_older_one_may_still_lie_on_the_broker():
     merge = merge_of(prices=[5], liquidations=[1, 2, 9])
     assert times(merge.release(lambda topic: topic == "liquidations", 1.0, WALL)) == [("l", 1), ("l", 2)]
-    merge.sources["prices"].add(records("prices", 8, 12), now=1.0)
+    merge.add("prices", records("prices", 8, 12), now=1.0)
     released = merge.release(lambda topic: topic == "liquidations", 2.0, WALL)
     assert times(released) == [("p", 5), ("p", 8), ("l", 9)]
 
@@ -85,6 +85,24 @@ def test_an_order_within_a_topic_is_kept_whatever_the_timestamps_say():
     assert times(merge.release(everything, 1.0, WALL)) == [("p", 3), ("l", 5), ("l", 1), ("p", 6), ("l", 9)]
 
 
+def test_after_a_pause_the_other_topics_are_waited_for_again():
+    merge = merge_of(settle=0.25, liquidations=[1])
+    assert times(merge.release(everything, 0.3, WALL)) == [("l", 1)]
+    merge.add("liquidations", records("liquidations", 2), now=9.0)
+    assert merge.release(everything, 9.2, WALL) == []
+    merge.add("prices", records("prices", 1), now=9.2)
+    assert times(merge.release(everything, 9.5, WALL)) == [("p", 1), ("l", 2)]
+
+
+def test_a_topic_that_stays_silent_is_waited_for_once():
+    merge = merge_of(settle=0.25)
+    released = []
+    for step in range(5):
+        merge.add("liquidations", records("liquidations", step), now=step * 0.2)
+        released.append(len(merge.release(everything, step * 0.2, WALL)))
+    assert released == [0, 0, 2, 1, 1]
+
+
 def test_nothing_waiting_releases_nothing():
     assert merge_of().release(nothing, 1.0, WALL) == []
 
@@ -103,7 +121,8 @@ def test_the_order_does_not_depend_on_how_records_arrive(prices, liquidations, c
     released = []
     for step, cut in enumerate([*cuts, *[50] * 4]):
         topic = TOPICS[step % 2]
-        merge.sources[topic].add(left[topic][:cut], now=float(step))
+        if left[topic]:
+            merge.add(topic, left[topic][:cut], now=float(step))
         left[topic] = left[topic][cut:]
         released += merge.release(lambda topic: not left[topic], float(step), WALL)
     assert released == everything_sent
@@ -111,5 +130,5 @@ def test_the_order_does_not_depend_on_how_records_arrive(prices, liquidations, c
 
 def test_a_topic_that_is_not_awaited_holds_nothing_back():
     merge = Merge(dict.fromkeys(TOPICS, 60.0), now=0.0, unawaited=TOPICS)
-    merge.sources["liquidations"].add(records("liquidations", 1), now=0.0)
+    merge.add("liquidations", records("liquidations", 1), now=0.0)
     assert times(merge.release(nothing, 0.0, WALL)) == [("l", 1)]
