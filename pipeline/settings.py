@@ -121,11 +121,6 @@ class Settings(BaseSettings):
         le=60_000,
         description="How long a record of a backlog waits for the market context of its time.",
     )
-    max_symbols_per_partition: int = Field(
-        default=10_000,
-        ge=1,
-        description="Symbols followed in one partition; records of more are dead letters.",
-    )
 
     session_timeout: Seconds = Field(
         default=10.0,
@@ -171,10 +166,6 @@ class Settings(BaseSettings):
         description="Whether a retry neither doubles nor reorders records; false for brokers that cannot.",
     )
 
-    web_host: str = Field(
-        default="127.0.0.1", min_length=1, description="Address that the web server listens on."
-    )
-    web_port: int = Field(default=6066, ge=0, le=65_535, description="Port of the web server; 0 for none.")
     log: Literal["console", "json"] = Field(default="console", description="Form of the log.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="Least that is logged."

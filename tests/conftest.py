@@ -136,7 +136,6 @@ async def settings(broker: str, valkey: str) -> Settings:
         input_retention_hours=-1,  # simulated and recorded markets lie in the past
         session_timeout=6.0,  # the in-memory broker holds a group's first join back for half of it
         producer_idempotence=bool(NAMED_BROKER) or broker_type() is not TansuServer,
-        web_port=0,
     )
     await delete_topics(chosen)
     await apply_topics(chosen)

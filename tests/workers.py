@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -22,6 +21,7 @@ from pipeline.runtime.reading import read_topic
 from pipeline.runtime.topic_plan import changelog_topic
 
 if TYPE_CHECKING:
+    import signal
     from collections.abc import Iterable, Sequence
 
     from pipeline.cli.scenario import Tick
@@ -60,10 +60,16 @@ class Worker:
         self.process.terminate()
         return self.process.wait(PATIENCE)
 
+    async def until_ready(self) -> None:
+        """Wait until the worker has its partitions and their state."""
+        while " ready " not in self.text():
+            assert self.process.poll() is None, "the worker ended"
+            await asyncio.sleep(0.1)
+
     def text(self) -> str:
         return self.log.read_text(errors="replace")
 
-    def __enter__(self) -> Worker:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
@@ -152,7 +158,7 @@ def expected_signals(ticks: Iterable[Tick], engine: Engine | None = None) -> dic
 
 
 async def _committed(settings: Settings) -> dict[Any, Any]:
-    async with _admin(settings) as admin:
+    async with _Admin(settings) as admin:
         try:
             offsets: dict[Any, Any] = await admin.list_consumer_group_offsets(settings.app_id)
         except GroupCoordinatorNotAvailableError:  # a broker makes its offsets topic for the first group
@@ -175,7 +181,7 @@ def _offset(committed: Any) -> int:
     return 0 if committed is None else max(committed.offset, 0)
 
 
-class _admin:
+class _Admin:
     def __init__(self, settings: Settings) -> None:
         self._client = AIOKafkaAdminClient(bootstrap_servers=settings.broker)
 

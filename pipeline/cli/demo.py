@@ -73,7 +73,6 @@ def play(market: Market, view: View) -> Summary:
             session_timeout=6.0,
             heartbeat_interval=2.0,
             producer_idempotence=False,
-            web_port=0,
         )
         return run(_run(market, settings, folder, view))
 

@@ -147,6 +147,7 @@ class Application(faust.App):
         _check_together(tps)
         for tp, end in (await self.consumer.highwaters(*tps) if tps else {}).items():
             self.flow.ends.setdefault(tp.partition, {})[tp.topic] = end
+        log.info("ready", partitions=sorted({tp.partition for tp in tps}))
 
 
 def _check_together(tps: set[TP]) -> None:

@@ -67,8 +67,8 @@ def test_an_impossible_value_is_refused_with_the_name_of_its_variable(monkeypatc
 
 
 def test_every_impossible_value_is_named_at_once(monkeypatch):
-    lines = refusal(monkeypatch, PIPELINE_PARTITIONS="0", PIPELINE_WEB_PORT="-1").splitlines()
-    assert [line.partition(":")[0] for line in lines] == ["PIPELINE_PARTITIONS", "PIPELINE_WEB_PORT"]
+    lines = refusal(monkeypatch, PIPELINE_PARTITIONS="0", PIPELINE_MAX_POLL_RECORDS="-1").splitlines()
+    assert [line.partition(":")[0] for line in lines] == ["PIPELINE_PARTITIONS", "PIPELINE_MAX_POLL_RECORDS"]
 
 
 def test_a_mistyped_variable_is_refused(monkeypatch):
