@@ -312,8 +312,8 @@ INPUTS = {
     "a liquidation with all fields": (
         contract.LIQUIDATIONS,
         (
-            '{"symbol": "BTCUSDT", "exchange": "binance", "side": "short", "price": 60000.5, "quantity": 0.25,'
-            ' "value_usd": 15000.0, "timestamp": 1760000000.25, "id": "a1"}'
+            '{"symbol": "BTCUSDT", "exchange": "binance", "side": "short", "price": 60000.5,'
+            ' "quantity": 0.25, "value_usd": 15000.0, "timestamp": 1760000000.25, "id": "a1"}'
         ),
         Liquidation("BTCUSDT", "binance", "short", 60_000.5, 0.25, TIME, 15_000.0, "a1"),
     ),
