@@ -19,6 +19,8 @@ NotNegative: TypeAlias = Annotated[float, Meta(ge=0, le=1e18)]
 Usd: TypeAlias = Annotated[float, Meta(gt=0, le=1e10)]
 """The value of one liquidation in US dollars: above ten billion it is a mistake of units."""
 Rate: TypeAlias = Annotated[float, Meta(ge=-1, le=1)]
+Number: TypeAlias = Annotated[int, Meta(ge=1, le=2**53)]
+"""A running number: any reader of JSON knows it exactly, and it fits into a snapshot."""
 Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64)]
 Side: TypeAlias = Literal["long", "short"]
 Level: TypeAlias = Literal["NONE", "WATCH", "ALERT", "CRITICAL", "EXTREME"]
@@ -154,7 +156,7 @@ class Control(Struct):
     """A run-time setting, in force from `timestamp` on; `weights` of null goes back to the profile's."""
 
     setting: Literal["weights"]
-    version: Annotated[int, Meta(ge=1)]
+    version: Number
     timestamp: Timestamp
     weights: dict[str, float] | None = None
 
@@ -167,8 +169,8 @@ class Context(Struct):
     """The market-wide context: how volatile and liquid the reference symbol is, and what follows from it."""
 
     symbol: str
-    timestamp: float
-    sequence: int
+    timestamp: Timestamp
+    sequence: Number
     btc_price: float
     volatility_regime: str
     market_regime: str
