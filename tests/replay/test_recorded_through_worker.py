@@ -1,0 +1,61 @@
+"""Recorded market data give the same signals offline and through a running worker, whatever the batching."""
+
+import json
+
+import msgspec
+import pytest
+from commands import cascade
+from workers import Worker, differing, read_signals, until_caught_up
+
+from pipeline.cli.signal_rows import signal_row
+from pipeline.messages import Signal
+
+pytestmark = pytest.mark.recorded
+
+
+@pytest.fixture
+def files(recorded_data):
+    """The Bybit liquidations of the first quarter of 2024, with the bars and the funding of their time."""
+    return [
+        *("--liquidations", str(recorded_data / "liquidations/bybit_btcusdt_2024_q1.parquet")),
+        *("--prices", str(recorded_data / "prices/binance_perp_btcusdt_5m_2023_2024.parquet")),
+        *("--funding", str(recorded_data / "funding/binance_btcusdt_8h_2024.parquet")),
+        *("--symbol", "BTCUSDT", "--from", "2024-02-12", "--to", "2024-03-31"),
+    ]
+
+
+async def offline(settings, files, out):
+    result = await cascade(settings, "replay", *files, "--out", str(out))
+    assert result.exit_code == 0, result.output
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    return {row["id"]: row for row in rows}
+
+
+def as_rows(signals):
+    """Return signals as the rows that `cascade replay` writes."""
+    rows = {name: signal_row(msgspec.convert(signal, Signal)) for name, signal in signals.items()}
+    return json.loads(json.dumps(rows))
+
+
+@pytest.mark.parametrize("batch", [211])
+async def test_a_worker_sends_what_the_offline_replay_writes(settings, files, tmp_path, batch):
+    expected = await offline(settings, files, tmp_path / "signals.jsonl")
+    fed = await cascade(settings, "replay", *files, "--to-kafka")
+    assert fed.exit_code == 0, fed.output
+    with Worker(settings, max_poll_records=batch) as worker:
+        await until_caught_up(settings, workers=[worker])
+        assert worker.stop() == 0
+    assert len(expected) > 20_000
+    assert differing(as_rows(await read_signals(settings)), expected) == []
+
+
+async def test_a_worker_that_already_runs_sends_the_same(settings, files, tmp_path):
+    files = [*files[:-4], "--from", "2024-03-04", "--to", "2024-03-07"]
+    expected = await offline(settings, files, tmp_path / "signals.jsonl")
+    with Worker(settings) as worker:
+        await worker.until_ready()
+        fed = await cascade(settings, "replay", *files, "--to-kafka", "--speed", "30000")
+        assert fed.exit_code == 0, fed.output
+        await until_caught_up(settings, workers=[worker])
+        assert worker.stop() == 0
+    assert differing(as_rows(await read_signals(settings)), expected) == []
