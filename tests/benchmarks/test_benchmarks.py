@@ -1,0 +1,110 @@
+"""The parts of the benchmarks that need no broker; the programs themselves are run by hand."""
+
+import json
+from itertools import islice
+
+import pytest
+from load import BUSY, SYMBOLS, keyed, liquidations
+from observe import Observation, Run, summarize
+from report import Latency, latency, latency_summary, percentile, table, throughput_summary
+from rich.console import Console
+from stopwatch import Stopwatch, key_of_event, key_of_signal
+
+from pipeline import Engine, codec, contract
+
+
+def test_the_load_is_the_same_every_time_and_keyed_by_symbol():
+    messages = list(keyed(200))
+    assert messages == list(keyed(200))
+    assert all(json.loads(value)["symbol"].encode() == key for key, value in messages)
+
+
+def test_the_load_is_liquidations_in_order_without_a_repeat():
+    decoded = [codec.decode(contract.LIQUIDATIONS, value) for _, value in keyed(2_000)]
+    assert not any(found.rejections for found in decoded)
+    times = [found.messages[0].timestamp for found in decoded]
+    assert times == sorted(times)
+    assert len({codec.encode(found.messages[0]) for found in decoded}) == 2_000
+
+
+def test_ten_symbols_get_most_of_the_load_and_all_fifty_some():
+    symbols = [message["symbol"] for message in islice(liquidations(), 5_000)]
+    busy = sum(symbol in SYMBOLS[:BUSY] for symbol in symbols) / len(symbols)
+    assert set(symbols) == set(SYMBOLS)
+    assert 0.7 < busy < 0.8
+
+
+def test_start_up_and_the_wait_for_the_last_commit_do_not_count_as_time():
+    seen = [
+        Observation(time=0.0, cpu=1.0, sent=7, committed=0),
+        Observation(time=1.0, cpu=2.0, sent=7, committed=0),  # the last one before it begins
+        Observation(time=2.0, cpu=2.5, sent=9, committed=0),
+        Observation(time=3.0, cpu=3.0, sent=12, committed=50),  # all outputs are there
+        Observation(time=4.0, cpu=3.2, sent=12, committed=100),
+    ]
+    assert summarize(seen, 100) == Run(100, 2.0, pytest.approx(1.2))
+
+
+def test_rate_and_cpu_of_a_run():
+    run = Run(messages=1_000, seconds=0.5, cpu_seconds=0.02)
+    assert run.rate == 2_000
+    assert run.cpu_us == pytest.approx(20)
+
+
+def test_throughput_is_told_by_medians():
+    runs = {
+        "slow": [Run(100, 1.0, 1e-3), Run(100, 2.0, 2e-3), Run(100, 4.0, 3e-3)],
+        "subject": [Run(100, 0.5, 1e-3), Run(100, 0.4, 1e-3), Run(100, 0.1, 9e-3)],
+    }
+    summary = throughput_summary(runs, "subject")
+    assert summary["slow"] == {
+        "events_per_second": 50,
+        "lowest": 25,
+        "highest": 100,
+        "cpu_us_per_message": 20.0,
+        "subject_is_times_as_fast": 5.0,
+    }
+    assert summary["subject"]["subject_is_times_as_fast"] == 1.0
+
+
+@pytest.mark.parametrize(("percent", "expected"), [(0, 1), (50, 50), (99, 99), (100, 100)])
+def test_percentile_is_a_value_that_occurred(percent, expected):
+    assert percentile(list(range(100, 0, -1)), percent) == expected
+
+
+def test_latency_is_told_by_medians_of_percentiles():
+    assert latency([3.0, 1.0, 2.0]) == Latency(2.0, 3.0)
+    summary = latency_summary({"there": [Latency(1, 9), Latency(2, 8), Latency(3, 7)]})
+    assert summary == {"there": {"p50_ms": 2, "p99_ms": 8}}
+
+
+def test_a_table_has_a_row_for_each_name():
+    console = Console(width=100)
+    with console.capture() as captured:
+        console.print(table("Speed", {"one": {"per_second": 12_345}, "other": {"per_second": 2}}))
+    text = captured.get()
+    assert "per second" in text
+    assert "12,345" in text
+    assert "other" in text
+
+
+def test_a_stopwatch_stops_at_the_first_sight_of_what_was_sent():
+    now = iter([1.0, 1.25, 9.0])
+    watch = Stopwatch(lambda: next(now))
+    watch.see(("BTCUSDT", 5))
+    watch.send(("BTCUSDT", 5))
+    assert watch.missing == 1
+    watch.see(("BTCUSDT", 5))
+    watch.see(("BTCUSDT", 5))
+    assert watch.missing == 0
+    assert watch.took_ms == {("BTCUSDT", 5): 250.0}
+
+
+def test_a_signal_is_known_to_come_of_its_liquidation():
+    message = next(liquidations())
+    signal = next(
+        output.message
+        for output in Engine().process(contract.LIQUIDATIONS, message)
+        if output.topic == contract.SIGNALS
+    )
+    assert key_of_signal(signal) == key_of_event(message)
