@@ -1,0 +1,191 @@
+import msgspec
+import pytest
+
+from pipeline import contract
+from pipeline.features.stage import Event, Output, Stage, State, States, read_snapshot, snapshot
+from pipeline.messages import Price
+
+START = 1_760_000_000_000_000
+PRICE = Price("BTCUSDT", 60_000.0, 1_760_000_000.0)
+
+
+class Counter(State):
+    """Counts events; a positive count wants to hear of the market's clock."""
+
+    __slots__ = ("count",)
+
+    def __init__(self, count=0):
+        super().__init__()
+        self.count = count
+
+    @property
+    def active(self):
+        return self.count > 0
+
+    def freeze(self):
+        return self.count
+
+
+class Passive(State):
+    __slots__ = ()
+
+    def freeze(self):
+        return None
+
+
+class CountingStage(Stage[Counter]):
+    table = "counting"
+
+    def new(self, key):
+        return Counter()
+
+    def thaw(self, key, frozen):
+        return Counter(frozen)
+
+    def step(self, event, states):
+        state = states.change(event.symbol)
+        if not state.seen(event):
+            state.count += 1
+            state.mark(event)
+
+
+def event(offset, *, topic=contract.PRICES, symbol="BTCUSDT", last=True, time=START):
+    return Event(topic, symbol, PRICE, time, offset, last=last)
+
+
+def counted(*events, stored=None, ends=None):
+    stage = CountingStage()
+    states = States(stage, stored, ends)
+    for each in events:
+        stage.step(each, states)
+    return states
+
+
+def test_a_record_is_applied_with_its_last_event():
+    state = Counter()
+    state.mark(event(5, last=False))
+    assert not state.seen(event(5))
+    state.mark(event(5))
+    assert state.seen(event(5))
+    assert state.applied == {contract.PRICES: (5, START)}
+
+
+def test_records_are_seen_by_topic_up_to_the_applied_offset():
+    state = Counter()
+    state.mark(event(5))
+    assert [state.seen(event(offset)) for offset in (0, 4, 5, 6)] == [True, True, True, False]
+    assert not state.seen(event(0, topic=contract.FUNDING))
+
+
+def test_the_position_grows_with_every_record_of_any_topic():
+    state = Counter()
+    positions = [state.position]
+    for each in (event(0), event(7), event(0, topic=contract.FUNDING), event(8)):
+        state.mark(each)
+        positions.append(state.position)
+    assert positions == [0, 1, 8, 9, 10]
+
+
+def test_offsets_beyond_a_topics_end_are_forgotten_as_the_topic_was_made_anew():
+    state = Counter()
+    state.mark(event(5))
+    state.mark(event(5, topic=contract.FUNDING))
+    assert state.forget_recreated({contract.PRICES: 5, contract.FUNDING: 6}) == [contract.PRICES]
+    assert state.applied == {contract.FUNDING: (5, START)}
+    assert state.incarnation == 1
+    assert not state.seen(event(0))
+
+
+def test_offsets_of_topics_whose_end_is_unknown_are_kept():
+    state = Counter()
+    state.mark(event(5))
+    assert state.forget_recreated({}) == []
+    assert (state.applied, state.incarnation) == ({contract.PRICES: (5, START)}, 0)
+
+
+def test_a_state_is_passive_unless_it_says_otherwise():
+    assert not Passive().active
+    assert not read_snapshot(snapshot(Passive())).active
+
+
+def test_states_are_made_when_first_asked_for_and_then_kept():
+    states = counted()
+    assert states.live == {}
+    assert states.get("BTCUSDT") is states.get("BTCUSDT")
+    assert states.change("ETHUSDT") is states.get("ETHUSDT")
+    assert set(states.live) == {"BTCUSDT", "ETHUSDT"}
+
+
+def test_snapshots_are_taken_of_what_changed_since_the_last():
+    states = counted(event(0), event(1, symbol="ETHUSDT"))
+    states.get("SOLUSDT")
+    assert set(states.take_snapshots()) == {"BTCUSDT", "ETHUSDT"}
+    assert states.take_snapshots() == {}
+    states.change("ETHUSDT")
+    assert set(states.take_snapshots()) == {"ETHUSDT"}
+
+
+def test_a_snapshot_holds_all_that_is_needed_to_go_on():
+    states = counted(event(0), event(4))
+    found = read_snapshot(states.take_snapshots()["BTCUSDT"])
+    assert (found.frozen, found.position, found.active) == (2, 5, True)
+    assert found.applied == {contract.PRICES: (4, START)}
+
+
+def test_restored_states_go_on_where_they_were():
+    stored = counted(event(0), event(4)).take_snapshots()
+    states = counted(event(4), event(5), stored=stored)
+    assert states.get("BTCUSDT").count == 3
+    assert states.recreated == set()
+
+
+def test_active_states_are_restored_at_once_and_others_when_asked_for():
+    stored = {"BTCUSDT": snapshot(Counter(2)), "ETHUSDT": snapshot(Counter(0))}
+    states = counted(stored=stored)
+    assert set(states.live) == {"BTCUSDT"}
+    assert [(key, state.count) for key, state in states.active()] == [("BTCUSDT", 2)]
+    assert states.get("ETHUSDT").count == 0
+
+
+def test_active_states_may_change_while_they_are_gone_through():
+    states = counted(event(0), event(1, symbol="ETHUSDT"))
+    for key, _ in states.active():
+        states.get(f"{key}2").count = 1
+    assert len(list(states.active())) == 4
+
+
+def test_a_state_of_a_topic_that_was_made_anew_starts_reading_it_again():
+    stored = counted(event(0), event(9)).take_snapshots()
+    states = counted(event(0), stored=stored, ends={contract.PRICES: 1})
+    assert states.get("BTCUSDT").count == 3
+    assert states.recreated == {contract.PRICES}
+
+
+def test_of_two_snapshots_the_later_incarnation_is_the_newer_then_the_higher_position():
+    low, high, anew = Counter(), Counter(), Counter()
+    low.mark(event(5))
+    high.mark(event(6))
+    anew.incarnation = 1
+    orders = [read_snapshot(snapshot(state)).order for state in (low, high, anew)]
+    assert orders == sorted(orders)
+    assert len(set(orders)) == 3
+
+
+@pytest.mark.parametrize("data", [b"", b"\xff", b"{}", b"\x93\x01\x02\x03"])
+def test_what_is_no_snapshot_is_refused(data):
+    with pytest.raises(msgspec.DecodeError):
+        read_snapshot(data)
+
+
+def test_an_output_shows_its_message_as_a_consumer_sees_it():
+    assert Output(contract.PRICES, "BTCUSDT", PRICE).message["price"] == 60_000.0
+
+
+def test_outputs_are_kept_in_order():
+    each = event(0)
+    each.send(contract.SIGNALS, "BTCUSDT", PRICE)
+    each.send(contract.ALERTS, "BTCUSDT", PRICE)
+    assert [(output.topic, output.key) for output in each.outputs] == [
+        (contract.SIGNALS, "BTCUSDT"),
+        (contract.ALERTS, "BTCUSDT"),
+    ]
