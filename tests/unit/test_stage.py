@@ -36,10 +36,10 @@ class Passive(State):
 class CountingStage(Stage[Counter]):
     table = "counting"
 
-    def new(self, key):
+    def new(self, key):  # noqa: ARG002 - as the pipeline calls it
         return Counter()
 
-    def thaw(self, key, frozen):
+    def thaw(self, key, frozen):  # noqa: ARG002 - the same
         return Counter(frozen)
 
     def step(self, event, states):
