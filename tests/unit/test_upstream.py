@@ -1,0 +1,400 @@
+"""Pins the insides of Faust and aiokafka that the runtime overrides, replaces or looks into.
+
+They are no public interface, so any release may change them. A test that fails here says what to read: what
+changed upstream, and the file of the runtime that leans on it. Once that is reviewed, pin the new shape.
+"""
+
+import hashlib
+import importlib
+import inspect
+import re
+from importlib.metadata import version
+from typing import NamedTuple
+
+import pytest
+
+from pipeline.runtime import application, store, transport, upstream
+from pipeline.runtime.upstream import KNOWN, UnknownVersionError, check_versions
+
+
+class Shape(NamedTuple):
+    """The beginning of the SHA-256 of a function's source, and its parameters."""
+
+    digest: str
+    parameters: str
+
+
+class Part(NamedTuple):
+    """Functions of one class or module, and the file of the runtime that leans on them."""
+
+    owner: str
+    review: str
+    functions: dict[str, Shape]
+
+
+UPSTREAM = (
+    Part(
+        "faust.transport.consumer:Consumer",
+        "runtime/transport.py",
+        {
+            "__init__": Shape(
+                "302410d59e69",
+                "transport callback on_partitions_revoked on_partitions_assigned "
+                "commit_interval commit_livelock_soft_timeout loop kwargs",
+            ),
+            "getmany": Shape("4b168d84882a", "timeout"),
+            "_wait_next_records": Shape("6218e1969a63", "timeout"),
+            "_drain_messages": Shape("44a2500309e8", "fetcher"),
+            "_add_gap": Shape("4df2573ded7c", "tp offset_from offset_to"),
+            "commit": Shape("a354437baaa0", "topics start_new_transaction"),
+            "force_commit": Shape("cc094614d22c", "topics start_new_transaction"),
+            "_commit_tps": Shape("a20e230b05ae", "tps start_new_transaction"),
+            "_filter_committable_offsets": Shape("dc5e9baf5d99", "tps"),
+            "_commit_offsets": Shape("1a6979904118", "offsets start_new_transaction"),
+            "_filter_tps_with_pending_acks": Shape("f6f923977423", "topics"),
+            "_new_offset": Shape("1d2c7ea89a7a", "tp"),
+            "_should_commit": Shape("5ce941793947", "tp offset"),
+            "on_partitions_revoked": Shape("d04b7ae72c6f", "revoked"),
+            "on_partitions_assigned": Shape("29ce96596f05", "assigned generation_id"),
+            "stop_flow": Shape("cf7e875a2b0d", ""),
+            "wait_empty": Shape("e4662fe24f09", ""),
+        },
+    ),
+    Part(
+        "faust.transport.consumer:ThreadDelegateConsumer",
+        "runtime/transport.py",
+        {
+            "__init__": Shape("7072ae80eac1", "args kwargs"),
+            "_getmany": Shape("f9d47aa9010b", "active_partitions timeout"),
+        },
+    ),
+    Part(
+        "faust.transport.drivers.aiokafka:Consumer",
+        "runtime/transport.py",
+        {
+            "_new_consumer_thread": Shape("0870ec53dea7", ""),
+            "_to_message": Shape("7c24f6511b2f", "tp record"),
+            "on_stop": Shape("173f86b366f3", ""),
+        },
+    ),
+    Part(
+        "faust.transport.drivers.aiokafka:AIOKafkaConsumerThread",
+        "runtime/transport.py",
+        {
+            "_create_consumer": Shape("a4dc6ba0681a", "loop"),
+            "_create_worker_consumer": Shape("c2701bfc3e6f", "transport"),
+            "on_start": Shape("38b4e8bd1e10", ""),
+            "getmany": Shape("26fc5fc9f3b6", "active_partitions timeout"),
+            "_fetch_records": Shape("39a2c6c79fc1", "consumer active_partitions timeout max_records"),
+            "_ensure_consumer": Shape("ff4a4c693b7e", ""),
+        },
+    ),
+    Part(
+        "faust.transport.drivers.aiokafka:Producer",
+        "runtime/transport.py",
+        {
+            "_settings_extra": Shape("a4c7bc41b638", ""),
+            "_new_producer": Shape("e72355c3430e", "transactional_id"),
+        },
+    ),
+    Part(
+        "faust.transport.drivers.aiokafka",
+        "runtime/transport.py",
+        {
+            "ensure_aiokafka_TP": Shape("8bab82bf8643", "tp"),
+        },
+    ),
+    Part(
+        "faust.transport.conductor:ConductorCompiler",
+        "runtime/transport.py",
+        {
+            "build": Shape("837cf521368c", "conductor tp channels"),
+        },
+    ),
+    Part(
+        "faust.serializers.schemas:Schema",
+        "runtime/transport.py",
+        {
+            "loads_key": Shape("9adc30303f20", "app message loads serializer"),
+            "loads_value": Shape("61a4628b4e09", "app message loads serializer"),
+        },
+    ),
+    Part(
+        "aiokafka.consumer.consumer:AIOKafkaConsumer",
+        "runtime/transport.py",
+        {
+            "start": Shape("2f1ba7044332", ""),
+        },
+    ),
+    Part(
+        "aiokafka.consumer.fetcher:Fetcher",
+        "runtime/transport.py",
+        {
+            "fetched_records": Shape("be4348896b9b", "partitions timeout max_records"),
+            "_proc_fetch_request": Shape("59bf948fff47", "assignment node_id request"),
+        },
+    ),
+    Part(
+        "aiokafka.consumer.subscription_state:SubscriptionState",
+        "runtime/transport.py",
+        {
+            "subscription": Shape("fbbd34b17218", ""),
+        },
+    ),
+    Part(
+        "aiokafka.consumer.subscription_state:Subscription",
+        "runtime/transport.py",
+        {
+            "assignment": Shape("3357225d2120", ""),
+        },
+    ),
+    Part(
+        "aiokafka.consumer.subscription_state:Assignment",
+        "runtime/transport.py",
+        {
+            "state_value": Shape("183fea82ef48", "tp"),
+        },
+    ),
+    Part(
+        "aiokafka.consumer.subscription_state:TopicPartitionState",
+        "runtime/transport.py",
+        {
+            "__init__": Shape("f0b391da1b87", "assignment"),
+            "has_valid_position": Shape("ebe7c39d949a", ""),
+            "position": Shape("816b6b289bd1", ""),
+        },
+    ),
+    Part(
+        "faust.app.base:App",
+        "runtime/application.py",
+        {
+            "_new_transport": Shape("42db531312dd", ""),
+            "on_stop": Shape("bfe5a933defb", ""),
+            "__init__": Shape("698e2bf236c6", "id monitor config_source loop beacon options"),
+        },
+    ),
+    Part(
+        "faust.channels:Channel",
+        "runtime/application.py",
+        {
+            "queue": Shape("549dd774f3e3", ""),
+            "put": Shape("81477c39c70b", "value"),
+            "clone": Shape("8252a0ce722d", "is_iterator kwargs"),
+            "__init__": Shape(
+                "e34582eb2b2a",
+                "app schema key_type value_type is_iterator queue maxsize root active_partitions loop",
+            ),
+        },
+    ),
+    Part(
+        "mode.utils.queues:FlowControlQueue",
+        "runtime/application.py",
+        {
+            "__init__": Shape("965b0ca0d6c2", "maxsize flow_control clear_on_resume kwargs"),
+        },
+    ),
+    Part(
+        "mode.utils.queues:FlowControlEvent",
+        "runtime/application.py",
+        {
+            "resume": Shape("4dcdc1253fd0", ""),
+        },
+    ),
+    Part(
+        "faust.transport.consumer:ThreadDelegateConsumer",
+        "runtime/application.py",
+        {
+            "highwaters": Shape("3a2723b22582", "partitions"),
+        },
+    ),
+    Part(
+        "faust.tables.recovery:Recovery",
+        "runtime/application.py",
+        {
+            "on_recovery_completed": Shape("6ef567acf072", "generation_id"),
+        },
+    ),
+    Part(
+        "faust.streams:Stream",
+        "runtime/application.py",
+        {
+            "noack": Shape("921a6f5c674d", ""),
+        },
+    ),
+    Part(
+        "aiokafka.producer.producer:AIOKafkaProducer",
+        "runtime/delivery.py",
+        {
+            "send": Shape("08ce81263f43", "topic value key partition timestamp_ms headers"),
+        },
+    ),
+    Part(
+        "faust.transport.drivers.aiokafka:Producer",
+        "runtime/delivery.py",
+        {
+            "_ensure_producer": Shape("5592a4bbdf25", ""),
+        },
+    ),
+    Part(
+        "faust.stores.base:Store",
+        "runtime/store.py",
+        {
+            "__init__": Shape(
+                "d1705e3cfe39",
+                "url app table table_name key_type value_type key_serializer value_serializer options kwargs",
+            ),
+            "persisted_offset": Shape("73f86712cc3b", "tp"),
+            "set_persisted_offset": Shape("1dac35f34b4d", "tp offset"),
+            "on_rebalance": Shape("a32fbe3c18de", "assigned revoked newly_assigned generation_id"),
+            "on_recovery_completed": Shape("f23a8252662c", "active_tps standby_tps"),
+        },
+    ),
+    Part(
+        "faust.types.stores:StoreT",
+        "runtime/store.py",
+        {
+            "apply_changelog_batch": Shape("a7ecf45a441e", "batch to_key to_value"),
+            "backup_partition": Shape("b39292d519e1", "tp flush purge keep"),
+            "reset_state": Shape("2debbab93e7d", ""),
+            "restore_backup": Shape("a1f67993ee62", "tp latest backup_id"),
+        },
+    ),
+    Part(
+        "faust.tables.base:Collection",
+        "runtime/store.py",
+        {
+            "_new_store": Shape("914a2bda605d", ""),
+            "apply_changelog_batch": Shape("b980a78d3ae9", "batch"),
+            "on_rebalance": Shape("0812ad692171", "assigned revoked newly_assigned generation_id"),
+            "changelog_topic_name": Shape("9da6539a13a6", ""),
+            "data": Shape("ade4a02ddd55", ""),
+        },
+    ),
+    Part(
+        "faust.tables.recovery:Recovery",
+        "runtime/store.py",
+        {
+            "_build_offsets": Shape("27eec86be06c", "consumer tps destination title"),
+            "_slurp_changelogs": Shape("7825c7e50f76", ""),
+        },
+    ),
+    Part(
+        "aiokafka.consumer.group_coordinator:GroupCoordinator",
+        "runtime/lease.py",
+        {
+            "_do_heartbeat": Shape("dc1d6632aaa6", ""),
+            "_heartbeat_routine": Shape("61d010289522", ""),
+        },
+    ),
+    Part(
+        "aiokafka.partitioner",
+        "runtime/placement.py",
+        {
+            "murmur2": Shape("62179ca18494", "data"),
+        },
+    ),
+)
+
+FUNCTIONS = [(part, name) for part in UPSTREAM for name in part.functions]
+OURS = (
+    application.Application,
+    application.HandOver,
+    store.SnapshotStore,
+    store.SnapshotTable,
+    transport.BatchSchema,
+    transport.Consumer,
+    transport.ConsumerThread,
+    transport.Producer,
+    transport.Transport,
+)
+"""The runtime's classes that are derived from upstream ones."""
+
+
+def find(owner, name):
+    """Return a function of a class or module, however it is decorated."""
+    module, _, kind = owner.partition(":")
+    found = importlib.import_module(module)
+    if kind:
+        found = getattr(found, kind)
+    found = inspect.getattr_static(found, name)
+    for wrapping in ("fget", "fun", "__wrapped__"):
+        found = getattr(found, wrapping, None) or found
+    return found
+
+
+def shape_of(owner, name):
+    function = find(owner, name)
+    source = inspect.getsource(function).encode()
+    parameters = " ".join(name for name in inspect.signature(function).parameters if name != "self")
+    return Shape(hashlib.sha256(source).hexdigest()[:12], parameters)
+
+
+def overridden():
+    """Yield what the runtime's classes override, as the upstream class that defines it and the name."""
+    for ours in OURS:
+        for name, value in vars(ours).items():
+            if callable(value) or isinstance(value, property):
+                for base in ours.__mro__[1:]:
+                    if name in vars(base) and base.__module__.split(".")[0] in {"faust", "mode", "aiokafka"}:
+                        yield f"{base.__module__}:{base.__qualname__}", name
+                        break
+
+
+@pytest.mark.parametrize(
+    ("part", "name"), FUNCTIONS, ids=[f"{part.owner.rpartition('.')[2]}.{name}" for part, name in FUNCTIONS]
+)
+def test_what_the_runtime_leans_on_is_as_it_was_when_reviewed(part, name):
+    distribution = {"faust": "faust-streaming", "mode": "mode-streaming", "aiokafka": "aiokafka"}[
+        part.owner.split(".", maxsplit=1)[0]
+    ]
+    found = shape_of(part.owner, name)
+    assert found == part.functions[name], (
+        f"{part.owner}.{name} of {distribution} {version(distribution)} is not what pipeline/{part.review} "
+        f"was written for. Read both, mend the latter, then pin {found} here."
+    )
+
+
+def test_everything_that_the_runtime_overrides_is_pinned():
+    pinned = {(part.owner, name) for part, name in FUNCTIONS}
+    plain = {"__init__", "__post_init__", "Consumer", "Producer"}  # extended or replaced as a whole
+    missing = {(owner, name) for owner, name in overridden() if name not in plain} - pinned
+    assert not missing, f"pin these as well: {sorted(missing)}"
+
+
+def test_the_files_to_review_exist():
+    for part in UPSTREAM:
+        module = part.review.removesuffix(".py").replace("/", ".")
+        assert importlib.import_module(f"pipeline.{module}").__file__.endswith(part.review)
+
+
+def test_the_versions_that_are_known_are_those_that_are_installed():
+    check_versions(allow_unknown=False)
+
+
+def test_the_versions_that_are_known_are_those_that_the_package_asks_for(pytestconfig):
+    wanted = (pytestconfig.rootpath / "pyproject.toml").read_text()
+    for name, known in KNOWN.items():
+        major, minor = known.split(".")
+        assert re.search(rf'"{name}>={known}(\.\d+)?,<{major}\.{int(minor) + 1}"', wanted)
+
+
+@pytest.mark.parametrize("found", ["0.16.0", "1.0", "0.1", "0.150.1"])
+def test_an_unknown_version_is_refused_with_what_to_do(monkeypatch, found):
+    monkeypatch.setattr(upstream, "version", lambda _: found)
+    with pytest.raises(UnknownVersionError) as refused:
+        check_versions(allow_unknown=False)
+    assert str(refused.value) == (
+        f"faust-streaming {found} is installed, and the pipeline was tested with 0.15: install "
+        "'faust-streaming==0.15.*', or set PIPELINE_ALLOW_UNKNOWN_VERSIONS=true at your own risk"
+    )
+
+
+def test_an_unknown_version_of_either_library_is_refused(monkeypatch):
+    monkeypatch.setattr(upstream, "version", lambda name: "0.15.3" if name == "faust-streaming" else "0.15.0")
+    with pytest.raises(UnknownVersionError, match=r"^aiokafka 0\.15\.0 is installed"):
+        check_versions(allow_unknown=False)
+
+
+def test_an_unknown_version_passes_when_that_is_asked_for(monkeypatch):
+    monkeypatch.setattr(upstream, "version", lambda _: "9.9.9")
+    check_versions(allow_unknown=True)
