@@ -125,10 +125,12 @@ class Flow:
     async def within_epoch(self, work: Awaitable[None]) -> bool:
         """Await something, but not beyond the end of the epoch; return whether it was done by then."""
         doing, over = asyncio.ensure_future(work), asyncio.ensure_future(self._over.wait())
-        await asyncio.wait({doing, over}, return_when=asyncio.FIRST_COMPLETED)
-        over.cancel()
-        if self._over.is_set():
+        try:
+            await asyncio.wait({doing, over}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            over.cancel()
             doing.cancel()
+        if self._over.is_set():
             return False
         doing.result()
         return True

@@ -1,0 +1,245 @@
+import asyncio
+
+import pytest
+from structlog.testing import capture_logs
+from worker_parts import HOME, NOW, PARTITIONS, SYMBOL, liquidation, price, record
+
+from pipeline import SEED, contract
+from pipeline.engine import Engine, create_stages
+from pipeline.features.stage import read_snapshot
+from pipeline.runtime.flow import Flow
+from pipeline.runtime.transport import Records
+
+TABLES = contract.TABLES
+
+
+@pytest.fixture
+async def flow():
+    found = Flow(create_stages(SEED), lambda _table, _partition: {}, PARTITIONS)
+    found.begin()
+    return found
+
+
+def take(flow, *records):
+    return flow.take(Records(records))
+
+
+def fold(flow, work):
+    return [flow.fold(place, work) for place in range(len(flow.stages))]
+
+
+async def test_a_unit_says_where_its_batch_ends_in_each_topic(flow):
+    unit = take(flow, price(7), liquidation(3), liquidation(4), price(8))
+    assert unit.offsets == {contract.PRICES: 9, contract.LIQUIDATIONS: 5}
+    assert (unit.partition, unit.records, unit.epoch) == (HOME, 4, flow.epoch)
+    assert unit.size == sum(len(each.value) for each in (price(7), liquidation(3), liquidation(4), price(8)))
+
+
+async def test_a_unit_leads_to_what_the_engine_sends(flow):
+    unit = take(flow, liquidation(0), liquidation(1, at=NOW + 1), price(0, at=NOW + 2))
+    assert fold(flow, unit) == [True] * len(TABLES)
+    engine = Engine()
+    expected = [
+        output
+        for each in (liquidation(0), liquidation(1, at=NOW + 1), price(0, at=NOW + 2))
+        for output in engine.process(each.topic, each.value)
+    ]
+    assert [(output.topic, output.message) for output in unit.outputs()] == [
+        (output.topic, output.message) for output in expected
+    ]
+
+
+async def test_letters_are_sent_before_what_the_rest_leads_to(flow):
+    unit = take(flow, liquidation(0), record(contract.PRICES, b"{]", 0))
+    fold(flow, unit)
+    assert [output.topic for output in unit.outputs()] == [
+        contract.DEAD_LETTERS,
+        contract.VELOCITY,
+        contract.SIGNALS,
+    ]
+    assert flow.counts["dead_letters"] == 1
+
+
+async def test_a_record_that_leads_its_own_time_is_refused(flow):
+    unit = take(flow, record(contract.PRICES, price(0, at=NOW + 6).value, 0, at=NOW))
+    assert unit.events == []
+    assert "6.0 s ahead" in unit.letters[0].body.reason
+
+
+async def test_records_batches_and_letters_are_counted(flow):
+    take(flow, liquidation(0), liquidation(1))
+    take(flow, record(contract.PRICES, b"", 0))
+    assert flow.counts == {"records": 3, "batches": 2, "dead_letters": 1}
+
+
+async def test_no_batch_is_taken_before_an_epoch_begins_or_once_it_is_closed(flow):
+    flow.close()
+    assert take(flow, liquidation(0)) is None
+    flow.begin()
+    assert take(flow, liquidation(0)) is not None
+    flow.end()
+    assert take(flow, liquidation(0)) is None
+
+
+async def test_what_was_taken_before_the_close_goes_on(flow):
+    unit = take(flow, liquidation(0))
+    flow.close()
+    assert fold(flow, unit) == [True] * len(TABLES)
+    assert unit.outputs() != []
+
+
+async def test_a_unit_of_an_older_epoch_does_nothing(flow):
+    unit = take(flow, liquidation(0))
+    flow.begin()
+    assert fold(flow, unit) == [False] * len(TABLES)
+    assert unit.outputs() == []
+    barrier = flow.barrier()
+    fold(flow, barrier)
+    assert barrier.snapshots == {table: {} for table in TABLES}
+
+
+async def test_a_barrier_of_an_older_epoch_takes_no_snapshots(flow):
+    barrier = flow.barrier()
+    flow.begin()
+    fold(flow, take(flow, liquidation(0)))
+    assert fold(flow, barrier) == [False] * len(TABLES)
+    assert barrier.snapshots == {}
+
+
+async def test_the_end_of_an_epoch_ends_the_wait_for_its_barriers(flow):
+    first, second = flow.barrier(), flow.barrier()
+    first.passed.set_result("sent")
+    flow.end()
+    assert (await first.passed, await second.passed) == ("sent", None)
+
+
+async def test_a_barrier_holds_what_every_stage_knows_between_the_same_two_units(flow):
+    """The units pass one after the other, each stage as late as can be: all see the barrier between them."""
+    before, barrier, after = take(flow, liquidation(0), price(0)), flow.barrier(), take(flow, liquidation(1))
+    for place in range(len(TABLES)):
+        for work in (before, barrier, after):
+            assert flow.fold(place, work)
+    for table in ("velocity", "scoring"):
+        found = read_snapshot(barrier.snapshots[table][HOME, SYMBOL])
+        assert found.applied[contract.LIQUIDATIONS][0] == 0
+    later = flow.barrier()
+    fold(flow, later)
+    for table in ("velocity", "scoring"):
+        assert read_snapshot(later.snapshots[table][HOME, SYMBOL]).applied[contract.LIQUIDATIONS][0] == 1
+
+
+async def test_a_barrier_holds_what_changed_since_the_last_alone(flow):
+    fold(flow, take(flow, liquidation(0)))
+    first, second = flow.barrier(), flow.barrier()
+    fold(flow, first)
+    fold(flow, second)
+    assert (HOME, SYMBOL) in first.snapshots["velocity"]
+    assert second.snapshots == {table: {} for table in TABLES}
+
+
+async def test_partitions_know_nothing_of_each_other(flow):
+    fold(flow, take(flow, liquidation(0, symbol="ETHUSDT", partition=1)))
+    fold(flow, take(flow, liquidation(0)))
+    barrier = flow.barrier()
+    fold(flow, barrier)
+    assert set(barrier.snapshots["scoring"]) == {(1, "ETHUSDT"), (HOME, SYMBOL)}
+
+
+async def test_a_new_epoch_goes_on_from_what_was_stored(flow):
+    fold(flow, take(flow, liquidation(0)))
+    barrier = flow.barrier()
+    fold(flow, barrier)
+
+    def stored(table, partition):
+        return {key: data for (at, key), data in barrier.snapshots[table].items() if at == partition}
+
+    again = Flow(create_stages(SEED), stored, PARTITIONS)
+    again.begin()
+    repeat, following = take(again, liquidation(0)), take(again, liquidation(1, at=NOW + 11))
+    fold(again, repeat)
+    fold(again, following)
+    assert repeat.outputs() == []
+    assert [output.message["sequence"] for output in following.outputs()] == [2, 2]
+
+
+async def test_a_topic_that_ends_before_what_was_read_of_it_is_read_anew(flow):
+    fold(flow, take(flow, liquidation(5)))
+    barrier = flow.barrier()
+    fold(flow, barrier)
+
+    def stored(table, _partition):
+        return {key: data for (_, key), data in barrier.snapshots[table].items()}
+
+    again = Flow(create_stages(SEED), stored, PARTITIONS)
+    again.begin()
+    again.ends[HOME] = {contract.LIQUIDATIONS: 1}
+    unit = take(again, liquidation(0, at=NOW + 11))
+    fold(again, unit)
+    assert [output.topic for output in unit.outputs()] == [contract.VELOCITY, contract.SIGNALS]
+
+
+async def test_work_that_is_done_within_the_epoch_is_said_to_be(flow):
+    assert await flow.within_epoch(asyncio.sleep(0))
+
+
+async def test_work_that_fails_within_the_epoch_fails(flow):
+    async def fail():
+        raise LookupError("key")
+
+    with pytest.raises(LookupError, match="key"):
+        await flow.within_epoch(fail())
+
+
+async def test_work_is_cancelled_when_the_epoch_ends(flow):
+    work = asyncio.get_running_loop().create_future()
+    waiting = asyncio.create_task(flow.within_epoch(work))
+    await asyncio.sleep(0)
+    flow.end()
+    assert not await waiting
+    assert work.cancelled()
+
+
+async def test_work_of_an_ended_epoch_is_not_done(flow):
+    flow.end()
+    assert not await flow.within_epoch(asyncio.get_running_loop().create_future())
+
+
+async def test_work_is_cancelled_with_whoever_waits_for_it(flow):
+    work = asyncio.get_running_loop().create_future()
+    waiting = asyncio.create_task(flow.within_epoch(work))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert work.cancelled()
+
+
+async def test_a_misplaced_key_is_counted_each_time_and_logged_once(flow):
+    symbol = "MISPLACEDUSDT"
+    records = [liquidation(offset, symbol=symbol, partition=0) for offset in range(3)]
+    assert flow.counts["misplaced"] == 0
+    with capture_logs() as logs:
+        unit = take(flow, *records)
+        take(flow, *records)
+    assert flow.counts["misplaced"] == 6
+    assert len(unit.events) == 3
+    [entry] = logs
+    assert entry["log_level"] == "warning"
+    assert "murmur2" in entry["event"]
+    assert (entry["topic"], entry["key"], entry["partition"]) == (contract.LIQUIDATIONS, symbol, 0)
+    assert entry["expected"] != 0
+
+
+async def test_keys_on_their_own_partition_and_records_without_keys_are_not_misplaced(flow):
+    with capture_logs() as logs:
+        take(flow, liquidation(0), record(contract.PRICES, b"{}", 0, key=None))
+    assert flow.counts["misplaced"] == 0
+    assert logs == []
+
+
+async def test_copies_for_every_partition_are_not_misplaced(flow):
+    with capture_logs() as logs:
+        take(flow, record(contract.CONTROL, b"{}", 0, key=b"weights", partition=0))
+        take(flow, record(contract.CONTEXT, b"{}", 0, partition=0))
+    assert flow.counts["misplaced"] == 0
+    assert logs == []
