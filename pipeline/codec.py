@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -43,7 +43,7 @@ class Rejection(Struct):
     index: int | None = None
 
 
-class Decoded(NamedTuple):
+class Decoded(Struct, gc=False):
     """What one record held: its messages (None in the place of an unusable one), and what was wrong."""
 
     messages: Sequence[Incoming | None]

@@ -132,10 +132,10 @@ class Recording:
         moment = time_ms(row)
         if moment is not None and (reason := period.objection(moment)):
             return Refusal(reason)
-        messages, rejections = codec.decode(self.topic, codec.encode(self._fields(row, moment)))
-        message = cast("Message | None", messages[0] if messages else None)
+        decoded = codec.decode(self.topic, codec.encode(self._fields(row, moment)))
+        message = cast("Message | None", decoded.messages[0] if decoded.messages else None)
         if message is None:
-            return Refusal(rejections[0].reason)
+            return Refusal(decoded.rejections[0].reason)
         return Recorded(micros(message.timestamp) // 1000, self.topic, message)
 
     def _fields(self, row: dict[str, Any], moment: float | None) -> dict[str, Any]:

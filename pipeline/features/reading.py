@@ -41,15 +41,18 @@ def read(record: Record, *, keyed: bool = True) -> tuple[list[Event], list[Outpu
         Whether the key has to be the symbol; records of files have no key.
 
     """
-    messages, rejections = codec.decode(record.topic, record.value)
-    owner = _owner(record, messages) if not keyed else record.key
-    events, refused = [], list(rejections)
+    topic, offset = record.topic, record.offset
+    decoded = codec.decode(topic, record.value)
+    messages = decoded.messages
+    owner = record.key if keyed else _owner(record, messages)
+    events, refused = [], list(decoded.rejections)
     for index, message in enumerate(messages):
         if message is None:
             continue
-        reason = _objection(record, message, owner)
+        found = create_event(topic, message, offset, last=False)
+        reason = _objection(record, found, owner)
         if reason is None:
-            events.append(create_event(record.topic, message, record.offset, last=False))
+            events.append(found)
         else:
             place = index if len(messages) > 1 else None
             refused.append(codec.Rejection(reason, codec.encode(message), place))
@@ -60,8 +63,10 @@ def read(record: Record, *, keyed: bool = True) -> tuple[list[Event], list[Outpu
 
 def create_event(topic: str, message: Incoming, offset: int, *, last: bool = True) -> Event:
     """Return the event of one validated message."""
-    symbol = SHARED if isinstance(message, Control) else message.symbol
-    found = Event(topic, symbol, message, micros(message.timestamp), offset, last=last)
+    time = micros(message.timestamp)
+    if isinstance(message, Control):
+        return Event(topic, SHARED, message, time, offset, last)
+    found = Event(topic, message.symbol, message, time, offset, last)
     if isinstance(message, Context):
         found.context = message
     return found
@@ -75,15 +80,15 @@ def _owner(record: Record, messages: Sequence[Incoming | None]) -> bytes | None:
     return record.key
 
 
-def _objection(record: Record, message: Incoming, owner: bytes | None) -> str | None:
-    if isinstance(message, Control | Context):
+def _objection(record: Record, found: Event, owner: bytes | None) -> str | None:
+    symbol = found.symbol.encode()
+    lead = 0 if record.time is None else found.time - record.time
+    if (owner == symbol and lead <= LARGEST_LEAD) or isinstance(found.message, Control | Context):
         return None
-    symbol = message.symbol.encode()
     if owner != symbol and _normal(owner) != symbol:
-        return f"key: expected the symbol {message.symbol}, got {_shown(owner)}"
-    if record.time is not None and micros(message.timestamp) - record.time > LARGEST_LEAD:
-        lead = (micros(message.timestamp) - record.time) / 1e6
-        return f"timestamp: {lead:.1f} s ahead of the record's own: the feed's clock is wrong"
+        return f"key: expected the symbol {found.symbol}, got {_shown(owner)}"
+    if lead > LARGEST_LEAD:
+        return f"timestamp: {lead / 1e6:.1f} s ahead of the record's own: the feed's clock is wrong"
     return None
 
 

@@ -40,7 +40,7 @@ class Output(Struct, gc=False):
         return codec.to_dict(self.body)
 
 
-class Event:
+class Event(Struct, gc=False, eq=False):
     """One decoded message on its way through the stages.
 
     Attributes
@@ -58,34 +58,17 @@ class Event:
 
     """
 
-    __slots__ = (
-        "context",
-        "last",
-        "measurements",
-        "message",
-        "offset",
-        "outputs",
-        "positioning",
-        "symbol",
-        "time",
-        "topic",
-        "volatility",
-    )
-
-    def __init__(  # noqa: PLR0913
-        self, topic: str, symbol: str, message: Incoming, time: int, offset: int, *, last: bool = True
-    ) -> None:
-        self.topic = topic
-        self.symbol = symbol
-        self.message = message
-        self.time = time
-        self.offset = offset
-        self.last = last
-        self.positioning: PositioningReading | None = None
-        self.volatility: VolatilityReading | None = None
-        self.context: Context | None = None
-        self.measurements: list[Measurement] = []
-        self.outputs: list[Output] = []
+    topic: str
+    symbol: str
+    message: Incoming
+    time: int
+    offset: int
+    last: bool = True
+    positioning: PositioningReading | None = None
+    volatility: VolatilityReading | None = None
+    context: Context | None = None
+    measurements: list[Measurement] = []
+    outputs: list[Output] = []
 
     def send(self, topic: str, key: str, body: Outgoing) -> None:
         """Add a message to be sent."""
@@ -222,7 +205,8 @@ class States(Generic[S]):
     def change(self, key: str) -> S:
         """Return the live state of a key, noting that it is about to change."""
         self._touched.add(key)
-        return self.get(key)
+        state = self.live.get(key)
+        return self.get(key) if state is None else state
 
     def active(self) -> Iterator[tuple[str, S]]:
         """Yield the keys and states that want to hear of the market's clock."""
