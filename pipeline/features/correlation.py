@@ -8,8 +8,11 @@ from typing import Final, TypeAlias
 
 _SECOND: Final = 1_000_000
 
-FrozenVenues: TypeAlias = tuple[list[str], list[list[int]]]
-"""Names of the venues, and for each second its age, then pairs of a venue's place and its count."""
+FrozenVenues: TypeAlias = tuple[list[str], list[int], list[int], list[int]]
+"""Names of the venues and their places; then of each count its cell's age, in cells, and the count."""
+
+MOST_VENUES: Final = 16
+"""Cells of one second: a venue's count in a second is kept at second x 16 + place."""
 
 
 class Pair:
@@ -28,22 +31,27 @@ class Venue:
     `variance` is that of the counts times the square of their number, or 0 as long as too few are not 0.
     """
 
-    __slots__ = ("name", "pairs", "seconds", "squares", "total", "variance")
+    __slots__ = ("name", "pairs", "place", "seconds", "squares", "total", "variance")
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, place: int) -> None:
         self.name = name
+        self.place = place
         self.total = 0
         self.squares = 0
         self.seconds = 0
         self.variance = 0
         self.pairs: dict[Venue, Pair] = {}
 
+    def leads(self, other: Venue) -> bool:
+        """Tell whether it has more liquidations than another venue; of equals the first by name leads."""
+        return self.total > other.total or (self.total == other.total and self.name < other.name)
+
 
 class Venues:
     """Liquidations of a symbol by venue and second, over the seconds that end with the clock's.
 
     All sums are kept as whole numbers while events come and go, so the correlation is that of its definition
-    and does not drift. Only pairs with a venue that changed are computed anew.
+    and does not drift. Only pairs with a venue that changed are compared anew.
 
     Parameters
     ----------
@@ -52,22 +60,20 @@ class Venues:
     least
         In how many different seconds a venue must have events to be compared with others.
     limit
-        The most venues that are kept apart. One more is left out, of the correlation and of `leader`,
-        until another has been silent for `length` seconds.
+        The most venues that are kept apart, 16 at most. One more is left out, of the correlation and of
+        `leader`, until another has been silent for `length` seconds.
 
     """
 
     __slots__ = (
-        "_changed",
         "_compared",
+        "_counts",
         "_leader",
         "_least",
         "_length",
         "_limit",
-        "_mean",
         "_newest",
         "_pairs",
-        "_seconds",
         "_venues",
     )
 
@@ -76,13 +82,11 @@ class Venues:
         self._least = least
         self._limit = limit
         self._newest = 0
-        self._seconds: dict[int, dict[Venue, int]] = {}
+        self._counts: dict[int, int] = {}
         self._venues: dict[str, Venue] = {}
         self._leader: Venue | None = None
-        self._changed: set[Venue] = set()
         self._pairs: list[Pair] = []
         self._compared = 0
-        self._mean = 0.0
 
     @property
     def leader(self) -> str | None:
@@ -91,74 +95,102 @@ class Venues:
 
     def advance(self, clock: int) -> None:
         """Move the end of the window forward to the second of `clock` (microseconds)."""
-        newest = clock // _SECOND
-        if newest > self._newest:
+        newest, before = clock // _SECOND, self._newest
+        if newest > before:
             self._newest = newest
-            if self._seconds:
-                self._expire(newest - self._length)
+            if self._counts:
+                self._expire(before - self._length + 1, min(newest - self._length, before))
 
     def add(self, time: int, exchange: str, count: int = 1) -> None:
         """Count liquidations at `time` (microseconds, not after the clock) unless the window began later."""
         second = time // _SECOND
         if second <= self._newest - self._length:
             return
-        venue = self._venues.get(exchange) or self._enter(exchange)
+        venue = self._venues.get(exchange)
         if venue is None:
-            return
-        counts = self._seconds.get(second)
-        if counts is None:
-            counts = self._seconds[second] = {}
-        before = counts.get(venue, 0)
-        for other, theirs in counts.items():
-            if other is not venue:
-                venue.pairs[other].product += count * theirs
-        counts[venue] = before + count
+            if len(self._venues) >= self._limit:
+                return
+            venue = self._enter(exchange, self._free_place())
+        counts, cell = self._counts, second * MOST_VENUES
+        for other, pair in venue.pairs.items():
+            theirs = counts.get(cell + other.place)
+            if theirs:
+                pair.product += count * theirs
+        cell += venue.place
+        before = counts.get(cell, 0)
+        counts[cell] = before + count
         venue.total += count
         venue.squares += count * (count + 2 * before)
         if not before:
             venue.seconds += 1
             self._compared += venue.seconds == self._least
-        self._changed.add(venue)
+        self._compare(venue)
         leader = self._leader
-        if leader is None or (venue.total >= leader.total and _rank(venue) < _rank(leader)):
+        if venue is not leader and (leader is None or venue.leads(leader)):
             self._leader = venue
 
-    def _enter(self, name: str) -> Venue | None:
-        if len(self._venues) >= self._limit:
-            return None
-        venue = Venue(name)
+    def _free_place(self) -> int:
+        taken = {venue.place for venue in self._venues.values()}
+        return next(place for place in range(MOST_VENUES) if place not in taken)
+
+    def _enter(self, name: str, place: int) -> Venue:
+        venue = Venue(name, place)
         for other in self._venues.values():
             pair = venue.pairs[other] = other.pairs[venue] = Pair()
             self._pairs.append(pair)
         self._venues[name] = venue
         return venue
 
-    def _expire(self, last: int) -> None:
-        expired = [second for second in self._seconds if second <= last]
-        for second in expired:
-            self._subtract(self._seconds.pop(second))
-        if expired:
-            for venue in [venue for venue in self._venues.values() if not venue.total]:
+    def _expire(self, first: int, last: int) -> None:
+        """Take out the counts of the seconds from `first` to `last`."""
+        counts, least = self._counts, self._least
+        changed = set()
+        for cell in range(first * MOST_VENUES, (last + 1) * MOST_VENUES, MOST_VENUES):
+            held = []
+            for venue in self._venues.values():
+                count = counts.pop(cell + venue.place, 0)
+                if count:
+                    venue.total -= count
+                    venue.squares -= count * count
+                    self._compared -= venue.seconds == least
+                    venue.seconds -= 1
+                    held.append((venue, count))
+                    changed.add(venue)
+            for (venue, count), (other, theirs) in combinations(held, 2):
+                venue.pairs[other].product -= count * theirs
+        for venue in changed:
+            if venue.total:
+                self._compare(venue)
+            else:
                 self._leave(venue)
-            self._leader = min(self._venues.values(), key=_rank, default=None)
+        if self._leader in changed:
+            self._leader = self._find_leader()
 
-    def _subtract(self, counts: dict[Venue, int]) -> None:
-        for venue, count in counts.items():
-            venue.total -= count
-            venue.squares -= count * count
-            self._compared -= venue.seconds == self._least
-            venue.seconds -= 1
-        for (venue, count), (other, theirs) in combinations(counts.items(), 2):
-            venue.pairs[other].product -= count * theirs
-        self._changed.update(counts)
+    def _find_leader(self) -> Venue | None:
+        leader = None
+        for venue in self._venues.values():
+            if leader is None or venue.leads(leader):
+                leader = venue
+        return leader
 
     def _leave(self, venue: Venue) -> None:
         del self._venues[venue.name]
         for other, pair in venue.pairs.items():
             del other.pairs[venue]
             self._pairs.remove(pair)
-        # It stays among the changed: without pairs it only makes the mean be taken anew.
-        venue.pairs.clear()
+
+    def _compare(self, venue: Venue) -> None:
+        """Compute the variance of a venue that changed, and its correlation with each of the others."""
+        length, total, variance = self._length, venue.total, 0
+        if venue.seconds >= self._least:
+            variance = length * venue.squares - total * total
+        venue.variance = variance
+        for other, pair in venue.pairs.items():
+            spread = variance * other.variance
+            if spread:
+                pair.coefficient = (length * pair.product - total * other.total) / sqrt(spread)
+            else:
+                pair.coefficient = 0.0
 
     def correlation(self) -> float:
         """Return the mean correlation of the venues' counts by second, over all pairs of venues.
@@ -168,53 +200,27 @@ class Venues:
         and 0 where one of them does not vary. Venues with events in too few seconds are left out; with fewer
         than two left the mean is 0.
         """
-        if self._changed:
-            self._update()
-            compared = self._compared
-            self._mean = 0.0
-            if compared > 1:
-                # The result of fsum does not depend on the order of the pairs, which a restart changes.
-                total = fsum([pair.coefficient for pair in self._pairs])
-                self._mean = 2 * total / (compared * (compared - 1))
-        return self._mean
-
-    def _update(self) -> None:
-        length = self._length
-        for venue in self._changed:
-            total, variance = venue.total, 0
-            if venue.seconds >= self._least:
-                variance = length * venue.squares - total * total
-            venue.variance = variance
-            # A pair of two that changed comes twice, and is right the second time.
-            for other, pair in venue.pairs.items():
-                spread = variance * other.variance
-                if spread:
-                    pair.coefficient = (length * pair.product - total * other.total) / sqrt(spread)
-                else:
-                    pair.coefficient = 0.0
-        self._changed.clear()
+        compared = self._compared
+        if compared < 2:  # noqa: PLR2004
+            return 0.0
+        # The result of fsum does not depend on the order of the pairs, which a restart changes.
+        total = fsum([pair.coefficient for pair in self._pairs])
+        return 2 * total / (compared * (compared - 1))
 
     def freeze(self) -> FrozenVenues:
         """Return the counts by venue and second."""
-        places = {venue: place for place, venue in enumerate(self._venues.values())}
-        seconds = [
-            [
-                self._newest - second,
-                *(number for venue, count in counts.items() for number in (places[venue], count)),
-            ]
-            for second, counts in self._seconds.items()
-        ]
-        return list(self._venues), seconds
+        end = (self._newest + 1) * MOST_VENUES
+        places = [venue.place for venue in self._venues.values()]
+        return list(self._venues), places, [end - cell for cell in self._counts], list(self._counts.values())
 
     def thaw(self, frozen: FrozenVenues, clock: int) -> None:
         """Put back what `freeze` returned at the same clock."""
-        names, seconds = frozen
+        names, places, ages, counts = frozen
         self.advance(clock)
-        for age, *counts in seconds:
-            time = (self._newest - age) * _SECOND
-            for place, count in zip(counts[::2], counts[1::2], strict=True):
-                self.add(time, names[place], count)
-
-
-def _rank(venue: Venue) -> tuple[int, str]:
-    return -venue.total, venue.name
+        for name, place in zip(names[: self._limit], places, strict=False):
+            self._enter(name, place)
+        name_at = dict(zip(places, names, strict=True))
+        end = (self._newest + 1) * MOST_VENUES
+        for age, count in zip(ages, counts, strict=True):
+            second, place = divmod(end - age, MOST_VENUES)
+            self.add(second * _SECOND, name_at[place], count)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import struct
 from collections import OrderedDict
+from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 if TYPE_CHECKING:
     from pipeline.messages import Liquidation
 
-DIGEST_SIZE: Final = 8
-"""Bytes: of 4,096 remembered the chance that a new liquidation looks like one is 2e-16."""
 _MILLISECOND: Final = 1_000
 _TIDY: Final = 1_000
 """Milliseconds of event time between two searches for what is too old."""
@@ -19,21 +18,27 @@ _OLDEST: Final = 0xFFFF
 """The greatest age (milliseconds) that a snapshot can tell."""
 
 FrozenDuplicates: TypeAlias = tuple[bytes, bytes, int, int]
-"""Digests and ages (two bytes each) in the order they came; repeats and overflow so far."""
+"""Digests (eight bytes each) and ages (two) in the order they came; repeats and overflow so far."""
 
 
-def digest(liquidation: Liquidation) -> bytes:
-    """Return what two reports of one liquidation share.
+def digest(liquidation: Liquidation) -> int:
+    """Return what two reports of one liquidation share, as a number of 64 bits.
 
-    That is its venue and the venue's id, or without one venue, side, price, quantity and timestamp. Python's
-    own `hash` differs from one process to the next, and snapshots travel between processes.
+    That is its venue and the venue's id, or without one venue, side, price, quantity and timestamp. Of 4,096
+    remembered the chance that a new liquidation looks like one is 2e-16. Snapshots travel between processes:
+    Python's `hash` is the same in each of them for numbers, and for tuples of them, but not for text.
     """
     if liquidation.id is not None:
-        identity = f"{liquidation.exchange}\n{liquidation.id}".encode()
-    else:
-        numbers = struct.pack("<3d", liquidation.price, liquidation.quantity, liquidation.timestamp)
-        identity = f"{liquidation.exchange}\n{liquidation.side}\n".encode() + numbers
-    return blake2b(identity, digest_size=DIGEST_SIZE).digest()
+        return _number(liquidation.exchange, str(liquidation.id))
+    source = _source(liquidation.exchange, liquidation.side)
+    return hash((source, liquidation.price, liquidation.quantity, liquidation.timestamp))
+
+
+def _number(*parts: str) -> int:
+    return int.from_bytes(blake2b("\n".join(parts).encode(), digest_size=8).digest(), "little", signed=True)
+
+
+_source: Final = lru_cache(maxsize=4_096)(_number)
 
 
 class Duplicates:
@@ -61,7 +66,7 @@ class Duplicates:
         self._span = span // _MILLISECOND
         self._limit = limit
         # Not a plain dict: that finds its first key slowly once many before it are gone.
-        self._seen: OrderedDict[bytes, int] = OrderedDict()
+        self._seen: OrderedDict[int, int] = OrderedDict()
         self._tidy_from = 0
         self.repeats = 0
         self.overflow = 0
@@ -113,11 +118,13 @@ class Duplicates:
         now = clock // _MILLISECOND
         oldest = now - _OLDEST
         ages = [now - millisecond if millisecond > oldest else _OLDEST for millisecond in self._seen.values()]
-        return b"".join(self._seen), struct.pack(f"<{len(ages)}H", *ages), self.repeats, self.overflow
+        digests = struct.pack(f"<{len(ages)}q", *self._seen)
+        return digests, struct.pack(f"<{len(ages)}H", *ages), self.repeats, self.overflow
 
     def thaw(self, frozen: FrozenDuplicates, clock: int) -> None:
         """Put back what `freeze` returned for the same clock."""
         digests, ages, self.repeats, self.overflow = frozen
         now = clock // _MILLISECOND
-        for at, (age,) in enumerate(struct.iter_unpack("<H", ages)):
-            self._seen[digests[at * DIGEST_SIZE : (at + 1) * DIGEST_SIZE]] = now - age
+        size = len(ages) // 2
+        known = zip(struct.unpack(f"<{size}q", digests), struct.unpack(f"<{size}H", ages), strict=True)
+        self._seen.update((key, now - age) for key, age in known)

@@ -1,24 +1,24 @@
-"""Running totals of liquidations by bucket of time.
+"""A ledger of liquidations by bucket of time.
 
-Totals are noted at the end of every bucket that holds something; what a window holds is then the newest total
-less the one noted before the window began. Adding an event costs the same however many windows there are,
-and a clock that jumps costs nothing.
+For every bucket that holds something it notes what there had been before it. What a window holds is then all
+that there has been, less what had been before the window's first bucket. Adding an event costs the same
+however many windows there are, and a clock that jumps costs nothing.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from typing import Final, TypeAlias
 
 Totals: TypeAlias = tuple[int, int, int]
 """How many liquidations, and their value on the long and on the short side in whole US cents."""
-FrozenLedger: TypeAlias = list[int]
-"""For each bucket: its age in buckets, then its totals."""
+FrozenLedger: TypeAlias = tuple[list[int], list[Totals]]
+"""For each bucket: its age in buckets, and what there has been from its beginning on."""
 _BEFORE_ALL: Final = -(1 << 62)
 
 
 class Ledger:
-    """Totals up to the end of each bucket, as far back as the longest window.
+    """What there had been before each bucket, as far back as the longest window.
 
     Parameters
     ----------
@@ -29,73 +29,60 @@ class Ledger:
 
     Attributes
     ----------
-    numbers
-        Which buckets hold something, oldest first. The first entry stands for all that is forgotten.
+    numbers, befores
+        Which buckets hold something, oldest first, and what there had been before each of them.
     totals
-        What had been counted by the end of each of them.
+        All that there has been. What is forgotten of it does not matter: only differences do.
 
     """
 
-    __slots__ = ("length", "numbers", "totals", "width")
+    __slots__ = ("befores", "length", "numbers", "totals", "width")
 
     def __init__(self, width: int, length: int) -> None:
         self.width = width
         self.length = length
         self.numbers = [_BEFORE_ALL]
-        self.totals: list[Totals] = [(0, 0, 0)]
+        self.befores: list[Totals] = [(0, 0, 0)]
+        self.totals: Totals = (0, 0, 0)
 
     def holds(self, time: int, clock: int) -> bool:
         """Tell whether the longest window ending at `clock` covers `time` (microseconds)."""
         return clock // self.width - time // self.width < self.length
 
-    def add(self, time: int, clock: int, added: Totals) -> None:
-        """Count liquidations at `time`, which is not after `clock` (microseconds)."""
-        number = time // self.width
-        numbers, totals = self.numbers, self.totals
-        newest = numbers[-1]
-        if number >= newest:
-            count, long_cents, short_cents = totals[-1]
-            total = (count + added[0], long_cents + added[1], short_cents + added[2])
-            if number == newest:
-                totals[-1] = total
-            else:
-                numbers.append(number)
-                totals.append(total)
-                if len(numbers) > 2 * self.length:
-                    self._forget(number - self.length)
-        elif clock // self.width - number < self.length:
-            self._add_before(number, added)
+    def open(self, number: int, before: Totals) -> None:
+        """Begin a bucket after all others; `before` is what there has been until then."""
+        numbers = self.numbers
+        numbers.append(number)
+        self.befores.append(before)
+        if len(numbers) > 2 * self.length:
+            expired = bisect_right(numbers, number - self.length)
+            del numbers[:expired], self.befores[:expired]
 
-    def _forget(self, last: int) -> None:
-        expired = bisect_right(self.numbers, last) - 1
-        del self.numbers[:expired], self.totals[:expired]
-
-    def _add_before(self, number: int, added: Totals) -> None:
-        numbers, totals = self.numbers, self.totals
-        place = bisect_left(numbers, number)
-        if numbers[place] != number:
-            numbers.insert(place, number)
-            totals.insert(place, totals[place - 1])
-        more, longs, shorts = added
-        totals[place:] = [
-            (count + more, long_cents + longs, short_cents + shorts)
-            for count, long_cents, short_cents in totals[place:]
+    def add_before(self, number: int, clock: int, long_cents: int, short_cents: int) -> None:
+        """Count a liquidation in a bucket before the newest one."""
+        numbers, befores = self.numbers, self.befores
+        later = bisect_right(numbers, number)
+        if clock // self.width - number < self.length and numbers[later - 1] != number:
+            numbers.insert(later, number)
+            befores.insert(later, befores[later])
+            later += 1
+        befores[later:] = [
+            (count + 1, longs + long_cents, shorts + short_cents) for count, longs, shorts in befores[later:]
         ]
 
     def freeze(self, clock: int) -> FrozenLedger:
-        """Return the buckets of the longest window ending at `clock` as numbers."""
+        """Return the buckets of the longest window ending at `clock`."""
         newest = clock // self.width
         start = bisect_right(self.numbers, newest - self.length)
-        count, long_cents, short_cents = self.totals[start - 1]
-        frozen: FrozenLedger = []
-        for number, (counted, longs, shorts) in zip(self.numbers[start:], self.totals[start:], strict=True):
-            frozen += (newest - number, counted - count, longs - long_cents, shorts - short_cents)
-            count, long_cents, short_cents = counted, longs, shorts
-        return frozen
+        count, longs, shorts = self.totals
+        return [newest - number for number in self.numbers[start:]], [
+            (count - counted, longs - long_cents, shorts - short_cents)
+            for counted, long_cents, short_cents in self.befores[start:]
+        ]
 
     def thaw(self, frozen: FrozenLedger, clock: int) -> None:
-        """Put back what `freeze` returned for the same clock."""
+        """Put back what `freeze` returned for the same clock, into a new ledger."""
+        ages, sums = frozen
         newest = clock // self.width
-        for at in range(0, len(frozen), 4):
-            age, count, long_cents, short_cents = frozen[at : at + 4]
-            self.add((newest - age) * self.width, clock, (count, long_cents, short_cents))
+        self.numbers += [newest - age for age in ages]
+        self.befores += [(-count, -longs, -shorts) for count, longs, shorts in sums]

@@ -136,7 +136,8 @@ class VelocityState(State):
         if self.duplicates.is_repeat(liquidation, time, clock):
             return False
         cents = round(liquidation.value_usd * 100)  # type: ignore[operator]  # set when it was decoded
-        self.windows.add(time, clock, (1, cents, 0) if liquidation.side == "long" else (1, 0, cents))
+        long_cents = cents if liquidation.side == "long" else 0
+        self.windows.add(time, clock, long_cents, cents - long_cents)
         self.venues.advance(clock)
         self.venues.add(time, liquidation.exchange)
         self.clock = clock

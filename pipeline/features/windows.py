@@ -29,15 +29,17 @@ class Window:
     def count(self, clock: int) -> int:
         """Return how many liquidations the window ending at `clock` holds."""
         ledger = self._ledger
-        start = bisect_right(ledger.numbers, clock // ledger.width - self._length) - 1
-        return ledger.totals[-1][0] - ledger.totals[start][0]
+        first = bisect_right(ledger.numbers, clock // ledger.width - self._length)
+        return ledger.totals[0] - ledger.befores[first][0] if first < len(ledger.numbers) else 0
 
     def totals(self, clock: int) -> Totals:
         """Return the count and the value by side of the window ending at `clock`."""
         ledger = self._ledger
-        start = bisect_right(ledger.numbers, clock // ledger.width - self._length) - 1
-        count, long_cents, short_cents = ledger.totals[-1]
-        count_before, long_before, short_before = ledger.totals[start]
+        first = bisect_right(ledger.numbers, clock // ledger.width - self._length)
+        if first == len(ledger.numbers):
+            return 0, 0, 0
+        count, long_cents, short_cents = ledger.totals
+        count_before, long_before, short_before = ledger.befores[first]
         return count - count_before, long_cents - long_before, short_cents - short_before
 
     def is_empty(self, clock: int) -> bool:
@@ -69,6 +71,7 @@ class Windows:
     __slots__ = (
         "_ledgers",
         "_spans",
+        "_totals",
         "base",
         "burst",
         "half_minute",
@@ -81,6 +84,7 @@ class Windows:
     def __init__(self, spans: Sequence[int]) -> None:
         self._spans = list(spans)
         shared = [(_ledger(group), group) for group in (spans[:2], spans[2:4], spans[4:])]
+        self._totals: Totals = (0, 0, 0)
         self._ledgers = tuple(ledger for ledger, _ in shared)
         self.instant, self.burst, self.short, self.base, self.half_minute, self.minute, self.longest = (
             Window(ledger, span) for ledger, group in shared for span in group
@@ -90,10 +94,17 @@ class Windows:
         """Tell whether the longest window ending at `clock` covers `time` (microseconds)."""
         return self._ledgers[-1].holds(time, clock)
 
-    def add(self, time: int, clock: int, added: Totals) -> None:
-        """Count liquidations at `time`, which is not after `clock` (microseconds)."""
+    def add(self, time: int, clock: int, long_cents: int, short_cents: int) -> None:
+        """Count a liquidation at `time`, which is not after `clock` (microseconds)."""
+        before = count, longs, shorts = self._totals
+        totals = self._totals = count + 1, longs + long_cents, shorts + short_cents
         for ledger in self._ledgers:
-            ledger.add(time, clock, added)
+            number, newest = time // ledger.width, ledger.numbers[-1]
+            if number > newest:
+                ledger.open(number, before)
+            elif number < newest:
+                ledger.add_before(number, clock, long_cents, short_cents)
+            ledger.totals = totals
 
     def freeze(self, clock: int) -> FrozenWindows:
         """Return what the windows ending at `clock` are made of."""

@@ -107,7 +107,7 @@ def test_a_clock_that_jumps_drops_everything():
     venues.advance(START + 10**9 * SECOND)
     assert venues.correlation() == 0
     assert venues.leader is None
-    assert venues.freeze() == ([], [])
+    assert venues.freeze() == ([], [], [], [])
 
 
 def test_a_venue_may_leave_and_come_back():

@@ -4,7 +4,6 @@ import random
 
 import pytest
 
-from pipeline.features.ledger import Ledger
 from pipeline.features.windows import Windows
 
 SECOND = 1_000_000
@@ -33,7 +32,7 @@ def recount(events, clock, span, width):
 
 def add(windows, event, clock):
     time, long_cents, short_cents = event
-    windows.add(time, clock, (1, long_cents, short_cents))
+    windows.add(time, clock, long_cents, short_cents)
 
 
 def assert_as_recounted(windows, events, clock):
@@ -127,11 +126,25 @@ def test_a_clock_that_jumps_empties_the_windows_without_work():
 
 
 def test_a_ledger_keeps_no_more_than_twice_its_longest_window():
-    ledger = Ledger(width=1_000, length=40)
+    windows = Windows(SPANS)
     for number in range(1_000):
-        ledger.add(START + number * 1_000, START + number * 1_000, (1, 2, 3))
-    assert len(ledger.numbers) == len(ledger.totals) <= 80
-    assert len(ledger.freeze(START + 999_000)) == 40 * 4
+        add(windows, (START + number * 5_000, 2, 3), START + number * 5_000)
+        assert all(len(ledger.numbers) == len(ledger.befores) <= 200 for ledger in windows._ledgers)
+    ages, sums = windows.freeze(START + 999 * 5_000)[1][0]
+    assert ages == list(range(99, -1, -1))
+    assert sums == [(count, 2 * count, 3 * count) for count in range(100, 0, -1)]
+
+
+def test_what_is_older_than_all_that_a_ledger_keeps_is_counted_in_its_own_bucket():
+    windows, events = Windows(SPANS), []
+    for number in range(201):
+        events.append((START + number * 5_000, 1, 0))
+        add(windows, events[-1], events[-1][0])
+    clock = events[-1][0]
+    for time in (clock - 99 * 5_000, clock - 100 * 5_000):
+        events.append((time + 2_000, 10, 0))
+        add(windows, events[-1], clock)
+        assert_as_recounted(windows, events, clock)
 
 
 def test_a_thawed_copy_holds_the_same_and_goes_on_the_same():
@@ -165,7 +178,7 @@ def test_windows_that_nothing_was_added_to_are_empty_at_any_clock():
     for clock in (0, START):
         assert windows.longest.is_empty(clock)
         assert windows.longest.totals(clock) == (0, 0, 0)
-        assert windows.freeze(clock) == (SPANS, [[], [], []])
+        assert windows.freeze(clock) == (SPANS, [([], [])] * 3)
 
 
 @pytest.mark.parametrize("span", [100_010, 130_000])
