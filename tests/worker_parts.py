@@ -73,7 +73,7 @@ class Sending:
 
 
 class Producer:
-    """Confirms at once what it is given, unless its topic is held back or failing."""
+    """Takes records while it has room; confirms them at once, unless their topic is held back or failing."""
 
     def __init__(self):
         self.sent: list[Sending] = []
@@ -81,8 +81,11 @@ class Producer:
         self.failing: set[str] = set()
         self._offsets: Counter[tuple[str, int]] = Counter()
         self._changed = asyncio.Event()
+        self.room = asyncio.Event()
+        self.room.set()
 
     async def send(self, topic, value, *, key, partition, timestamp_ms):
+        await self.room.wait()
         future = asyncio.get_running_loop().create_future()
         sending = Sending(topic, key, value, partition, timestamp_ms, future)
         self.sent.append(sending)

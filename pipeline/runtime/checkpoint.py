@@ -124,19 +124,24 @@ class Checkpoint:
         for future in sent.pending:
             await future
         for name in reversed(contract.TABLES):
-            if barrier.epoch == self._flow.epoch:
-                await self._write(self._tables[name], barrier.snapshots[name])
+            await self._write(self._tables[name], barrier)
         if barrier.epoch == self._flow.epoch:
             self._acknowledge(sent.offsets)
             self._intake.give_back(sent.records, sent.size)
 
-    async def _write(self, table: SnapshotTable, snapshots: Snapshots) -> None:
+    async def _write(self, table: SnapshotTable, barrier: Barrier) -> None:
         """Write a table's snapshots, those that other keys' states look at last: they may lag, not lead."""
+        snapshots = barrier.snapshots[table.name]
         shared = {place: data for place, data in snapshots.items() if place[1] == SHARED}
-        await self._write_group(table, {place: snapshots[place] for place in snapshots.keys() - shared})
-        await self._write_group(table, shared)
+        await self._write_group(
+            table, {place: snapshots[place] for place in snapshots.keys() - shared}, barrier.epoch
+        )
+        await self._write_group(table, shared, barrier.epoch)
 
-    async def _write_group(self, table: SnapshotTable, snapshots: Snapshots) -> None:
+    async def _write_group(self, table: SnapshotTable, snapshots: Snapshots, epoch: int) -> None:
+        """Write snapshots, unless their epoch is over: the store may have forgotten their partitions."""
+        if epoch != self._flow.epoch:
+            return
         self._lease.check()
         changelog = table.changelog_topic_name
         writes = [
@@ -145,4 +150,5 @@ class Checkpoint:
         ]
         for partition, key, data, future in writes:
             confirmed = await future
-            table.data.put(TP(changelog, partition), key, data, confirmed.offset)
+            if epoch == self._flow.epoch:
+                table.data.put(TP(changelog, partition), key, data, confirmed.offset)
