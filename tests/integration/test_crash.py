@@ -29,7 +29,7 @@ async def until_signals(settings, number, worker):
         await asyncio.sleep(0.1)
 
 
-async def uninterrupted(settings, ticks):
+async def uninterrupted(settings):
     """Return the states that one worker leaves behind which nothing happens to."""
     other = settings.model_copy(update={"app_id": f"{settings.app_id}-whole"})
     await apply_topics(other)
@@ -51,7 +51,7 @@ async def test_killed_in_mid_stream_nothing_is_lost_doubled_or_different(setting
         await until_caught_up(settings, workers=[worker])
         assert worker.stop() == 0
     assert differing(await read_signals(settings), expected_signals(ticks)) == []
-    assert differing(await read_states(settings), await uninterrupted(settings, ticks)) == []
+    assert differing(await read_states(settings), await uninterrupted(settings)) == []
 
 
 async def test_workers_join_and_die_and_nothing_is_lost_doubled_or_different(settings):
@@ -65,7 +65,7 @@ async def test_workers_join_and_die_and_nothing_is_lost_doubled_or_different(set
             await until_caught_up(settings, workers=[second])
             assert second.stop() == 0
     assert differing(await read_signals(settings), expected_signals(ticks)) == []
-    assert differing(await read_states(settings), await uninterrupted(settings, ticks)) == []
+    assert differing(await read_states(settings), await uninterrupted(settings)) == []
 
 
 async def test_a_worker_that_was_asked_to_stop_leaves_nothing_to_repeat(settings):

@@ -1,4 +1,4 @@
-"""From records on a real broker to signals on it: the same as the engine makes, whatever happens on the way."""
+"""From records on a real broker to signals on it: what the engine makes, whatever happens on the way."""
 
 from workers import Worker, differing, expected_signals, produce, read_signals, until_caught_up
 
