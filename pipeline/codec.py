@@ -1,6 +1,7 @@
 """The only serializer: JSON on the wire, MessagePack for state."""
 
 import base64
+import json
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
@@ -99,10 +100,9 @@ def decode(topic: str, value: bytes | None) -> Decoded:
 
 
 def _decode_each(topic: str, value: bytes, error: Exception) -> Decoded:
-    try:
-        parts = _array(value)
-    except _UNUSABLE:
-        return Decoded((), (Rejection(_reason(error), value),))
+    parts = _split(value)
+    if parts is None:
+        return Decoded((), (Rejection(_reason(error, value), value),))
     messages: list[Incoming | None] = []
     rejections: list[Rejection] = []
     for index, part in enumerate(parts):
@@ -110,17 +110,41 @@ def _decode_each(topic: str, value: bytes, error: Exception) -> Decoded:
             messages.append(_single[topic](part))
         except _UNUSABLE as bad:
             messages.append(None)
-            rejections.append(Rejection(_reason(bad), bytes(part), index))
+            kept = bytes(part)
+            rejections.append(Rejection(_reason(bad, kept), kept, index))
     return Decoded(messages, rejections)
 
 
-def _reason(error: Exception) -> str:
+def _split(value: bytes) -> Sequence[bytes] | None:
+    """Return the objects of an array, None when it is none."""
+    try:
+        parts: Sequence[bytes] = _array(value)
+    except _UNUSABLE:
+        return _split_loosely(value)
+    return parts
+
+
+def _split_loosely(value: bytes) -> Sequence[bytes] | None:
+    """Split an array of what Python's json writes for NaN, infinities and halves of surrogate pairs.
+
+    They are no JSON, but spoil only the object that holds them.
+    """
+    try:
+        parts = json.loads(value.decode())
+    except (ValueError, RecursionError):
+        return None
+    return [json.dumps(part).encode() for part in parts] if isinstance(parts, list) else None
+
+
+def _reason(error: Exception, value: bytes) -> str:
     if isinstance(error, RecursionError):
         return "nested too deeply"
     text, _, path = str(error).partition(" - at `$")
     field = path.rstrip("`").lstrip(".")
     if field == "timestamp":
         text += ": Unix seconds between 2000 and 2100 (milliseconds are the usual mistake)"
+    elif text.startswith("JSON is malformed") and (b"NaN" in value or b"Infinity" in value):
+        text += ": NaN and Infinity are no JSON, leave such a field out"
     return f"{field}: {text}" if field else text
 
 
