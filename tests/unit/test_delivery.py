@@ -1,0 +1,131 @@
+import json
+
+import pytest
+from worker_parts import HOME, NOW, PARTITIONS, SYMBOL, Clock, Producer, liquidation, price, record
+
+from pipeline import SEED, codec, contract
+from pipeline.engine import create_stages
+from pipeline.features.stage import Output
+from pipeline.runtime.delivery import Delivery
+from pipeline.runtime.flow import Flow, Unit
+from pipeline.runtime.lease import Lease, LeaseLostError
+from pipeline.runtime.transport import Records
+
+BURST = [liquidation(offset, at=NOW + offset / 200) for offset in range(400)]
+"""Two hundred liquidations a second: enough for EXTREME."""
+
+
+@pytest.fixture
+async def producer():
+    return Producer()
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def delivery(producer, clock):
+    return Delivery(lambda: producer, Lease(10.0, clock), PARTITIONS)
+
+
+def unit_of(*records):
+    """Return a unit that has passed all stages."""
+    flow = Flow(create_stages(SEED), lambda _table, _partition: {}, PARTITIONS)
+    flow.begin()
+    unit = flow.take(Records(records))
+    for place in range(len(flow.stages)):
+        flow.fold(place, unit)
+    return unit
+
+
+async def test_what_a_unit_led_to_is_sent_in_order_under_its_key_to_its_partition(delivery, producer):
+    unit = unit_of(*BURST)
+    pending = await delivery.send_unit(unit)
+    outputs = unit.outputs()
+    assert [(sending.topic, sending.key.decode()) for sending in producer.sent] == [
+        (output.topic, output.key) for output in outputs
+    ]
+    assert {sending.partition for sending in producer.sent} == {HOME}
+    assert [json.loads(sending.value) for sending in producer.sent] == [output.message for output in outputs]
+    assert pending == [sending.confirmed for sending in producer.sent]
+    assert {contract.SIGNALS, contract.ALERTS, contract.CRITICAL} <= {output.topic for output in outputs}
+
+
+async def test_a_signal_is_the_same_bytes_on_each_of_its_topics(delivery, producer):
+    await delivery.send_unit(unit_of(*BURST))
+    signals = {json.loads(sending.value)["id"]: sending.value for sending in producer.of(contract.SIGNALS)}
+    for topic in (contract.ALERTS, contract.CRITICAL):
+        assert producer.of(topic)
+        for sending in producer.of(topic):
+            assert signals[json.loads(sending.value)["id"]] == sending.value
+
+
+async def test_a_signal_tells_how_long_it_took_from_poll_to_producer(delivery, producer):
+    unit = unit_of(liquidation(0))
+    unit.polled -= 2.0
+    await delivery.send_unit(unit)
+    [sending] = producer.of(contract.SIGNALS)
+    assert json.loads(sending.value)["meta"]["processing_time_ms"] >= 2_000.0
+
+
+async def test_signals_are_counted_once_whatever_their_level(delivery, producer):
+    await delivery.send_unit(unit_of(*BURST))
+    report = delivery.statistics.report()
+    assert report.signals_generated == len(producer.of(contract.SIGNALS))
+    assert report.critical_signals == len(producer.of(contract.CRITICAL))
+
+
+async def test_a_context_goes_to_every_partition_but_its_own_at_its_own_time(delivery, producer):
+    await delivery.send_unit(unit_of(price(0), price(1, at=NOW + 1.25)))
+    contexts = producer.of(contract.CONTEXT)
+    others = [partition for partition in range(PARTITIONS) if partition != HOME]
+    assert [sending.partition for sending in contexts[-3:]] == others
+    assert len(contexts) % len(others) == 0
+    for sending in contexts:
+        assert sending.key == SYMBOL.encode()
+        assert sending.timestamp_ms == round(json.loads(sending.value)["timestamp"] * 1_000)
+    assert all(sending.timestamp_ms is None for sending in producer.sent if sending not in contexts)
+
+
+async def test_a_context_of_one_partition_goes_nowhere(producer, clock):
+    alone = Delivery(lambda: producer, Lease(10.0, clock), 1)
+    records = [price(offset, at=NOW + offset, partition=0) for offset in range(2)]
+    await alone.send_unit(unit_of(*records))
+    assert producer.of(contract.CONTEXT) == []
+    assert producer.sent != []
+
+
+async def test_letters_are_sent_first_under_their_records_key(delivery, producer):
+    await delivery.send_unit(unit_of(liquidation(0), record(contract.PRICES, b"{]", 3, key=b"\xff")))
+    letter = producer.sent[0]
+    assert (letter.topic, letter.key, letter.partition) == (contract.DEAD_LETTERS, b"\\xff", HOME)
+    assert json.loads(letter.value)["offset"] == 3
+
+
+async def test_equal_bodies_are_encoded_each_for_itself(delivery, producer):
+    """Bodies are told apart by identity: two that are equal may still be of different messages."""
+    unit = Unit(1, Records([price(0)]))
+    bodies = [unit_of(liquidation(0)).outputs()[-1].body for _ in range(2)]
+    unit.letters = [Output(contract.SIGNALS, SYMBOL, body) for body in bodies]
+    await delivery.send_unit(unit)
+    assert len(producer.sent) == delivery.statistics.report().signals_generated == 2
+
+
+async def test_a_lost_lease_sends_nothing(delivery, producer, clock):
+    unit = unit_of(liquidation(0))
+    clock.now += 8.1
+    with pytest.raises(LeaseLostError):
+        await delivery.send_unit(unit)
+    assert producer.sent == []
+    assert delivery.statistics.report().signals_generated == 0
+
+
+async def test_a_record_is_sent_where_it_is_told_and_confirmed_with_its_offset(delivery, producer):
+    futures = [
+        await delivery.send("changelog", b"BTCUSDT", codec.pack(number), 3, timestamp_ms=None)
+        for number in range(2)
+    ]
+    assert [(await future).offset for future in futures] == [0, 1]
+    assert {sending.partition for sending in producer.sent} == {3}
