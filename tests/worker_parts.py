@@ -124,8 +124,10 @@ class Channel:
 
     def __init__(self):
         self._queue: asyncio.Queue[Any] = asyncio.Queue()
+        self.count = 0
 
     def put_nowait(self, work):
+        self.count += 1
         self._queue.put_nowait(work)
 
     def __aiter__(self):

@@ -227,6 +227,9 @@ async def test_a_delivered_unit_makes_a_checkpoint_due(worker):
     await worker.producer.until(VELOCITY, 2)
     await idle()
     assert worker.acknowledged == {TP(contract.LIQUIDATIONS, HOME): 2}
+    taken = worker.channels[0].count
+    await idle()
+    assert worker.channels[0].count == taken  # nothing new: no more checkpoints
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
 

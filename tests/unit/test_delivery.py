@@ -5,9 +5,8 @@ from worker_parts import HOME, NOW, PARTITIONS, SYMBOL, Clock, Producer, liquida
 
 from pipeline import SEED, codec, contract
 from pipeline.engine import create_stages
-from pipeline.features.stage import Output
 from pipeline.runtime.delivery import Delivery
-from pipeline.runtime.flow import Flow, Unit
+from pipeline.runtime.flow import Flow
 from pipeline.runtime.lease import Lease, LeaseLostError
 from pipeline.runtime.transport import Records
 
@@ -102,15 +101,6 @@ async def test_letters_are_sent_first_under_their_records_key(delivery, producer
     letter = producer.sent[0]
     assert (letter.topic, letter.key, letter.partition) == (contract.DEAD_LETTERS, b"\\xff", HOME)
     assert json.loads(letter.value)["offset"] == 3
-
-
-async def test_equal_bodies_are_encoded_each_for_itself(delivery, producer):
-    """Bodies are told apart by identity: two that are equal may still be of different messages."""
-    unit = Unit(1, Records([price(0)]))
-    bodies = [unit_of(liquidation(0)).outputs()[-1].body for _ in range(2)]
-    unit.letters = [Output(contract.SIGNALS, SYMBOL, body) for body in bodies]
-    await delivery.send_unit(unit)
-    assert len(producer.sent) == delivery.statistics.report().signals_generated == 2
 
 
 async def test_a_lost_lease_sends_nothing(delivery, producer, clock):

@@ -98,6 +98,16 @@ async def test_a_unit_of_an_older_epoch_does_nothing(flow):
     assert barrier.snapshots == {table: {} for table in TABLES}
 
 
+async def test_a_new_epoch_begins_with_what_is_stored_alone(flow):
+    fold(flow, take(flow, liquidation(0)))
+    flow.ends[HOME] = {contract.LIQUIDATIONS: 1}
+    flow.begin()
+    assert flow.ends == {}
+    unit = take(flow, liquidation(0))
+    fold(flow, unit)
+    assert [output.message["sequence"] for output in unit.outputs()] == [1, 1]
+
+
 async def test_a_barrier_of_an_older_epoch_takes_no_snapshots(flow):
     barrier = flow.barrier()
     flow.begin()
