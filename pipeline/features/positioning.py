@@ -30,6 +30,7 @@ class PositioningConstants(Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
 
 SEED: Final = PositioningConstants()
+_CONCERNED: Final = (OpenInterest, Funding)
 
 
 class PositioningReading(Struct, frozen=True, gc=False):
@@ -160,7 +161,7 @@ class PositioningStage(Stage[PositioningState]):
     def step(self, event: Event, states: States[PositioningState]) -> None:
         """Fold a value; other messages are none of this stage's concern."""
         message = event.message
-        if not isinstance(message, OpenInterest | Funding):
+        if not isinstance(message, _CONCERNED):
             return
         state = states.change(event.symbol)
         if not state.seen(event):

@@ -43,10 +43,10 @@ def read(record: Record, *, keyed: bool = True) -> tuple[list[Event], list[Outpu
     """
     topic, offset = record.topic, record.offset
     decoded = codec.decode(topic, record.value)
-    messages = decoded.messages
-    owner = record.key if keyed else _owner(record, messages)
-    events, refused = [], list(decoded.rejections)
-    for index, message in enumerate(messages):
+    owner = record.key if keyed else _owner(record, decoded.messages)
+    events: list[Event] = []
+    letters = [_letter(record, rejection) for rejection in decoded.rejections]
+    for index, message in enumerate(decoded.messages):
         if message is None:
             continue
         found = create_event(topic, message, offset, last=False)
@@ -54,11 +54,11 @@ def read(record: Record, *, keyed: bool = True) -> tuple[list[Event], list[Outpu
         if reason is None:
             events.append(found)
         else:
-            place = index if len(messages) > 1 else None
-            refused.append(codec.Rejection(reason, codec.encode(message), place))
+            place = index if len(decoded.messages) > 1 else None
+            letters.append(_letter(record, codec.Rejection(reason, codec.encode(message), place)))
     if events:
         events[-1].last = True
-    return events, [_letter(record, rejection) for rejection in refused] if refused else []
+    return events, letters
 
 
 def create_event(topic: str, message: Incoming, offset: int, *, last: bool = True) -> Event:

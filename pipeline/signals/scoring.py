@@ -44,6 +44,7 @@ class ScoringStage(Stage[Any]):
         self._memory = micros(score.memory_s)
         self._emit_interval = micros(score.emit_interval_s)
         self._none_interval = micros(score.none_interval_s)
+        self._quiet_is_none = score.quiet_probability <= score.levels.watch
         self._joiner = Joiner(
             own=read_weights(score.weights),
             context_lifetime=micros(score.context_lifetime_s),
@@ -123,6 +124,8 @@ class ScoringStage(Stage[Any]):
 
     def _judge(self, event: Event, measured: Measurement, state: SymbolState, shared: SharedState) -> None:
         clock = state.clock = max(measured.clock, state.clock, shared.horizon)
+        if self._is_settled(measured, state):
+            return
         joined = state.joined
         if joined is None or clock >= joined.until or state.revision != shared.revision:
             joined = self._joiner.join(clock, shared.contexts, state.readings, shared.weight_sets)
@@ -130,6 +133,16 @@ class ScoringStage(Stage[Any]):
         verdict = judge(measured, joined, self._constants)
         if self._is_due(verdict.level, clock, state):
             self._send(event, measured, joined, verdict, state)
+
+    def _is_settled(self, measured: Measurement, state: SymbolState) -> bool:
+        """Tell whether nothing can be due, so that there is no need to judge.
+
+        No level is above EXTREME; and what was NONE stays so while there are no liquidations.
+        """
+        if state.level == levels.EXTREME:
+            return state.clock - state.sent < self._emit_interval
+        quiet = not measured.recent and self._quiet_is_none and state.level == levels.NONE
+        return quiet and state.sequence > 0 and state.clock - state.sent < self._none_interval
 
     def _is_due(self, level: int, clock: int, state: SymbolState) -> bool:
         if level > state.level or not state.sequence:

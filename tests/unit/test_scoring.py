@@ -157,6 +157,26 @@ def test_a_fall_or_no_change_waits_for_the_interval(then):
     assert scoring.measure(clock=START + 100_000, **then).sequence == 2
 
 
+@pytest.mark.parametrize("then", [{}, ALERT, EXTREME])
+def test_at_the_highest_level_everything_waits_for_the_interval(then):
+    scoring = Scoring()
+    scoring.measure(**EXTREME)
+    assert scoring.measure(clock=START + 99_999, **then) is None
+    assert scoring.states.get("SOLUSDT").clock == START + 99_999
+    assert scoring.measure(clock=START + 100_000, **then).sequence == 2
+
+
+@pytest.mark.parametrize(("quiet", "rises"), [(0.3, False), (0.4, True)])
+def test_a_quiet_symbol_rises_only_where_its_profile_lets_it(quiet, rises):
+    score = msgspec.structs.replace(SEED.score, quiet_probability=quiet)
+    scoring = Scoring(msgspec.structs.replace(SEED, name="other", score=score))
+    scoring.tick(recent=False)
+    scoring.step(scoring.feed.context(context(START + SECOND, risk=10.0, sensitivity=1.5)))
+    found = scoring.tick(clock=START + SECOND, recent=False)
+    assert (found is not None and found.signal == "WATCH") is rises
+    assert scoring.tick(clock=START + 10 * SECOND, recent=False).signal == ("WATCH" if rises else "NONE")
+
+
 def test_without_an_interval_every_record_is_sent():
     scoring = Scoring(with_interval(0.0))
     sent = [scoring.measure(clock=START + step // 2, **ALERT) for step in range(6)]
