@@ -131,6 +131,11 @@ def test_a_digest_is_the_same_in_every_process():
     assert found == {str(digest(Liquidation("A", "x", "long", 1.5, 2.0, 1.7e9))) + "\n"}
 
 
+def test_a_digest_is_the_same_in_every_version_of_python():
+    # Snapshots outlive an upgrade; a Python that hashes tuples of numbers otherwise is to be noticed.
+    assert digest(Liquidation("A", "x", "long", 1.5, 2.0, 1.7e9)) == 8632646235549297457
+
+
 def test_repeats_are_those_of_a_list_of_all():
     rng = random.Random(2)
     duplicates, clock, last = create(), 0, {}  # times in milliseconds
