@@ -25,6 +25,9 @@ LARGEST_VALUE: Final = 1 << 20
 """Bytes of the largest record that is decoded."""
 LARGEST_LETTER: Final = 64 << 10
 """Bytes of a dead letter's value that are kept."""
+LARGEST_KEY: Final = 1 << 10
+"""Bytes of a dead letter's key, and of each of its headers, that are kept: a letter can always be sent."""
+MOST_HEADERS: Final = 16
 
 TYPES: Final[dict[str, type[Incoming]]] = {
     contract.LIQUIDATIONS: Liquidation,
@@ -160,18 +163,23 @@ def dead_letter(  # noqa: PLR0913
 ) -> DeadLetter:
     """Build the dead letter of a rejected value: what it was, where it lay, and the reason."""
     value, encoding = _text(rejection.value[:LARGEST_LETTER])
+    cut = [rejection.value[LARGEST_LETTER:], (key or b"")[LARGEST_KEY:], headers[MOST_HEADERS:]]
+    cut += [(content or b"")[LARGEST_KEY:] for _, content in headers]
     return DeadLetter(
         topic=topic,
         partition=partition,
         offset=offset,
         stage=stage,
         reason=rejection.reason,
-        key=None if key is None else key.decode("utf-8", "backslashreplace"),
+        key=None if key is None else key[:LARGEST_KEY].decode("utf-8", "backslashreplace"),
         value=value,
         encoding=encoding,
-        headers=[(name, _text(content or b"")[0]) for name, content in headers],
+        headers=[
+            (name[:LARGEST_KEY], _text((content or b"")[:LARGEST_KEY])[0])
+            for name, content in headers[:MOST_HEADERS]
+        ],
         index=rejection.index,
-        truncated=len(rejection.value) > LARGEST_LETTER,
+        truncated=any(cut),
     )
 
 

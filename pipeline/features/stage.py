@@ -243,6 +243,11 @@ def read_snapshot(data: bytes) -> Snapshot:
     Raises
     ------
     msgspec.DecodeError
-        The bytes are no snapshot of this version.
+        The bytes are no snapshot.
+    ValueError
+        They are one of another version.
     """
-    return _read(data)
+    stored = _read(data)
+    if stored.version != _SNAPSHOT_VERSION:
+        raise ValueError(f"snapshot of version {stored.version}, expected {_SNAPSHOT_VERSION}")
+    return stored

@@ -116,13 +116,16 @@ class Application(faust.App):
         try:
             async with asyncio.timeout(self.settings.session_timeout * _HAND_OVER_SHARE):
                 await self.checkpoint.take()
-                await self.consumer.commit()
+                await self.consumer.commit_all()
         except TimeoutError:
             log.warning(
                 "handed over before the last checkpoint was done: the next owner repeats what it covered"
             )
         except LeaseLostError as lost:
             log.warning("handed over without a last checkpoint", reason=str(lost))
+        except Exception as error:
+            log.exception("the last checkpoint failed: the next owner repeats what it covered")
+            await self.crash(error)
         finally:
             self.flow.end()
             self.checkpoint.forget()
@@ -136,10 +139,12 @@ class Application(faust.App):
 
     async def on_stop(self) -> None:
         """Hand over before anything is taken apart, so that nothing has to be repeated after a stop."""
-        if self.flow.open_for_work:
-            self.consumer.stop_flow()
-            await self.hand_over()
-        await super().on_stop()
+        try:
+            if self.flow.open_for_work:
+                self.consumer.stop_flow()
+                await self.hand_over()
+        finally:
+            await super().on_stop()
 
     async def _recovered(self, _app: Any, **_: Any) -> None:
         """Look up where the input partitions end, to notice those that were made anew."""

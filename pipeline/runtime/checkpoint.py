@@ -93,7 +93,7 @@ class Checkpoint:
             closed, self._sent = self._sent, Sent()
             work.passed.set_result(closed)
             return
-        pending = await self._delivery.send_unit(work)
+        pending = await self._delivery.send_unit(work, lambda: work.epoch == self._flow.epoch)
         if work.epoch == self._flow.epoch:
             self._sent.add(work, pending)
             self._due.set()
@@ -111,9 +111,13 @@ class Checkpoint:
             self._due.clear()
             barrier = self._flow.barrier()
             self._enter(barrier)
-            sent = await barrier.passed
-            if sent is not None:
-                await self._confirm(barrier, sent)
+            try:
+                sent = await barrier.passed
+                if sent is not None:
+                    await self._confirm(barrier, sent)
+            except BaseException:
+                self._flow.end()  # its snapshots are spent: what comes after it must not be acknowledged
+                raise
 
     def forget(self) -> None:
         """Forget what was sent in an epoch that ended."""

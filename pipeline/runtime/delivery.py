@@ -40,11 +40,13 @@ class Delivery:
         self._partitions = range(partitions)
         self.statistics = Statistics()
 
-    async def send_unit(self, unit: Unit) -> list[asyncio.Future[Any]]:
-        """Hand a unit's messages to the producer; return what is to be awaited for their confirmation."""
+    async def send_unit(self, unit: Unit, is_current: Callable[[], bool]) -> list[asyncio.Future[Any]]:
+        """Hand a unit's messages to the producer while its epoch lasts; return what is to be awaited."""
         self._lease.check()
         sent, body, data = [], None, b""
         for output in unit.outputs():
+            if not is_current():
+                break
             if output.body is not body:
                 body, data = output.body, self._encode(output.body, unit.polled)
             sent += await self._send_output(output, data, unit.partition)

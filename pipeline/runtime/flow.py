@@ -124,13 +124,14 @@ class Flow:
 
     async def within_epoch(self, work: Awaitable[None]) -> bool:
         """Await something, but not beyond the end of the epoch; return whether it was done by then."""
-        doing, over = asyncio.ensure_future(work), asyncio.ensure_future(self._over.wait())
+        epoch_over = self._over
+        doing, over = asyncio.ensure_future(work), asyncio.ensure_future(epoch_over.wait())
         try:
             await asyncio.wait({doing, over}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             over.cancel()
             doing.cancel()
-        if self._over.is_set():
+        if epoch_over.is_set():
             return False
         doing.result()
         return True
@@ -175,7 +176,18 @@ class Flow:
             states, step = self._of(work.partition)[place], self.stages[place].step
             for event in work.events:
                 step(event, states)
+            if states.recreated:
+                self._tell_recreated(work.partition, states)
         return True
+
+    def _tell_recreated(self, partition: int, states: States[Any]) -> None:
+        self.counts["recreated"] += len(states.recreated)
+        log.warning(
+            "offsets of these topics were ahead of their ends: they were made anew, and are read from there",
+            topics=sorted(states.recreated),
+            partition=partition,
+        )
+        states.recreated.clear()
 
     def _look_at_place(self, received: Any) -> None:
         if received.topic not in contract.FEEDS or received.key is None:

@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from faust.types import TP
 
 from pipeline import contract
-from pipeline.runtime.merge import Merge
+from pipeline.runtime.merge import LONGEST_QUEUE, Merge
 from pipeline.runtime.transport import Batch, Records
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-LONGEST_QUEUE: Final = 2_000
-"""Records of one partition that may wait for their turn, or for Redis."""
 _PATIENCE: Final = 0.02
 _POLL: Final = 1.0
 
@@ -63,7 +61,7 @@ class Intake:
 
     def wanted(self, active: set[TP]) -> set[TP]:
         """Return the partitions to ask for: those with room."""
-        full = self.records >= self._budget[0] or self.size >= self._budget[1]
+        full = self._is_full
         return {tp for tp in active if self._wants(tp, full=full)}
 
     def _wants(self, tp: TP, *, full: bool) -> bool:
@@ -81,8 +79,13 @@ class Intake:
             return
 
     def patience(self) -> float:
-        """Return for how many seconds to wait for more: short while records wait for their turn."""
-        return _PATIENCE if any(merge.waiting for merge in self._merges.values()) else _POLL
+        """Return for how many seconds to wait for more: short while records wait for turn or room."""
+        waits = self._is_full or any(merge.waiting for merge in self._merges.values())
+        return _PATIENCE if waits else _POLL
+
+    @property
+    def _is_full(self) -> bool:
+        return self.records >= self._budget[0] or self.size >= self._budget[1]
 
     def arrange(self, found: Mapping[TP, Sequence[Any]]) -> dict[TP, Sequence[Any]]:
         """Return what to hand over: batches, and the records of changelogs as they are."""

@@ -8,10 +8,9 @@ as in Kafka Streams (`max.task.idle.ms`): a record waits while an older one may 
 
 from __future__ import annotations
 
-import heapq
 import math
 from collections import deque
-from operator import attrgetter
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -21,41 +20,59 @@ FRESH_MS: Final = 5_000
 """A record younger than this is live: it never waits for what has not been sent yet."""
 PAUSE: Final = 1.0
 """Seconds without any record after which the next ones count as a new beginning."""
-
-_time: Final = attrgetter("timestamp")
+LONGEST_QUEUE: Final = 2_000
+"""Records of one topic that may wait; more are not fetched."""
 
 
 class Source:
     """The records of one topic that wait for their turn; their own order is never changed.
 
+    What lies behind a record waits for it, so in the queue each counts as being as old as the newest before
+    it: one wrong timestamp holds nothing up for ever.
+
     Attributes
     ----------
     settle
         Seconds for which the topic has to bring nothing before an old record stops waiting for it.
-    arrived, newest
+    arrived, last
         When the last record came (monotonic seconds), and its timestamp (milliseconds).
 
     """
 
-    __slots__ = ("arrived", "newest", "settle", "topic", "waiting")
+    __slots__ = ("arrived", "last", "settle", "topic", "waiting")
 
     def __init__(self, topic: str, settle: float, now: float) -> None:
         self.topic = topic
         self.settle = settle
         self.arrived = now
-        self.newest = -math.inf
-        self.waiting: deque[Any] = deque()
+        self.last = -math.inf
+        self.waiting: deque[tuple[float, Any]] = deque()
+
+    def add(self, records: Sequence[Any], now: float) -> None:
+        """Take records as they were fetched."""
+        time = self.waiting[-1][0] if self.waiting else -math.inf
+        for record in records:
+            time = max(time, record.timestamp)
+            self.waiting.append((time, record))
+        self.arrived, self.last = now, records[-1].timestamp
+
+    @property
+    def reach(self) -> float:
+        """The time up to which this topic is known: nothing older can still come, in milliseconds."""
+        if len(self.waiting) >= LONGEST_QUEUE:
+            return self.waiting[-1][0]
+        return (self.waiting[-1][0] if self.waiting else self.last) - 1
 
     def take(self, horizon: float) -> list[Any]:
-        """Hand out what comes before the first record that is newer than the horizon, in milliseconds."""
+        """Hand out what is at most as new as the horizon, in milliseconds."""
         waiting = self.waiting
-        if horizon == math.inf:
-            taken = list(waiting)
+        if waiting and waiting[-1][0] <= horizon:
+            taken = [record for _, record in waiting]
             waiting.clear()
             return taken
         taken = []
-        while waiting and waiting[0].timestamp <= horizon:
-            taken.append(waiting.popleft())
+        while waiting and waiting[0][0] <= horizon:
+            taken.append(waiting.popleft()[1])
         return taken
 
 
@@ -76,22 +93,21 @@ class Merge:
 
     def __init__(self, settle: Mapping[str, float], now: float, unawaited: Collection[str] = ()) -> None:
         self.sources = {topic: Source(topic, seconds, now) for topic, seconds in settle.items()}
-        self._awaited = [source for topic, source in self.sources.items() if topic not in unawaited]
+        self._ranked = list(self.sources.values())
+        self._awaited = [source for source in self._ranked if source.topic not in unawaited]
         self._began = self._arrived = now
 
     @property
     def waiting(self) -> int:
         """How many records wait."""
-        return sum(len(source.waiting) for source in self.sources.values())
+        return sum(len(source.waiting) for source in self._ranked)
 
     def add(self, topic: str, records: Sequence[Any], now: float) -> None:
         """Take records of a topic as they were fetched."""
         if now - self._arrived > PAUSE:
             self._began = now
-        source = self.sources[topic]
-        source.arrived = self._arrived = now
-        source.newest = records[-1].timestamp
-        source.waiting.extend(records)
+        self._arrived = now
+        self.sources[topic].add(records, now)
 
     def release(self, caught_up: Callable[[str], bool], now: float, wall_ms: float) -> list[Any]:
         """Return the records whose turn has come.
@@ -104,21 +120,37 @@ class Merge:
             Monotonic time in seconds, and the time of day in milliseconds.
 
         """
-        heads = [source.waiting[0].timestamp for source in self.sources.values() if source.waiting]
-        if not heads:
+        filled = [source for source in self._ranked if source.waiting]
+        if not filled:
             return []
-        fresh = wall_ms - min(heads) < FRESH_MS
-        horizon = min(
-            (
-                source.newest - 1
-                for source in self._awaited
-                if not (caught_up(source.topic) and (fresh or self._is_quiet(source, now)))
-            ),
-            default=math.inf,
-        )
-        parts = [part for source in self.sources.values() if (part := source.take(horizon))]
-        return parts[0] if len(parts) == 1 else list(heapq.merge(*parts, key=_time))
+        fresh = wall_ms - min(source.waiting[0][0] for source in filled) < FRESH_MS
+        unsettled = [
+            source
+            for source in self._awaited
+            if not (caught_up(source.topic) and (fresh or self._is_quiet(source, now)))
+        ]
+        released: list[Any] = []
+        while filled:
+            first = min(filled, key=_head)  # of equal ones the first in rank
+            part = first.take(self._horizon(first, filled, unsettled))
+            if not part:
+                break
+            released += part
+            filled = [source for source in filled if source.waiting]
+        return released
+
+    def _horizon(self, first: Source, filled: list[Source], unsettled: list[Source]) -> float:
+        """Return the time up to which a topic's records may pass: others' turn, or what may yet come."""
+        place = filled.index(first)
+        before = [_head(source) - 1 for source in filled[:place]]  # at the same time they pass first
+        after = [_head(source) for source in filled[place + 1 :]]
+        reaches = [source.reach for source in unsettled if source is not first]
+        return min(chain(before, after, reaches), default=math.inf)
 
     def _is_quiet(self, source: Source, now: float) -> bool:
         """Tell whether a topic has brought nothing for long enough, counted from where others began."""
         return now - max(source.arrived, self._began) >= source.settle
+
+
+def _head(source: Source) -> float:
+    return source.waiting[0][0]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import faust
+import msgspec
 from faust.stores.base import Store
 
 from pipeline.features.stage import read_snapshot
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 class SnapshotStore(Store[Any, Any]):
     """Snapshots of one table, by partition and key."""
+
+    app: Any
 
     def __post_init__(self) -> None:
         self._snapshots: dict[int, dict[str, bytes]] = {}
@@ -41,8 +44,21 @@ class SnapshotStore(Store[Any, Any]):
         """Take snapshots from the changelog: of two of a key the newer state wins, not the later write."""
         for event in batch:
             message = event.message
-            self._apply(self.partition(message.partition), message.key.decode(), message.value)
+            try:
+                self._apply(self.partition(message.partition), message.key.decode(), message.value)
+            except (AttributeError, ValueError, msgspec.MsgspecError) as error:
+                # Faust would log whatever is raised here, and wait for the end of recovery for ever.
+                self._give_up(message, error)
+                return
             self.set_persisted_offset(message.tp, message.offset)
+
+    def _give_up(self, message: Any, error: Exception) -> None:
+        reason = RuntimeError(
+            f"{message.tp.topic}-{message.tp.partition}, offset {message.offset}, key {message.key!r}: no "
+            f"snapshot of this version ({error}). Start the version that wrote it, or with an empty state "
+            "by another PIPELINE_APP_ID"
+        )
+        self.app.add_future(self.app.crash(reason))
 
     def _apply(self, snapshots: dict[str, bytes], key: str, data: bytes | None) -> None:
         if data is None:

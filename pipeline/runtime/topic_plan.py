@@ -20,7 +20,11 @@ APPLY: Final = "run `cascade topics apply`"
 _BINDING: Final = {"cleanup.policy", "min.compaction.lag.ms"}
 """Settings without which state or weights would be lost."""
 
-COMPACTED: Final = {"cleanup.policy": "compact"}
+COMPACTED: Final = {
+    # What was in force when a backlog was written has to be there until it is worked off.
+    "cleanup.policy": "compact",
+    "min.compaction.lag.ms": "86400000",
+}
 CHANGELOG: Final = {
     # On recovery the snapshot that has read further wins, so superseded ones stay for a while: a worker that
     # stood still may write an old one after a newer one.

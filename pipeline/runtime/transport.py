@@ -88,9 +88,10 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         """Tell whether all records of a partition that the broker is known to have were handed out."""
         assignment = self._ensure_consumer()._subscription.subscription.assignment
         state = None if assignment is None else assignment.state_value(driver.ensure_aiokafka_TP(tp))
-        if state is None or state.highwater is None or not state.has_valid_position:
+        if state is None:
             return False
-        return bool(state.position >= state.highwater)
+        position, end = state._position, state.highwater  # read once: they change in another thread
+        return position is not None and end is not None and bool(position >= end)
 
 
 class Consumer(driver.Consumer):
@@ -102,6 +103,8 @@ class Consumer(driver.Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._acknowledged: dict[TP, int] = {}
+        self._read_offset = _NoBooks()
+        self._placed = False
 
     @property
     def _intake(self) -> Intake:
@@ -119,6 +122,7 @@ class Consumer(driver.Consumer):
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Finish and commit what was begun before anything is taken away, then let Faust go on."""
         self.stop_flow()
+        self._placed = False
         await self.app.hand_over()
         self._acknowledged.clear()
         await super().on_partitions_revoked(revoked)
@@ -128,16 +132,31 @@ class Consumer(driver.Consumer):
         self.app.begin(assigned)
         await super().on_partitions_assigned(assigned, generation_id)
 
+    async def perform_seek(self) -> None:
+        """Go to where the group had come; what was fetched of inputs before that is not to be used."""
+        await super().perform_seek()
+        self._placed = self.flow_active
+
+    async def commit_all(self) -> None:
+        """Commit until nothing acknowledged is left: a commit under way may have left some out."""
+        while self._acknowledged:
+            await self.commit()
+
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ASYNC109
-        wanted = self._intake.wanted(active_partitions or set())
+        wanted = self._usable(self._intake.wanted(active_partitions or set()))
         if not wanted:
             await self._intake.wait_for_room()
             return {}
         found = await super()._getmany(wanted, min(timeout, self._intake.patience()))
-        return self._intake.arrange(found) if self.flow_active else {}
+        usable = self._usable(found)
+        return self._intake.arrange({tp: found[tp] for tp in usable}) if self.flow_active else {}
+
+    def _usable(self, tps: Iterable[TP]) -> set[TP]:
+        """Leave out inputs and outputs until the position of this assignment is known."""
+        return {tp for tp in tps if self._placed or self._is_changelog_tp(tp)}
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         """Keep no books of gaps: batches acknowledge ranges."""
@@ -151,6 +170,22 @@ class Consumer(driver.Consumer):
     def _should_commit(self, tp: TP, offset: int) -> bool:
         """Commit what was acknowledged, also below an older commit: a topic may have been made anew."""
         return offset != self._committed_offset[tp]
+
+
+class _NoBooks(dict[Any, Any]):
+    """Takes the place of Faust's read offsets, by which it drops what seems to have been read.
+
+    A batch of several topics lies where its last record lies; and every state knows what it has applied.
+    """
+
+    def __missing__(self, key: Any) -> None:
+        return None
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        """Keep nothing."""
+
+    def update(self, *args: Any, **kwargs: Any) -> None:
+        """Keep nothing."""
 
 
 class Producer(driver.Producer):

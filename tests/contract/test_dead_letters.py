@@ -237,3 +237,10 @@ def test_every_letter_can_be_sent():
     for topic, value, _ in REASONS:
         letter = refused(topic, value)
         assert json.loads(codec.encode(letter))["reason"] == letter.reason
+
+
+def test_a_letter_can_always_be_sent_however_large_its_record_was():
+    headers = [("h" * 5_000, b"\xff" * 400_000)] * 40
+    letter = refused(contract.PRICES, b"\x00" * 900_000, key=b"\xff" * 300_000, headers=headers)
+    assert letter.truncated
+    assert len(codec.encode(letter)) + len(letter.key) < 1_000_000

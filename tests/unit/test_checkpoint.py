@@ -151,6 +151,18 @@ async def test_a_failed_confirmation_acknowledges_nothing(worker, failing):
             sending.confirmed.exception()
 
 
+async def test_after_a_failed_checkpoint_no_later_one_acknowledges_past_it(worker):
+    worker.producer.failing = {contract.SIGNALS}
+    worker.put(liquidation(0))
+    with pytest.raises(BrokerError):
+        await worker.checkpoint.take()
+    worker.producer.failing = set()
+    worker.put(liquidation(1))
+    await worker.checkpoint.take()
+    assert worker.acknowledged == {}
+    assert written(worker) == []
+
+
 async def test_a_failed_signal_leaves_the_state_unwritten(worker):
     worker.producer.failing = {contract.SIGNALS}
     worker.put(liquidation(0))

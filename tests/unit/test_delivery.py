@@ -29,6 +29,10 @@ def delivery(producer, clock):
     return Delivery(lambda: producer, Lease(10.0, clock), PARTITIONS)
 
 
+def always():
+    return True
+
+
 def unit_of(*records):
     """Return a unit that has passed all stages."""
     flow = Flow(create_stages(SEED), lambda _table, _partition: {}, PARTITIONS)
@@ -41,7 +45,7 @@ def unit_of(*records):
 
 async def test_what_a_unit_led_to_is_sent_in_order_under_its_key_to_its_partition(delivery, producer):
     unit = unit_of(*BURST)
-    pending = await delivery.send_unit(unit)
+    pending = await delivery.send_unit(unit, always)
     outputs = unit.outputs()
     assert [(sending.topic, sending.key.decode()) for sending in producer.sent] == [
         (output.topic, output.key) for output in outputs
@@ -53,7 +57,7 @@ async def test_what_a_unit_led_to_is_sent_in_order_under_its_key_to_its_partitio
 
 
 async def test_a_signal_is_the_same_bytes_on_each_of_its_topics(delivery, producer):
-    await delivery.send_unit(unit_of(*BURST))
+    await delivery.send_unit(unit_of(*BURST), always)
     signals = {json.loads(sending.value)["id"]: sending.value for sending in producer.of(contract.SIGNALS)}
     for topic in (contract.ALERTS, contract.CRITICAL):
         assert producer.of(topic)
@@ -64,20 +68,20 @@ async def test_a_signal_is_the_same_bytes_on_each_of_its_topics(delivery, produc
 async def test_a_signal_tells_how_long_it_took_from_poll_to_producer(delivery, producer):
     unit = unit_of(liquidation(0))
     unit.polled -= 2.0
-    await delivery.send_unit(unit)
+    await delivery.send_unit(unit, always)
     [sending] = producer.of(contract.SIGNALS)
     assert json.loads(sending.value)["meta"]["processing_time_ms"] >= 2_000.0
 
 
 async def test_signals_are_counted_once_whatever_their_level(delivery, producer):
-    await delivery.send_unit(unit_of(*BURST))
+    await delivery.send_unit(unit_of(*BURST), always)
     report = delivery.statistics.report()
     assert report.signals_generated == len(producer.of(contract.SIGNALS))
     assert report.critical_signals == len(producer.of(contract.CRITICAL))
 
 
 async def test_a_context_goes_to_every_partition_but_its_own_at_its_own_time(delivery, producer):
-    await delivery.send_unit(unit_of(price(0), price(1, at=NOW + 1.25)))
+    await delivery.send_unit(unit_of(price(0), price(1, at=NOW + 1.25)), always)
     contexts = producer.of(contract.CONTEXT)
     others = [partition for partition in range(PARTITIONS) if partition != HOME]
     assert [sending.partition for sending in contexts[-3:]] == others
@@ -91,13 +95,13 @@ async def test_a_context_goes_to_every_partition_but_its_own_at_its_own_time(del
 async def test_a_context_of_one_partition_goes_nowhere(producer, clock):
     alone = Delivery(lambda: producer, Lease(10.0, clock), 1)
     records = [price(offset, at=NOW + offset, partition=0) for offset in range(2)]
-    await alone.send_unit(unit_of(*records))
+    await alone.send_unit(unit_of(*records), always)
     assert producer.of(contract.CONTEXT) == []
     assert producer.sent != []
 
 
 async def test_letters_are_sent_first_under_their_records_key(delivery, producer):
-    await delivery.send_unit(unit_of(liquidation(0), record(contract.PRICES, b"{]", 3, key=b"\xff")))
+    await delivery.send_unit(unit_of(liquidation(0), record(contract.PRICES, b"{]", 3, key=b"\xff")), always)
     letter = producer.sent[0]
     assert (letter.topic, letter.key, letter.partition) == (contract.DEAD_LETTERS, b"\\xff", HOME)
     assert json.loads(letter.value)["offset"] == 3
@@ -107,7 +111,7 @@ async def test_a_lost_lease_sends_nothing(delivery, producer, clock):
     unit = unit_of(liquidation(0))
     clock.now += 8.1
     with pytest.raises(LeaseLostError):
-        await delivery.send_unit(unit)
+        await delivery.send_unit(unit, always)
     assert producer.sent == []
     assert delivery.statistics.report().signals_generated == 0
 
@@ -119,3 +123,9 @@ async def test_a_record_is_sent_where_it_is_told_and_confirmed_with_its_offset(d
     ]
     assert [(await future).offset for future in futures] == [0, 1]
     assert {sending.partition for sending in producer.sent} == {3}
+
+
+async def test_nothing_more_is_sent_once_the_epoch_is_over(delivery, producer):
+    current = [True, True, False]
+    pending = await delivery.send_unit(unit_of(*BURST), lambda: current.pop(0))
+    assert len(producer.sent) == len(pending) == 2

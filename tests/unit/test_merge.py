@@ -3,7 +3,7 @@ from typing import NamedTuple
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.runtime.merge import FRESH_MS, Merge
+from pipeline.runtime.merge import FRESH_MS, LONGEST_QUEUE, Merge
 
 TOPICS = ("prices", "liquidations")
 OLD = 1_000_000
@@ -52,15 +52,17 @@ def test_records_of_the_same_time_pass_in_the_order_of_the_topics():
 
 def test_a_record_waits_while_an_older_one_may_still_lie_on_the_broker():
     merge = merge_of(prices=[5], liquidations=[1, 2, 9])
-    assert times(merge.release(lambda topic: topic == "liquidations", 1.0, WALL)) == [("l", 1), ("l", 2)]
+    released = merge.release(lambda topic: topic == "liquidations", 1.0, WALL)
+    assert times(released) == [("l", 1), ("l", 2), ("p", 5)]
     merge.add("prices", records("prices", 8, 12), now=1.0)
     released = merge.release(lambda topic: topic == "liquidations", 2.0, WALL)
-    assert times(released) == [("p", 5), ("p", 8), ("l", 9)]
+    assert times(released) == [("p", 8), ("l", 9), ("p", 12)]
 
 
 def test_what_may_come_with_the_same_time_is_waited_for():
     merge = merge_of(prices=[5], liquidations=[5])
-    assert merge.release(lambda topic: topic == "liquidations", 1.0, WALL) == []
+    assert times(merge.release(lambda topic: topic == "liquidations", 1.0, WALL)) == [("p", 5)]
+    assert times(merge.release(everything, 1.0, WALL)) == [("l", 5)]
 
 
 def test_nothing_passes_while_an_unread_topic_is_not_caught_up():
@@ -100,7 +102,27 @@ def test_a_topic_that_stays_silent_is_waited_for_once():
     for step in range(5):
         merge.add("liquidations", records("liquidations", step), now=step * 0.2)
         released.append(len(merge.release(everything, step * 0.2, WALL)))
-    assert released == [0, 0, 2, 1, 1]
+    assert released == [0, 0, 3, 1, 1]
+
+
+def test_one_wrong_timestamp_holds_nothing_up_for_ever():
+    backlog = {
+        "liquidations": records("liquidations", 60_000, *range(6_000)),
+        "prices": records("prices", *range(9_000)),
+    }
+    total, merge, released = sum(map(len, backlog.values())), merge_of(), []
+    for step in range(100):
+        for topic, left in backlog.items():
+            if left and len(merge.sources[topic].waiting) < LONGEST_QUEUE:
+                merge.add(topic, left[:500], now=float(step))
+                del left[:500]
+        released += merge.release(lambda topic: not backlog[topic], float(step) + 0.9, WALL)
+    assert len(released) == total
+
+
+def test_more_records_of_one_millisecond_than_may_wait_pass():
+    merge = merge_of(liquidations=[7] * LONGEST_QUEUE, prices=[7] * LONGEST_QUEUE)
+    assert merge.release(nothing, 1.0, WALL) != []
 
 
 def test_nothing_waiting_releases_nothing():

@@ -1,3 +1,4 @@
+import asyncio
 from types import SimpleNamespace
 
 import faust
@@ -79,3 +80,15 @@ async def test_revoked_partitions_are_forgotten_and_kept_ones_are_not(store):
     assert store.partition(0) == {}
     assert store.persisted_offset(kept) == 5
     assert store.partition(1) != {}
+
+
+async def test_a_snapshot_that_cannot_be_read_stops_the_worker_with_what_to_do(store):
+    crashed = []
+    store.app.crash = lambda reason: crashed.append(reason) or asyncio.sleep(0)
+    recover(store, written(3, b"\x93what"), written(4, b"\x93ever"))
+    recover(store, written(5, snapshot(Counted(1)), key=None))
+    assert [str(reason).partition(":")[0] for reason in crashed[1:]] == [
+        "app-velocity-changelog-0, offset 5, key None"
+    ]
+    assert "offset 4" in str(crashed[0])
+    assert "PIPELINE_APP_ID" in str(crashed[0])

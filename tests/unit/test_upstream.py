@@ -56,6 +56,7 @@ UPSTREAM = (
             "_should_commit": Shape("5ce941793947", "tp offset"),
             "on_partitions_revoked": Shape("d04b7ae72c6f", "revoked"),
             "on_partitions_assigned": Shape("29ce96596f05", "assigned generation_id"),
+            "perform_seek": Shape("0e8c130ff4b0", ""),
             "stop_flow": Shape("cf7e875a2b0d", ""),
             "wait_empty": Shape("e4662fe24f09", ""),
         },
