@@ -177,6 +177,13 @@ def test_what_is_no_snapshot_is_refused(data):
         read_snapshot(data)
 
 
+def test_a_snapshot_of_another_version_is_refused():
+    found = read_snapshot(snapshot(Passive()))
+    found.version += 1
+    with pytest.raises(ValueError, match="snapshot of version 2, expected 1"):
+        read_snapshot(msgspec.msgpack.encode(found))
+
+
 def test_an_output_shows_its_message_as_a_consumer_sees_it():
     assert Output(contract.PRICES, "BTCUSDT", PRICE).message["price"] == 60_000.0
 
