@@ -16,7 +16,8 @@ Timestamp: TypeAlias = Annotated[float, Meta(ge=946_684_800, lt=4_102_444_800)]
 """Unix seconds, 2000 to 2100."""
 Positive: TypeAlias = Annotated[float, Meta(gt=0, le=1e18)]
 NotNegative: TypeAlias = Annotated[float, Meta(ge=0, le=1e18)]
-Usd: TypeAlias = Annotated[float, Meta(gt=0, le=1e10)]
+LARGEST_USD: Final = 1e10
+Usd: TypeAlias = Annotated[float, Meta(gt=0, le=LARGEST_USD)]
 """The value of one liquidation in US dollars: above ten billion it is a mistake of units."""
 Rate: TypeAlias = Annotated[float, Meta(ge=-1, le=1)]
 Number: TypeAlias = Annotated[int, Meta(ge=1, le=2**53)]
@@ -26,7 +27,6 @@ Side: TypeAlias = Literal["long", "short"]
 Level: TypeAlias = Literal["NONE", "WATCH", "ALERT", "CRITICAL", "EXTREME"]
 LEVELS: Final[tuple[Level, ...]] = ("NONE", "WATCH", "ALERT", "CRITICAL", "EXTREME")
 
-LARGEST_USD: Final = 1e10
 LARGEST_WEIGHT: Final = 1e6
 
 

@@ -131,7 +131,7 @@ class Application(faust.App):
             self.checkpoint.forget()
             self.intake.clear()
 
-    def begin(self, assigned: set[TP]) -> None:
+    def begin(self) -> None:
         """Begin a new epoch."""
         self.lease.renew()
         self.intake.consumer = self.consumer
