@@ -158,7 +158,7 @@ class Settings(BaseSettings):
         default=0, ge=0, le=1_000, description="How long the producer waits to fill a batch."
     )
     producer_compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = Field(
-        default="lz4", description="Compression of what is sent to Kafka."
+        default="snappy", description="Compression of what is sent to Kafka."
     )
 
     producer_idempotence: bool = Field(

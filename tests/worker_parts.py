@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
+from types import SimpleNamespace
 from typing import Any
 
 import faust
@@ -79,6 +80,7 @@ class Producer:
         self.sent: list[Sending] = []
         self.held: set[str] = set()
         self.failing: set[str] = set()
+        self._message_accumulator = SimpleNamespace(_batches={})  # no batch is being filled
         self._offsets: Counter[tuple[str, int]] = Counter()
         self._changed = asyncio.Event()
         self.room = asyncio.Event()

@@ -22,7 +22,7 @@ from pipeline.features.stage import SHARED
 from pipeline.runtime.flow import Barrier
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
     from pipeline.runtime.delivery import Delivery
     from pipeline.runtime.flow import Flow, Snapshots, Unit
@@ -37,14 +37,14 @@ class Sent:
     def __init__(self) -> None:
         self.offsets: dict[TP, int] = {}
         self.records = self.size = 0
-        self.pending: list[asyncio.Future[Any]] = []
+        self.pending: set[asyncio.Future[Any]] = set()
 
-    def add(self, unit: Unit, pending: Iterable[asyncio.Future[Any]]) -> None:
+    def add(self, unit: Unit, pending: set[asyncio.Future[Any]]) -> None:
         """Add a unit whose messages were handed to the producer."""
         self.offsets.update({TP(topic, unit.partition): offset for topic, offset in unit.offsets.items()})
         self.records += unit.records
         self.size += unit.size
-        self.pending += pending
+        self.pending |= pending
 
 
 class Checkpoint:
@@ -125,8 +125,7 @@ class Checkpoint:
         self._due.clear()
 
     async def _confirm(self, barrier: Barrier, sent: Sent) -> None:
-        for future in sent.pending:
-            await future
+        await _all_confirmed(sent.pending)
         for name in reversed(contract.TABLES):
             await self._write(self._tables[name], barrier)
         if barrier.epoch == self._flow.epoch:
@@ -156,3 +155,11 @@ class Checkpoint:
             confirmed = await future
             if epoch == self._flow.epoch:
                 table.data.put(TP(changelog, partition), key, data, confirmed.offset)
+
+
+async def _all_confirmed(pending: set[asyncio.Future[Any]]) -> None:
+    """Wait for futures; one that is aiokafka's own must not be cancelled with whoever waits for it."""
+    if pending:
+        done, _ = await asyncio.wait(pending, return_when=asyncio.FIRST_EXCEPTION)
+        for future in done:
+            future.result()

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+from aiokafka import TopicPartition
 
 from pipeline import codec
+from pipeline.contract import CONTEXT
 from pipeline.messages import Context, Signal
 from pipeline.signals.statistics import Statistics
 
@@ -40,28 +44,48 @@ class Delivery:
         self._partitions = range(partitions)
         self.statistics = Statistics()
 
-    async def send_unit(self, unit: Unit, is_current: Callable[[], bool]) -> list[asyncio.Future[Any]]:
+    async def send_unit(self, unit: Unit, is_current: Callable[[], bool]) -> set[asyncio.Future[Any]]:
         """Hand a unit's messages to the producer while its epoch lasts; return what is to be awaited."""
         self._lease.check()
-        sent, body, data = [], None, b""
+        pending: set[asyncio.Future[Any]] = set()
+        body, key, data = None, b"", b""
         for output in unit.outputs():
             if not is_current():
                 break
             if output.body is not body:
-                body, data = output.body, self._encode(output.body, unit.polled)
-            sent += await self._send_output(output, data, unit.partition)
-        return sent
+                body, key, data = output.body, output.key.encode(), self._encode(output.body, unit.polled)
+            if isinstance(body, Context):
+                pending |= await self._spread(body, key, data, unit.partition)
+            else:
+                pending.add(await self.put(output.topic, key, data, unit.partition))
+        return pending
 
-    async def _send_output(self, output: Output, data: bytes, partition: int) -> list[asyncio.Future[Any]]:
-        key = output.key.encode()
-        if not isinstance(output.body, Context):
-            return [await self.send(output.topic, key, data, partition)]
-        event_time_ms = round(output.body.timestamp * 1_000)
-        return [
-            await self.send(output.topic, key, data, number, timestamp_ms=event_time_ms)
+    async def _spread(
+        self, context: Context, key: bytes, data: bytes, made_in: int
+    ) -> set[asyncio.Future[Any]]:
+        time_ms = round(context.timestamp * 1_000)
+        return {
+            await self.put(CONTEXT, key, data, number, timestamp_ms=time_ms)
             for number in self._partitions
-            if number != partition
-        ]
+            if number != made_in
+        }
+
+    async def put(
+        self, topic: str, key: bytes, value: bytes, partition: int, *, timestamp_ms: int | None = None
+    ) -> asyncio.Future[Any]:
+        """Hand one record to the producer; the future is done once the broker has confirmed it.
+
+        aiokafka (0.14) makes a future for each record and looks its topic up each time: ten times the work
+        of putting the record into a batch that is being filled already, which has a future of its own.
+        """
+        producer = self._producer()
+        filling = producer._message_accumulator._batches.get(_place(topic, partition))
+        if filling:
+            batch = filling[-1]
+            if batch._builder.append(timestamp=timestamp_ms, key=key, value=value) is not None:
+                future: asyncio.Future[Any] = batch.future
+                return future
+        return await self.send(topic, key, value, partition, timestamp_ms=timestamp_ms)
 
     async def send(
         self, topic: str, key: bytes, value: bytes, partition: int, *, timestamp_ms: int | None = None
@@ -77,3 +101,6 @@ class Delivery:
             body.meta.processing_time_ms = round((time.perf_counter() - polled) * 1_000, 2)
             self.statistics.add(body)
         return codec.encode(body)
+
+
+_place: Final = lru_cache(maxsize=4_096)(TopicPartition)

@@ -52,7 +52,7 @@ async def test_what_a_unit_led_to_is_sent_in_order_under_its_key_to_its_partitio
     ]
     assert {sending.partition for sending in producer.sent} == {HOME}
     assert [json.loads(sending.value) for sending in producer.sent] == [output.message for output in outputs]
-    assert pending == [sending.confirmed for sending in producer.sent]
+    assert pending == {sending.confirmed for sending in producer.sent}
     assert {contract.SIGNALS, contract.ALERTS, contract.CRITICAL} <= {output.topic for output in outputs}
 
 
