@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from itertools import combinations
 from math import fsum, sqrt
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _SECOND: Final = 1_000_000
 
@@ -12,17 +15,18 @@ FrozenVenues: TypeAlias = tuple[list[str], list[int], list[int], list[int]]
 """Names of the venues and their places; then of each count its cell's age, in cells, and the count."""
 
 MOST_VENUES: Final = 16
-"""Cells of one second: a venue's count in a second is kept at second x 16 + place."""
+"""Places of a second's counts; in a snapshot a venue's count lies in cell second x 16 + place."""
+_NOTHING: Final = (0,) * MOST_VENUES
 
 
 class Pair:
-    """Two venues: the sum over the seconds of the product of their counts, and their correlation."""
+    """Two venues: the sum over the seconds of the product of their counts, and where their correlation is."""
 
-    __slots__ = ("coefficient", "product")
+    __slots__ = ("index", "product")
 
-    def __init__(self) -> None:
+    def __init__(self, index: int) -> None:
+        self.index = index
         self.product = 0
-        self.coefficient = 0.0
 
 
 class Venue:
@@ -66,14 +70,14 @@ class Venues:
     """
 
     __slots__ = (
+        "_coefficients",
         "_compared",
-        "_counts",
         "_leader",
         "_least",
         "_length",
         "_limit",
         "_newest",
-        "_pairs",
+        "_rows",
         "_venues",
     )
 
@@ -82,10 +86,10 @@ class Venues:
         self._least = least
         self._limit = limit
         self._newest = 0
-        self._counts: dict[int, int] = {}
+        self._rows: dict[int, list[int]] = {}  # counts by place, by second
         self._venues: dict[str, Venue] = {}
         self._leader: Venue | None = None
-        self._pairs: list[Pair] = []
+        self._coefficients: list[float] = []  # one for each pair of venues
         self._compared = 0
 
     @property
@@ -98,7 +102,7 @@ class Venues:
         newest, before = clock // _SECOND, self._newest
         if newest > before:
             self._newest = newest
-            if self._counts:
+            if self._rows:
                 self._expire(before - self._length + 1, min(newest - self._length, before))
 
     def add(self, time: int, exchange: str, count: int = 1) -> None:
@@ -111,20 +115,17 @@ class Venues:
             if len(self._venues) >= self._limit:
                 return
             venue = self._enter(exchange, self._free_place())
-        counts, cell = self._counts, second * MOST_VENUES
-        for other, pair in venue.pairs.items():
-            theirs = counts.get(cell + other.place)
-            if theirs:
-                pair.product += count * theirs
-        cell += venue.place
-        before = counts.get(cell, 0)
-        counts[cell] = before + count
-        venue.total += count
-        venue.squares += count * (count + 2 * before)
+        row = self._rows.get(second)
+        if row is None:
+            row = self._rows[second] = [0] * MOST_VENUES
+        before = row[venue.place]
+        row[venue.place] = before + count
         if not before:
             venue.seconds += 1
             self._compared += venue.seconds == self._least
-        self._compare(venue)
+        venue.total += count
+        venue.squares += count * (count + 2 * before)
+        self._compare(venue, row, count)
         leader = self._leader
         if venue is not leader and (leader is None or venue.leads(leader)):
             self._leader = venue
@@ -136,28 +137,18 @@ class Venues:
     def _enter(self, name: str, place: int) -> Venue:
         venue = Venue(name, place)
         for other in self._venues.values():
-            pair = venue.pairs[other] = other.pairs[venue] = Pair()
-            self._pairs.append(pair)
+            venue.pairs[other] = other.pairs[venue] = Pair(len(self._coefficients))
+            self._coefficients.append(0.0)
         self._venues[name] = venue
         return venue
 
     def _expire(self, first: int, last: int) -> None:
         """Take out the counts of the seconds from `first` to `last`."""
-        counts, least = self._counts, self._least
-        changed = set()
-        for cell in range(first * MOST_VENUES, (last + 1) * MOST_VENUES, MOST_VENUES):
-            held = []
-            for venue in self._venues.values():
-                count = counts.pop(cell + venue.place, 0)
-                if count:
-                    venue.total -= count
-                    venue.squares -= count * count
-                    self._compared -= venue.seconds == least
-                    venue.seconds -= 1
-                    held.append((venue, count))
-                    changed.add(venue)
-            for (venue, count), (other, theirs) in combinations(held, 2):
-                venue.pairs[other].product -= count * theirs
+        changed: set[Venue] = set()
+        for second in range(first, last + 1):
+            row = self._rows.pop(second, None)
+            if row is not None:
+                changed.update(self._take_out(row))
         for venue in changed:
             if venue.total:
                 self._compare(venue)
@@ -165,6 +156,19 @@ class Venues:
                 self._leave(venue)
         if self._leader in changed:
             self._leader = self._find_leader()
+
+    def _take_out(self, row: list[int]) -> list[Venue]:
+        """Take out the counts of one second, and return the venues that had any."""
+        held = [venue for venue in self._venues.values() if row[venue.place]]
+        for venue in held:
+            count = row[venue.place]
+            venue.total -= count
+            venue.squares -= count * count
+            self._compared -= venue.seconds == self._least
+            venue.seconds -= 1
+        for venue, other in combinations(held, 2):
+            venue.pairs[other].product -= row[venue.place] * row[other.place]
+        return held
 
     def _find_leader(self) -> Venue | None:
         leader = None
@@ -175,22 +179,31 @@ class Venues:
 
     def _leave(self, venue: Venue) -> None:
         del self._venues[venue.name]
-        for other, pair in venue.pairs.items():
+        for other in venue.pairs:
             del other.pairs[venue]
-            self._pairs.remove(pair)
+        coefficients: list[float] = []
+        for one, other in combinations(self._venues.values(), 2):
+            pair = one.pairs[other]
+            coefficients.append(self._coefficients[pair.index])
+            pair.index = len(coefficients) - 1
+        self._coefficients = coefficients
 
-    def _compare(self, venue: Venue) -> None:
-        """Compute the variance of a venue that changed, and its correlation with each of the others."""
+    def _compare(self, venue: Venue, row: Sequence[int] = _NOTHING, count: int = 0) -> None:
+        """Compute the variance of a venue that changed, and its correlation with each of the others.
+
+        `count` is what was added to it in the second whose counts are `row`.
+        """
         length, total, variance = self._length, venue.total, 0
         if venue.seconds >= self._least:
             variance = length * venue.squares - total * total
         venue.variance = variance
+        coefficients = self._coefficients
         for other, pair in venue.pairs.items():
+            product = pair.product = pair.product + count * row[other.place]
             spread = variance * other.variance
-            if spread:
-                pair.coefficient = (length * pair.product - total * other.total) / sqrt(spread)
-            else:
-                pair.coefficient = 0.0
+            coefficients[pair.index] = (
+                (length * product - total * other.total) / sqrt(spread) if spread else 0.0
+            )
 
     def correlation(self) -> float:
         """Return the mean correlation of the venues' counts by second, over all pairs of venues.
@@ -204,14 +217,19 @@ class Venues:
         if compared < 2:  # noqa: PLR2004
             return 0.0
         # The result of fsum does not depend on the order of the pairs, which a restart changes.
-        total = fsum([pair.coefficient for pair in self._pairs])
-        return 2 * total / (compared * (compared - 1))
+        return 2 * fsum(self._coefficients) / (compared * (compared - 1))
 
     def freeze(self) -> FrozenVenues:
         """Return the counts by venue and second."""
         end = (self._newest + 1) * MOST_VENUES
+        cells = [
+            (end - second * MOST_VENUES - place, count)
+            for second, row in self._rows.items()
+            for place, count in enumerate(row)
+            if count
+        ]
         places = [venue.place for venue in self._venues.values()]
-        return list(self._venues), places, [end - cell for cell in self._counts], list(self._counts.values())
+        return list(self._venues), places, [age for age, _ in cells], [count for _, count in cells]
 
     def thaw(self, frozen: FrozenVenues, clock: int) -> None:
         """Put back what `freeze` returned at the same clock."""
