@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pipeline.messages import Liquidation
 
 _MILLISECOND: Final = 1_000
-_TIDY: Final = 1_000
+_TIDY: Final = 5_000
 """Milliseconds of event time between two searches for what is too old."""
 _OLDEST: Final = 0xFFFF
 """The greatest age (milliseconds) that a snapshot can tell."""
@@ -106,12 +106,13 @@ class Duplicates:
         self._tidy_from = forgotten + _TIDY
         seen = self._seen
         while seen:
-            first = next(iter(seen))
-            if seen[first] > forgotten:
-                if len(seen) < self._limit:
+            key, millisecond = seen.popitem(last=False)
+            if millisecond > forgotten:
+                if len(seen) < self._limit - 1:
+                    seen[key] = millisecond
+                    seen.move_to_end(key, last=False)
                     break
                 self.overflow += 1
-            del seen[first]
 
     def freeze(self, clock: int) -> FrozenDuplicates:
         """Return what is remembered, ten bytes for each."""

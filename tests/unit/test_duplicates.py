@@ -98,7 +98,7 @@ def test_what_is_too_old_is_dropped():
     duplicates = create()
     for second in range(1_000):
         is_repeat(duplicates, liquidation(second, at=second))
-    assert len(duplicates) <= 62
+    assert len(duplicates) <= 66
     assert duplicates.overflow == 0
 
 
