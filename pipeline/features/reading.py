@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import math
+from typing import TYPE_CHECKING, Final, Protocol
 
 from msgspec import Struct
 
@@ -18,8 +19,27 @@ LARGEST_LEAD: Final = 5_000_000
 _STAGE_READ: Final = "read"
 
 
+class Received(Protocol):
+    """A Kafka record to be read, as aiokafka hands it over; `timestamp` is its own, in milliseconds."""
+
+    @property
+    def topic(self) -> str: ...
+    @property
+    def value(self) -> bytes | None: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def partition(self) -> int: ...
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes]]: ...
+    @property
+    def timestamp(self) -> int | None: ...
+
+
 class Record(Struct, gc=False):
-    """A Kafka record to be read; `time` is its own timestamp in microseconds, None for a file's."""
+    """A record that comes from elsewhere than Kafka, and may have neither key nor timestamp."""
 
     topic: str
     value: bytes | None
@@ -27,10 +47,10 @@ class Record(Struct, gc=False):
     partition: int = 0
     key: bytes | None = None
     headers: Sequence[tuple[str, bytes]] = ()
-    time: int | None = None
+    timestamp: int | None = None
 
 
-def read(record: Record, *, keyed: bool = True) -> tuple[list[Event], list[Output]]:
+def read(record: Received, *, keyed: bool = True) -> tuple[list[Event], list[Output]]:
     """Decode a record into events, and dead letters for what cannot be used.
 
     Parameters
@@ -43,19 +63,22 @@ def read(record: Record, *, keyed: bool = True) -> tuple[list[Event], list[Outpu
     """
     topic, offset = record.topic, record.offset
     decoded = codec.decode(topic, record.value)
-    owner = record.key if keyed else _owner(record, decoded.messages)
+    messages = decoded.messages
+    owner = record.key if keyed else _owner(record, messages)
+    latest = math.inf if record.timestamp is None else record.timestamp * 1_000 + LARGEST_LEAD
     events: list[Event] = []
-    letters = [_letter(record, rejection) for rejection in decoded.rejections]
-    for index, message in enumerate(decoded.messages):
+    letters = [_letter(record, rejection) for rejection in decoded.rejections] if decoded.rejections else []
+    for index, message in enumerate(messages):
         if message is None:
             continue
         found = create_event(topic, message, offset, last=False)
-        reason = _objection(record, found, owner)
-        if reason is None:
+        if found.time <= latest and found.symbol.encode() == owner:
             events.append(found)
-        else:
-            place = index if len(decoded.messages) > 1 else None
+        elif reason := _objection(found, owner, latest):
+            place = index if len(messages) > 1 else None
             letters.append(_letter(record, codec.Rejection(reason, codec.encode(message), place)))
+        else:
+            events.append(found)
     if events:
         events[-1].last = True
     return events, letters
@@ -72,7 +95,7 @@ def create_event(topic: str, message: Incoming, offset: int, *, last: bool = Tru
     return found
 
 
-def _owner(record: Record, messages: Sequence[Incoming | None]) -> bytes | None:
+def _owner(record: Received, messages: Sequence[Incoming | None]) -> bytes | None:
     """Return the symbol that all objects of a record without a key have to share: the first one's."""
     for message in messages:
         if message is not None and not isinstance(message, Control):
@@ -80,15 +103,14 @@ def _owner(record: Record, messages: Sequence[Incoming | None]) -> bytes | None:
     return record.key
 
 
-def _objection(record: Record, found: Event, owner: bytes | None) -> str | None:
-    symbol = found.symbol.encode()
-    lead = 0 if record.time is None else found.time - record.time
-    if owner == symbol and lead <= LARGEST_LEAD:
-        return None
-    if owner != symbol and not isinstance(found.message, Control | Context) and _normal(owner) != symbol:
+def _objection(found: Event, owner: bytes | None, latest: float) -> str | None:
+    """Return why an event that is not its key's, or later than its record allows, cannot be used."""
+    keyless = isinstance(found.message, Control | Context)
+    if not keyless and _normal(owner) != found.symbol.encode():
         return f"key: expected the symbol {found.symbol}, got {_shown(owner)}"
-    if lead > LARGEST_LEAD and not isinstance(found.message, Context):
-        return f"timestamp: {lead / 1e6:.1f} s ahead of the record's own: the feed's clock is wrong"
+    if found.time > latest and not isinstance(found.message, Context):
+        lead = (found.time - latest + LARGEST_LEAD) / 1e6
+        return f"timestamp: {lead:.1f} s ahead of the record's own: the feed's clock is wrong"
     return None
 
 
@@ -103,7 +125,7 @@ def _shown(key: bytes | None) -> str:
     return "none" if key is None else repr(key[:64].decode("utf-8", "backslashreplace"))
 
 
-def _letter(record: Record, rejection: codec.Rejection) -> Output:
+def _letter(record: Received, rejection: codec.Rejection) -> Output:
     letter = codec.dead_letter(
         rejection,
         topic=record.topic,

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import structlog
 
 from pipeline import contract
-from pipeline.features.reading import Record, read
+from pipeline.features.reading import read
 from pipeline.features.stage import Event, Output, Stage, States
 from pipeline.runtime.placement import partition_of
 
@@ -144,7 +144,7 @@ class Flow:
         for received in records:
             unit.offsets[received.topic] = received.offset + 1
             self._look_at_place(received)
-            events, letters = read(_record(received))
+            events, letters = read(received)
             unit.events += events
             unit.letters += letters
         self.counts["records"] += unit.records
@@ -205,18 +205,6 @@ class Flow:
                 States(stage, self._stored(stage.table, partition), ends) for stage in self.stages
             ]
         return states
-
-
-def _record(received: Any) -> Record:
-    return Record(
-        received.topic,
-        received.value,
-        received.offset,
-        received.partition,
-        received.key,
-        received.headers,
-        received.timestamp * 1_000,
-    )
 
 
 @lru_cache(maxsize=4_096)

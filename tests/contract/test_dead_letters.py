@@ -26,7 +26,7 @@ SECONDS = "Unix seconds between 2000 and 2100 (milliseconds are the usual mistak
 def received(topic, value, **fields):
     """Read a record that lies on offset 41 of partition 2."""
     data = value if value is None or isinstance(value, bytes) else json.dumps(value).encode()
-    fields = {"key": b"BTCUSDT", "time": NOW * 1_000_000} | fields
+    fields = {"key": b"BTCUSDT", "timestamp": NOW * 1_000} | fields
     return read(Record(topic, data, 41, 2, **fields))
 
 
@@ -178,7 +178,7 @@ def test_an_event_up_to_five_seconds_ahead_or_any_time_behind_is_used(lead):
 
 
 def test_without_a_record_time_no_event_is_ahead():
-    events, letters = received(contract.PRICES, PRICE | {"timestamp": NOW + 1_000_000}, time=None)
+    events, letters = received(contract.PRICES, PRICE | {"timestamp": NOW + 1_000_000}, timestamp=None)
     assert (len(events), letters) == (1, [])
 
 

@@ -42,8 +42,8 @@ GOOD = {
 }
 
 
-def record(topic, value, *, key=b"BTCUSDT", time=NOW * 1_000_000):
-    return Record(topic, json.dumps(value).encode(), 7, 1, key, (), time)
+def record(topic, value, *, key=b"BTCUSDT", time_ms=NOW * 1_000):
+    return Record(topic, json.dumps(value).encode(), 7, 1, key, (), time_ms)
 
 
 def test_an_event_tells_where_it_came_from_and_when_it_happened():
@@ -126,8 +126,8 @@ def test_events_are_made_whole_unless_more_of_their_record_follow():
 @pytest.mark.parametrize("topic", [topic for topic in GOOD if topic != contract.CONTEXT])
 def test_an_event_that_leads_its_record_too_far_is_refused(topic):
     value = GOOD[topic]
-    for lead, used in ((LARGEST_LEAD, 1), (LARGEST_LEAD + 1, 0)):
-        events, letters = read(record(topic, value, time=NOW * 1_000_000 - lead))
+    for lead_ms, used in ((LARGEST_LEAD // 1_000, 1), (LARGEST_LEAD // 1_000 + 1, 0)):
+        events, letters = read(record(topic, value, time_ms=NOW * 1_000 - lead_ms))
         assert (len(events), len(letters)) == (used, 1 - used)
 
 
