@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Final
 
 from msgspec import Meta, Struct
 
-from pipeline.contract import POSITIONING
+from pipeline.contract import FUNDING, OPEN_INTEREST, POSITIONING
 from pipeline.features.funding import FundingRates
 from pipeline.features.open_interest import MICROS, OpenInterests, VenueConstants
 from pipeline.features.stage import Event, Stage, State, States
@@ -144,6 +144,7 @@ class PositioningStage(Stage[PositioningState]):
     """Fold open interest and funding into the positioning of their symbol; note it, and send it."""
 
     table: ClassVar[str] = "positioning"
+    topics: ClassVar[frozenset[str]] = frozenset((OPEN_INTEREST, FUNDING))
 
     def __init__(self, constants: PositioningConstants = SEED) -> None:
         self._constants = constants

@@ -134,6 +134,8 @@ class Stage(ABC, Generic[S]):
     """
 
     table: ClassVar[str]
+    topics: ClassVar[frozenset[str]]
+    """The topics whose events it looks at."""
 
     @abstractmethod
     def new(self, key: str) -> S:

@@ -101,6 +101,7 @@ class VelocityStage(Stage[Any]):
     """
 
     table: ClassVar[str] = "velocity"
+    topics: ClassVar[frozenset[str]] = frozenset((contract.LIQUIDATIONS, contract.PRICES, contract.CONTEXT))
 
     def __init__(self, constants: VelocityConstants) -> None:
         self._constants = constants

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Final, NamedTuple
 
 from msgspec import Meta, Struct
 
-from pipeline.contract import VOLATILITY
+from pipeline.contract import PRICES, VOLATILITY
 from pipeline.features.judgement import Judge, Judgement, JudgementConstants
 from pipeline.features.sampling import SECOND, Sampler, SamplingConstants
 from pipeline.features.spans import RealisedVolatility
@@ -167,6 +167,7 @@ class VolatilityStage(Stage[VolatilityState]):
     """Fold prices into the volatility of their symbol; note it for the market's regime, and send it."""
 
     table: ClassVar[str] = "volatility"
+    topics: ClassVar[frozenset[str]] = frozenset((PRICES,))
 
     def __init__(self, constants: VolatilityConstants = SEED) -> None:
         self._constants = constants

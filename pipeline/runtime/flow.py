@@ -172,13 +172,16 @@ class Flow:
                 for partition, states in self._states.items()
                 for key, data in states[place].take_snapshots().items()
             }
-        else:
-            states, step = self._of(work.partition)[place], self.stages[place].step
-            for event in work.events:
-                step(event, states)
-            if states.recreated:
-                self._tell_recreated(work.partition, states)
+        elif not self.stages[place].topics.isdisjoint(work.offsets):
+            self._fold_unit(place, work)
         return True
+
+    def _fold_unit(self, place: int, unit: Unit) -> None:
+        states, step = self._of(unit.partition)[place], self.stages[place].step
+        for event in unit.events:
+            step(event, states)
+        if states.recreated:
+            self._tell_recreated(unit.partition, states)
 
     def _tell_recreated(self, partition: int, states: States[Any]) -> None:
         self.counts["recreated"] += len(states.recreated)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
 from msgspec import Struct
 
-from pipeline.contract import CONTEXT, REGIME, REGIME_HISTORY_LENGTH
+from pipeline.contract import CONTEXT, PRICES, REGIME, REGIME_HISTORY_LENGTH
 from pipeline.features.closes import Closes
 from pipeline.features.ladder import REGIMES
 from pipeline.features.sampling import SECOND
@@ -169,6 +169,7 @@ class RegimeStage(Stage[RegimeState]):
     """
 
     table: ClassVar[str] = "regime"
+    topics: ClassVar[frozenset[str]] = frozenset((PRICES,))
 
     def __init__(self, reference: str, constants: RegimeConstants = SEED) -> None:
         self._reference = reference

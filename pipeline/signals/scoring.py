@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from pipeline.contract import ALERTS, CRITICAL, FUNDING, LIQUIDATIONS, OPEN_INTEREST, SIGNALS
+from pipeline.contract import ALERTS, CRITICAL, FUNDING, INPUTS, LIQUIDATIONS, OPEN_INTEREST, SIGNALS
 from pipeline.features.stage import SHARED, Stage
 from pipeline.messages import Control, micros
 from pipeline.signals import levels
@@ -35,6 +35,7 @@ class ScoringStage(Stage[Any]):
     """Join, score and judge every measurement; state of the market under `SHARED`, the rest by symbol."""
 
     table: ClassVar[str] = "scoring"
+    topics: ClassVar[frozenset[str]] = frozenset(INPUTS)
 
     def __init__(self, profile: Profile) -> None:
         score = profile.score

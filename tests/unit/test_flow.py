@@ -6,7 +6,7 @@ from worker_parts import HOME, NOW, PARTITIONS, SYMBOL, liquidation, price, reco
 
 from pipeline import SEED, contract
 from pipeline.engine import Engine, create_stages
-from pipeline.features.stage import read_snapshot
+from pipeline.features.stage import States, read_snapshot
 from pipeline.runtime.flow import Flow
 from pipeline.runtime.transport import Records
 
@@ -253,3 +253,25 @@ async def test_copies_for_every_partition_are_not_misplaced(flow):
         take(flow, record(contract.CONTEXT, b"{}", 0, partition=0))
     assert flow.counts["misplaced"] == 0
     assert logs == []
+
+
+SENT = {
+    contract.LIQUIDATIONS: liquidation(0),
+    contract.PRICES: price(0),
+    contract.OPEN_INTEREST: record(
+        contract.OPEN_INTEREST, {"symbol": SYMBOL, "open_interest_usd": 1e9, "timestamp": NOW}, 0
+    ),
+    contract.FUNDING: record(contract.FUNDING, {"symbol": SYMBOL, "rate": 1e-4, "timestamp": NOW}, 0),
+    contract.CONTROL: record(
+        contract.CONTROL, {"setting": "weights", "version": 1, "timestamp": NOW}, 0, key=b"weights"
+    ),
+}
+
+
+@pytest.mark.parametrize("topic", SENT)
+async def test_a_stage_that_does_not_look_at_a_topic_would_change_nothing(flow, topic):
+    [event] = take(flow, SENT[topic]).events
+    for stage in flow.stages:
+        states = States(stage)
+        stage.step(event, states)
+        assert topic in stage.topics or not states.take_snapshots(), stage.table

@@ -35,6 +35,7 @@ class Passive(State):
 
 class CountingStage(Stage[Counter]):
     table = "counting"
+    topics = frozenset((contract.PRICES,))
 
     def new(self, key):  # noqa: ARG002 - as the pipeline calls it
         return Counter()
