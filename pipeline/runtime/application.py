@@ -133,7 +133,6 @@ class Application(faust.App):
 
     def begin(self) -> None:
         """Begin a new epoch."""
-        self.lease.renew()
         self.intake.consumer = self.consumer
         self.flow.begin()
 

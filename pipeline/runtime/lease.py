@@ -10,9 +10,16 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from aiokafka.errors import NoError, RebalanceInProgressError
+from aiokafka.protocol.group import HeartbeatRequest, SyncGroupRequest
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_ASKING: Final = (HeartbeatRequest, SyncGroupRequest)
+"""Requests that are answered at once: unlike a request to join, which waits for the other workers."""
+_MEMBER: Final = (NoError.errno, RebalanceInProgressError.errno)
+"""Answers to them that only a member of the group gets."""
 _SHARE: Final = 0.8
 """The part of the session timeout after which a lease is not trusted any more."""
 
@@ -43,9 +50,9 @@ class Lease:
         self._now = now
         self._renewed = now()
 
-    def renew(self, asked: float | None = None) -> None:
-        """Note that the broker confirmed the membership, asked at that time (by default now)."""
-        self._renewed = self._now() if asked is None else asked
+    def renew(self, asked: float) -> None:
+        """Note that the broker confirmed the membership, asked at that time."""
+        self._renewed = asked
 
     def check(self) -> None:
         """Raise LeaseLostError when the lease has run out."""
@@ -58,14 +65,14 @@ class Lease:
             )
 
     def watch(self, coordinator: Any) -> None:
-        """Renew the lease with every heartbeat that aiokafka's group coordinator gets confirmed."""
-        beat = coordinator._do_heartbeat
+        """Renew the lease whenever the broker tells aiokafka's group coordinator that it is a member."""
+        send = coordinator._send_req
 
-        async def heartbeat() -> bool:
+        async def send_and_renew(request: Any) -> Any:
             asked = self._now()
-            confirmed: bool = await beat()
-            if confirmed:
+            response = await send(request)
+            if isinstance(request, _ASKING) and response.error_code in _MEMBER:
                 self.renew(asked)
-            return confirmed
+            return response
 
-        coordinator._do_heartbeat = heartbeat
+        coordinator._send_req = send_and_renew

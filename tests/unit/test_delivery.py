@@ -1,7 +1,23 @@
+import asyncio
 import json
 
 import pytest
-from worker_parts import HOME, NOW, PARTITIONS, SYMBOL, Clock, Producer, liquidation, price, record
+from aiokafka import TopicPartition
+from aiokafka.cluster import ClusterMetadata
+from aiokafka.producer.message_accumulator import MessageAccumulator
+from aiokafka.record import MemoryRecords
+from worker_parts import (
+    HOME,
+    NOW,
+    PARTITIONS,
+    SYMBOL,
+    BrokerError,
+    Clock,
+    Producer,
+    liquidation,
+    price,
+    record,
+)
 
 from pipeline import SEED, codec, contract
 from pipeline.engine import create_stages
@@ -129,3 +145,83 @@ async def test_nothing_more_is_sent_once_the_epoch_is_over(delivery, producer):
     current = [True, True, False]
     pending = await delivery.send_unit(unit_of(*BURST), lambda: current.pop(0))
     assert len(producer.sent) == len(pending) == 2
+
+
+class Broker:
+    """aiokafka's own accumulator behind a producer's `send`; what is drained of it is what a broker gets."""
+
+    def __init__(self, batch_size=1_000):
+        cluster = ClusterMetadata()
+        cluster.leader_for_partition = lambda _: 0
+        self._message_accumulator = MessageAccumulator(cluster, batch_size, 0, 30)
+
+    async def send(self, topic, value, *, key, partition, timestamp_ms):
+        tp = TopicPartition(topic, partition)
+        return await self._message_accumulator.add_message(tp, key, value, 30, timestamp_ms=timestamp_ms)
+
+    def drain(self):
+        batches, _ = self._message_accumulator.drain_by_nodes(ignore_nodes=[])
+        return list(batches.get(0, {}).values())
+
+
+def values(batch):
+    records = MemoryRecords(bytes(batch.get_data_buffer())).next_batch()
+    return [(record.key, record.value, record.timestamp) for record in records]
+
+
+@pytest.fixture
+async def broker():
+    return Broker()
+
+
+@pytest.fixture
+def put(broker):
+    found = Delivery(lambda: broker, Lease(10.0), PARTITIONS)
+    return lambda value, topic="signals", **more: found.put(topic, b"K", value, 2, **more)
+
+
+async def test_records_join_the_batch_that_is_being_filled_in_order(broker, put):
+    futures = [await put(b"%d" % number, timestamp_ms=number) for number in range(1, 5)]
+    [batch] = broker.drain()
+    assert values(batch) == [(b"K", b"%d" % number, number) for number in range(1, 5)]
+    assert not any(future.done() for future in futures)
+    batch.done(base_offset=7)
+    assert all(future.done() for future in futures)
+
+
+async def test_a_record_after_a_drained_batch_begins_another(broker, put):
+    await put(b"1")
+    await put(b"2")
+    [first] = broker.drain()
+    later = await put(b"3")
+    first.done(base_offset=0)
+    assert not later.done()
+    assert [value for batch in broker.drain() for _, value, _ in values(batch)] == [b"3"]
+
+
+async def test_a_record_waits_for_room_when_the_batch_is_full(broker, put):
+    await put(b"x" * 600)
+    waiting = asyncio.ensure_future(put(b"y" * 600))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    [first] = broker.drain()
+    await waiting
+    [second] = broker.drain()
+    assert [[value[:1] for _, value, _ in values(batch)] for batch in (first, second)] == [[b"x"], [b"y"]]
+
+
+async def test_whoever_joined_a_batch_that_fails_is_told(broker, put):
+    futures = {await put(b"1"), await put(b"2"), await put(b"3")}
+    assert len(futures) == 2  # of the record that began the batch, and of the batch
+    [batch] = broker.drain()
+    batch.failure(BrokerError("refused"))
+    for future in futures:
+        with pytest.raises(BrokerError):
+            await future
+
+
+async def test_topics_have_batches_of_their_own(broker, put):
+    await put(b"1")
+    await put(b"2", topic="alerts")
+    await put(b"3")
+    assert [[value for _, value, _ in values(batch)] for batch in broker.drain()] == [[b"1", b"3"], [b"2"]]

@@ -1,4 +1,8 @@
+from types import SimpleNamespace
+
 import pytest
+from aiokafka.errors import IllegalGenerationError, NoError, RebalanceInProgressError, UnknownMemberIdError
+from aiokafka.protocol.group import HeartbeatRequest, JoinGroupRequest, SyncGroupRequest
 
 from pipeline.runtime.lease import Lease, LeaseLostError
 
@@ -11,16 +15,21 @@ class Clock:
         return self.now
 
 
+HEARTBEAT = HeartbeatRequest("group", 1, "member")
+SYNC = SyncGroupRequest("group", 1, "member", None, [])
+JOIN = JoinGroupRequest("group", 10_000, 30_000, "member", None, "consumer", [])
+
+
 class Coordinator:
     """The part of aiokafka's group coordinator that a lease listens to."""
 
-    def __init__(self, clock, answers):
+    def __init__(self, clock, answer=NoError):
         self._clock = clock
-        self._answers = answers
+        self._answer = answer
 
-    async def _do_heartbeat(self):
+    async def _send_req(self, _):
         self._clock.now += 1.0  # the answer takes a second
-        return self._answers.pop(0)
+        return SimpleNamespace(error_code=self._answer.errno)
 
 
 @pytest.fixture
@@ -40,26 +49,36 @@ def test_a_lease_is_good_for_most_of_the_session_timeout(clock):
 def test_a_renewed_lease_is_good_again(clock):
     lease = Lease(10.0, clock)
     clock.now += 7.0
-    lease.renew()
+    lease.renew(clock.now)
     clock.now += 7.0
     lease.check()
 
 
-async def test_a_confirmed_heartbeat_renews_from_when_it_was_sent(clock):
+@pytest.mark.parametrize("request_", [HEARTBEAT, SYNC], ids=["heartbeat", "sync"])
+@pytest.mark.parametrize("answer", [NoError, RebalanceInProgressError])
+async def test_a_confirmed_membership_renews_from_when_it_was_asked_for(clock, request_, answer):
     lease = Lease(10.0, clock)
-    coordinator = Coordinator(clock, [True, False])
+    coordinator = Coordinator(clock, answer)
     lease.watch(coordinator)
     clock.now += 7.0
-    assert await coordinator._do_heartbeat()
+    assert (await coordinator._send_req(request_)).error_code == answer.errno
     clock.now = 107.0 + 7.9
     lease.check()
+    clock.now = 107.0 + 8.1
+    with pytest.raises(LeaseLostError):
+        lease.check()
 
 
-async def test_a_heartbeat_that_failed_renews_nothing(clock):
+@pytest.mark.parametrize(
+    ("request_", "answer"),
+    [(HEARTBEAT, UnknownMemberIdError), (SYNC, IllegalGenerationError), (JOIN, NoError)],
+    ids=["heartbeat", "sync", "join"],
+)
+async def test_nothing_else_renews_it(clock, request_, answer):
     lease = Lease(10.0, clock)
-    coordinator = Coordinator(clock, [False])
+    coordinator = Coordinator(clock, answer)
     lease.watch(coordinator)
     clock.now += 7.5
-    assert not await coordinator._do_heartbeat()
+    await coordinator._send_req(request_)
     with pytest.raises(LeaseLostError):
         lease.check()

@@ -230,6 +230,34 @@ UPSTREAM = (
         },
     ),
     Part(
+        "aiokafka.producer.message_accumulator:MessageAccumulator",
+        "runtime/delivery.py",
+        {
+            "add_message": Shape("56ff7e6c1918", "tp key value timeout timestamp_ms headers"),
+            "_append_batch": Shape("4762abfc42cb", "builder tp"),
+            "_pop_batch": Shape("41cc98a298ef", "tp"),
+            "reenqueue": Shape("f75f518a1ae2", "batch"),
+            "drain_by_nodes": Shape("fc995afbfc57", "ignore_nodes muted_partitions"),
+            "fail_all": Shape("f1e12e8100bf", "exception"),
+        },
+    ),
+    Part(
+        "aiokafka.producer.message_accumulator:MessageBatch",
+        "runtime/delivery.py",
+        {
+            "append": Shape("e3ff2fc253fd", "key value timestamp_ms _create_future headers"),
+            "done": Shape("2d765e5c2dc8", "base_offset timestamp log_start_offset _record_metadata_class"),
+            "failure": Shape("719b2122c318", "exception"),
+        },
+    ),
+    Part(
+        "aiokafka.producer.message_accumulator:BatchBuilder",
+        "runtime/delivery.py",
+        {
+            "append": Shape("657d76f55157", "timestamp key value headers"),
+        },
+    ),
+    Part(
         "faust.transport.drivers.aiokafka:Producer",
         "runtime/delivery.py",
         {
@@ -285,6 +313,14 @@ UPSTREAM = (
         {
             "_do_heartbeat": Shape("dc1d6632aaa6", ""),
             "_heartbeat_routine": Shape("61d010289522", ""),
+            "_send_req": Shape("fa4b12e914ce", "request"),
+        },
+    ),
+    Part(
+        "aiokafka.consumer.group_coordinator:CoordinatorGroupRebalance",
+        "runtime/lease.py",
+        {
+            "_send_sync_group_request": Shape("7429ca078ddf", "request"),
         },
     ),
     Part(
