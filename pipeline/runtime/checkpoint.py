@@ -13,8 +13,9 @@ the next table; and only then acknowledges the source records. So, killed at any
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+import structlog
 from faust.types import TP
 
 from pipeline import contract
@@ -29,6 +30,11 @@ if TYPE_CHECKING:
     from pipeline.runtime.intake import Intake
     from pipeline.runtime.lease import Lease
     from pipeline.runtime.store import SnapshotTable
+
+log = structlog.get_logger(__name__)
+
+_SLOW: Final = 5.0
+"""Seconds without a confirmation after which the log says so, and each time that they pass again."""
 
 
 class Sent:
@@ -159,7 +165,14 @@ class Checkpoint:
 
 async def _all_confirmed(pending: set[asyncio.Future[Any]]) -> None:
     """Wait for futures; one that is aiokafka's own must not be cancelled with whoever waits for it."""
-    if pending:
-        done, _ = await asyncio.wait(pending, return_when=asyncio.FIRST_EXCEPTION)
+    while pending:
+        done, pending = await asyncio.wait(pending, timeout=_SLOW, return_when=asyncio.FIRST_EXCEPTION)
         for future in done:
             future.result()
+        if pending:
+            log.warning(
+                "the broker does not confirm what was sent: checkpoints and commits wait for it; look at the "
+                "broker's replicas and disks, and at the network",
+                batches=len(pending),
+                every_seconds=_SLOW,
+            )

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-    from pipeline.features.stage import Output
     from pipeline.messages import Outgoing
     from pipeline.runtime.flow import Unit
     from pipeline.runtime.lease import Lease

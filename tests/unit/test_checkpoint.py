@@ -5,6 +5,7 @@ import json
 
 import pytest
 from faust.types import TP
+from structlog.testing import capture_logs
 from worker_parts import (
     CHANGELOG,
     HOME,
@@ -20,6 +21,7 @@ from worker_parts import (
 
 from pipeline import contract
 from pipeline.features.stage import SHARED, read_snapshot
+from pipeline.runtime import checkpoint
 from pipeline.runtime.lease import LeaseLostError
 
 CHANGELOGS = {CHANGELOG.format(table) for table in contract.TABLES}
@@ -377,3 +379,31 @@ async def test_another_worker_goes_on_from_what_was_stored(worker):
         assert len(expected) == 20
         for table in contract.TABLES:
             assert other.stored(table) == whole.stored(table)
+
+
+async def test_a_broker_that_does_not_confirm_is_told_of_and_waited_for(worker, monkeypatch):
+    monkeypatch.setattr(checkpoint, "_SLOW", 0.01)
+    worker.producer.held = {contract.SIGNALS}
+    worker.put(liquidation(0))
+    with capture_logs() as logs:
+        taking = asyncio.create_task(worker.checkpoint.take())
+        while len(logs) < 2:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        worker.producer.release(contract.SIGNALS)
+        await taking
+    assert {entry["event"].partition(":")[0] for entry in logs} == {
+        "the broker does not confirm what was sent"
+    }
+    assert worker.acknowledged
+
+
+async def test_who_stops_waiting_for_a_confirmation_does_not_cancel_it(worker):
+    worker.producer.held = {contract.SIGNALS}
+    worker.put(liquidation(0))
+    taking = asyncio.create_task(worker.checkpoint.take())
+    await worker.producer.until(contract.SIGNALS)
+    await idle()
+    taking.cancel()
+    await asyncio.wait({taking})
+    [sending] = worker.producer.of(contract.SIGNALS)
+    assert not sending.confirmed.cancelled()
