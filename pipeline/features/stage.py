@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 SHARED: Final = ""
 """The key of state that belongs to a partition as a whole: no symbol is empty."""
-_SNAPSHOT_VERSION: Final = 1
+_SNAPSHOT_VERSION: Final = 2
 
 
 class Output(Struct, gc=False):
@@ -100,9 +100,12 @@ class State(ABC):
             self.applied[event.topic] = (event.offset, event.time)
 
     @property
-    def position(self) -> int:
-        """A number that grows with what was folded in: of two snapshots the higher one is the newer."""
-        return sum(offset + 1 for offset, _ in self.applied.values())
+    def position(self) -> tuple[int, ...]:
+        """Numbers that grow with what was folded in, compared from the first on; offsets decide first.
+
+        Of two snapshots the one with the higher position is the newer.
+        """
+        return (sum(offset + 1 for offset, _ in self.applied.values()),)
 
     @property
     def active(self) -> bool:
@@ -155,13 +158,13 @@ class Snapshot(Struct, array_like=True):
 
     version: int
     incarnation: int
-    position: int
+    position: tuple[int, ...]
     active: bool
     applied: dict[str, tuple[int, int]]
     frozen: Any
 
     @property
-    def order(self) -> tuple[int, int]:
+    def order(self) -> tuple[int, tuple[int, ...]]:
         """What decides which of two snapshots is the newer, whichever was written last."""
         return self.incarnation, self.position
 

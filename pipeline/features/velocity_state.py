@@ -34,9 +34,9 @@ class Market(State):
         self.time = micros(context.timestamp)
 
     @property
-    def position(self) -> int:
+    def position(self) -> tuple[int, ...]:
         """The context's time: no offsets are kept for contexts, the newer one wins."""
-        return self.time
+        return (self.time,)
 
     def freeze(self) -> Any:
         """Return the context as it is on the wire."""
@@ -104,6 +104,11 @@ class VelocityState(State):
         self.duplicates = Duplicates(micros(constants.repeat_s), constants.repeats_remembered)
         self.published: VelocityUpdate | None = None
         self.publish_from = 0
+
+    @property
+    def position(self) -> tuple[int, ...]:
+        """What was read, and the clock: contexts have no offset, but move it."""
+        return *super().position, self.clock
 
     @property
     def active(self) -> bool:

@@ -36,9 +36,9 @@ class SharedState(State):
         self.revision = 0
 
     @property
-    def position(self) -> int:
+    def position(self) -> tuple[int, ...]:
         """The times of the newest context and of the newest weights, added: it grows with either."""
-        return self.contexts.newest + self.weight_sets.newest
+        return (self.contexts.newest + self.weight_sets.newest,)
 
     def freeze(self) -> Any:
         """Return everything that `thaw` needs."""
@@ -74,9 +74,9 @@ class SymbolState(State):
         self.readings: AsOf[PositioningReading] = AsOf(memory, MOST_READINGS)
 
     @property
-    def position(self) -> int:
-        """What was read and what was sent: ticks have no offset, but what they send is counted."""
-        return super().position + self.sequence
+    def position(self) -> tuple[int, ...]:
+        """What was read, what was sent, and the clock: ticks have no offset, but move the other two."""
+        return *super().position, self.sequence, self.clock
 
     def freeze(self) -> Any:
         """Return everything that `thaw` needs."""

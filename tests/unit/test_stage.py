@@ -84,7 +84,7 @@ def test_the_position_grows_with_every_record_of_any_topic():
     for each in (event(0), event(7), event(0, topic=contract.FUNDING), event(8)):
         state.mark(each)
         positions.append(state.position)
-    assert positions == [0, 1, 8, 9, 10]
+    assert positions == [(0,), (1,), (8,), (9,), (10,)]
 
 
 def test_offsets_beyond_a_topics_end_are_forgotten_as_the_topic_was_made_anew():
@@ -129,7 +129,7 @@ def test_snapshots_are_taken_of_what_changed_since_the_last():
 def test_a_snapshot_holds_all_that_is_needed_to_go_on():
     states = counted(event(0), event(4))
     found = read_snapshot(states.take_snapshots()["BTCUSDT"])
-    assert (found.frozen, found.position, found.active) == (2, 5, True)
+    assert (found.frozen, found.position, found.active) == (2, (5,), True)
     assert found.applied == {contract.PRICES: (4, START)}
 
 
@@ -181,7 +181,7 @@ def test_what_is_no_snapshot_is_refused(data):
 def test_a_snapshot_of_another_version_is_refused():
     found = read_snapshot(snapshot(Passive()))
     found.version += 1
-    with pytest.raises(ValueError, match="snapshot of version 2, expected 1"):
+    with pytest.raises(ValueError, match="snapshot of version 3, expected 2"):
         read_snapshot(msgspec.msgpack.encode(found))
 
 

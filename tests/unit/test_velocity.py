@@ -182,6 +182,16 @@ def test_a_price_that_carries_a_context_ticks_its_symbol_first():
     assert [(each.symbol, each.trigger) for each in found] == [("BTCUSDT", "price"), (SYMBOL, "context")]
 
 
+def test_of_two_states_the_one_that_has_read_further_is_the_newer_then_the_one_of_the_later_clock():
+    orders = []
+    for ticks in ([], [context(10)], [liquidation(1)], [liquidation(1), context(9)]):
+        feed = Feed()
+        for message in (liquidation(0), *ticks):
+            feed.put(message)
+        orders.append(read_snapshot(snapshot(feed.state())).order)
+    assert orders == sorted(set(orders))
+
+
 def test_other_topics_change_nothing():
     feed = Feed()
     event = Event(contract.FUNDING, SYMBOL, Funding(SYMBOL, 0.0001, START), at(0), 0)
@@ -335,11 +345,11 @@ def test_zero_has_no_sign():
 
 def test_the_state_of_the_market_is_the_newest_context():
     feed = Feed()
-    assert feed.states.get(SHARED).position == 0
+    assert feed.states.get(SHARED).position == (0,)
     assert snapshot(feed.states.get(SHARED))
     feed.put(context(5))
     stored = feed.states.take_snapshots()
-    assert read_snapshot(stored[SHARED]).position == at(5)
+    assert read_snapshot(stored[SHARED]).position == (at(5),)
     assert not read_snapshot(stored[SHARED]).active
     assert Feed(stored).states.get(SHARED).context == context(5)
 
