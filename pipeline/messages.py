@@ -40,12 +40,8 @@ def seconds(time: int) -> float:
     return time / 1_000_000
 
 
-@lru_cache(maxsize=4_096)
 def rounded(value: float, digits: int) -> float:
-    """Return a value rounded for the wire, without a negative zero.
-
-    It is remembered, as most values come again and again: velocities are quotients of small counts.
-    """
+    """Return a value rounded for the wire, without a negative zero."""
     return round(value, digits) + 0.0
 
 
