@@ -135,14 +135,14 @@ class VelocityState(State):
             What the symbol's clock is with it.
 
         """
-        if time < clock and not self.windows.hold(time, clock):
+        if time < clock and not self.windows.ledger.holds(time, clock):
             self.late += 1
             return False
         if self.duplicates.is_repeat(liquidation, time, clock):
             return False
         cents = round(liquidation.value_usd * 100)  # type: ignore[operator]  # set when it was decoded
         long_cents = cents if liquidation.side == "long" else 0
-        self.windows.add(time, clock, long_cents, cents - long_cents)
+        self.windows.ledger.add(time, clock, long_cents, cents - long_cents)
         self.venues.advance(clock)
         self.venues.add(time, liquidation.exchange)
         self.clock = clock

@@ -1,5 +1,6 @@
 """Windows against a list of all events, recounted bucket by bucket as the definition says."""
 
+import itertools
 import random
 
 import pytest
@@ -32,7 +33,7 @@ def recount(events, clock, span, width):
 
 def add(windows, event, clock):
     time, long_cents, short_cents = event
-    windows.add(time, clock, long_cents, short_cents)
+    windows.ledger.add(time, clock, long_cents, short_cents)
 
 
 def assert_as_recounted(windows, events, clock):
@@ -90,7 +91,7 @@ def test_windows_hold_what_a_recount_finds(seed):
             (0, 0, 2_000, 90_000, rng.randrange(3 * SECOND), rng.randrange(299 * SECOND))
         )
         event = (time, *rng.choice(((rng.randrange(1, 10**9), 0), (0, rng.randrange(1, 10**9)))))
-        if windows.hold(time, clock):
+        if windows.ledger.holds(time, clock):
             add(windows, event, clock)
             events.append(event)
         if rng.random() < 0.2:
@@ -112,8 +113,8 @@ def test_sums_do_not_depend_on_the_order_of_events():
 
 def test_the_longest_window_decides_what_is_held():
     windows = Windows(SPANS)
-    assert windows.hold(START - 298 * SECOND, START)
-    assert not windows.hold(START - 301 * SECOND, START)
+    assert windows.ledger.holds(START - 298 * SECOND, START)
+    assert not windows.ledger.holds(START - 301 * SECOND, START)
 
 
 def test_a_clock_that_jumps_empties_the_windows_without_work():
@@ -125,26 +126,50 @@ def test_a_clock_that_jumps_empties_the_windows_without_work():
     assert windows.longest.totals(far) == (1, 0, 5)
 
 
-def test_a_ledger_keeps_no_more_than_twice_its_longest_window():
-    windows = Windows(SPANS)
-    for number in range(1_000):
-        add(windows, (START + number * 5_000, 2, 3), START + number * 5_000)
-        assert all(len(ledger.numbers) == len(ledger.befores) <= 200 for ledger in windows._ledgers)
-    ages, sums = windows.freeze(START + 999 * 5_000)[1][0]
-    assert ages == list(range(99, -1, -1))
-    assert sums == [(count, 2 * count, 3 * count) for count in range(100, 0, -1)]
+def test_buckets_are_as_fine_as_the_windows_that_reach_them():
+    windows, clock = Windows(SPANS), START + 299 * SECOND
+    for time in range(START, clock + 1, 2_500):
+        add(windows, (time, 2, 3), time)
+        assert len(windows.ledger.times) == len(windows.ledger.befores) <= 2 * (100 + 100 + 200)
+    ages, sums = windows.freeze(clock)[1]
+    steps = [before - after for before, after in itertools.pairwise(ages)]
+    assert steps[-99:] == [1] * 99  # 5 ms
+    assert set(steps[-99 - 90 : -100]) == {20}  # 0.1 s
+    assert set(steps[:190]) == {300}  # 1.5 s
+    assert sums[-1] == (1, 2, 3)
+    assert windows.freeze(clock)[1] == (ages, sums)
 
 
-def test_what_is_older_than_all_that_a_ledger_keeps_is_counted_in_its_own_bucket():
+def test_an_event_older_than_the_fine_buckets_is_counted_wherever_they_were_put_together():
     windows, events = Windows(SPANS), []
     for number in range(201):
         events.append((START + number * 5_000, 1, 0))
         add(windows, events[-1], events[-1][0])
     clock = events[-1][0]
-    for time in (clock - 99 * 5_000, clock - 100 * 5_000):
-        events.append((time + 2_000, 10, 0))
-        add(windows, events[-1], clock)
-        assert_as_recounted(windows, events, clock)
+    for age in (99 * 5_000, 100 * 5_000, 130 * 5_000):
+        for tidied in (False, True):
+            if tidied:
+                windows.ledger.tidy(clock)
+            events.append((clock - age + 2_000, 10, 0))
+            add(windows, events[-1], clock)
+            assert_as_recounted(windows, events, clock)
+
+
+@pytest.mark.parametrize("spans", [SPANS, [150_000, 300_000, 4 * SECOND, 10 * SECOND, *SPANS[4:]]])
+def test_when_a_ledger_is_tidied_does_not_matter(spans):
+    rng = random.Random(3)
+    often, seldom, clock = Windows(spans), Windows(spans), START
+    for _ in range(2_000):
+        clock += rng.choice((0, 3_000, 40_000, 300_000))
+        event = clock - rng.choice((0, 0, 2_000, rng.randrange(20 * SECOND))), rng.randrange(100), 0
+        for windows in (often, seldom):
+            add(windows, event, clock)
+        if rng.random() < 0.1:
+            often.ledger.tidy(clock)
+            assert [window.totals(clock) for window in windows_of(often)] == [
+                window.totals(clock) for window in windows_of(seldom)
+            ]
+    assert often.freeze(clock) == seldom.freeze(clock)
 
 
 def test_a_thawed_copy_holds_the_same_and_goes_on_the_same():
@@ -178,7 +203,7 @@ def test_windows_that_nothing_was_added_to_are_empty_at_any_clock():
     for clock in (0, START):
         assert windows.longest.is_empty(clock)
         assert windows.longest.totals(clock) == (0, 0, 0)
-        assert windows.freeze(clock) == (SPANS, [([], [])] * 3)
+        assert windows.freeze(clock) == (SPANS, ([], []))
 
 
 @pytest.mark.parametrize("span", [100_010, 130_000])
