@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import faust
 from faust.transport.drivers import aiokafka as driver
+from mode.utils.futures import maybe_async
 
 if TYPE_CHECKING:
     import asyncio
@@ -69,10 +70,32 @@ class BatchSchema(faust.Schema[Any, Any]):
         return message.value
 
 
-class ConsumerThread(driver.AIOKafkaConsumerThread):
-    """The thread of the aiokafka consumer: with a short empty fetch, and telling the lease of heartbeats."""
+class LoopConsumer(driver.AIOKafkaConsumerThread):
+    """The aiokafka consumer in the worker's own loop: Faust gives it a thread, and each call crosses over.
+
+    Two threads that share one interpreter lock wait up to 5 ms for each other at every turn. Also, an empty
+    fetch is short here, and the lease hears of heartbeats.
+    """
 
     app: Any
+
+    def __init__(self, consumer: Consumer, loop: asyncio.AbstractEventLoop, beacon: Any) -> None:
+        super().__init__(consumer, loop=loop, thread_loop=loop, beacon=beacon)
+
+    async def start(self) -> None:
+        """Start the consumer in the loop that is running."""
+        self._thread_started.set()
+        await self._default_start()
+
+    async def stop(self) -> None:
+        """Stop the consumer."""
+        if self._started.is_set() and not self._stopped.is_set():
+            self._stopped.set()
+            await self._shutdown_thread()
+
+    async def call_thread(self, fun: Any, *args: Any, **kwargs: Any) -> Any:
+        """Call a method of the consumer: there is no thread to cross over to."""
+        return await maybe_async(fun(*args, **kwargs))
 
     def _create_consumer(self, loop: asyncio.AbstractEventLoop) -> Any:
         consumer = super()._create_consumer(loop)
@@ -90,7 +113,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         state = None if assignment is None else assignment.state_value(driver.ensure_aiokafka_TP(tp))
         if state is None:
             return False
-        position, end = state._position, state.highwater  # read once: they change in another thread
+        position, end = state._position, state.highwater  # read once: they change while records come
         return position is not None and end is not None and bool(position >= end)
 
 
@@ -98,7 +121,7 @@ class Consumer(driver.Consumer):
     """Hands over batches as the intake arranges them, and commits what the checkpoint acknowledged."""
 
     app: Any
-    _thread: ConsumerThread
+    _thread: LoopConsumer
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -142,8 +165,8 @@ class Consumer(driver.Consumer):
         while self._acknowledged:
             await self.commit()
 
-    def _new_consumer_thread(self) -> ConsumerThread:
-        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+    def _new_consumer_thread(self) -> LoopConsumer:
+        return LoopConsumer(self, self.loop, self.beacon)
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ASYNC109
         wanted = self._usable(self._intake.wanted(active_partitions or set()))

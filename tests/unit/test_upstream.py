@@ -91,6 +91,28 @@ UPSTREAM = (
         },
     ),
     Part(
+        "mode.threads:ServiceThread",
+        "runtime/transport.py",
+        {
+            "__init__": Shape("82979878990c", "executor loop thread_loop Worker kwargs"),
+            "start": Shape("f11841038a03", ""),
+            "stop": Shape("32d026539c36", ""),
+            "crash": Shape("68a766aadc5f", "exc"),
+            "set_shutdown": Shape("ada84bf0cade", ""),
+            "_shutdown_thread": Shape("d7377862e734", ""),
+            "_serve": Shape("67809eae0957", ""),
+        },
+    ),
+    Part(
+        "mode.threads:QueueServiceThread",
+        "runtime/transport.py",
+        {
+            "call_thread": Shape("479edda75b54", "fun args kwargs"),
+            "on_thread_started": Shape("73f6333fc9c9", ""),
+            "on_thread_stop": Shape("b58a5dbce24f", ""),
+        },
+    ),
+    Part(
         "faust.transport.drivers.aiokafka:Producer",
         "runtime/transport.py",
         {
@@ -340,7 +362,7 @@ OURS = (
     store.SnapshotTable,
     transport.BatchSchema,
     transport.Consumer,
-    transport.ConsumerThread,
+    transport.LoopConsumer,
     transport.Producer,
     transport.Transport,
 )
