@@ -97,7 +97,8 @@ class Checkpoint:
         """End the way of a unit: send what it led to. A barrier closes what came before it."""
         if isinstance(work, Barrier):
             closed, self._sent = self._sent, Sent()
-            work.passed.set_result(closed)
+            if not work.passed.done():  # whoever took the checkpoint may have given up
+                work.passed.set_result(closed)
             return
         pending = await self._delivery.send_unit(work, lambda: work.epoch == self._flow.epoch)
         if work.epoch == self._flow.epoch:
@@ -148,15 +149,15 @@ class Checkpoint:
         await self._write_group(table, shared, barrier.epoch)
 
     async def _write_group(self, table: SnapshotTable, snapshots: Snapshots, epoch: int) -> None:
-        """Write snapshots, unless their epoch is over: the store may have forgotten their partitions."""
-        if epoch != self._flow.epoch:
-            return
-        self._lease.check()
+        """Write snapshots as long as their epoch lasts: then others own their partitions."""
         changelog = table.changelog_topic_name
-        writes = [
-            (partition, key, data, await self._delivery.send(changelog, key.encode(), data, partition))
-            for (partition, key), data in snapshots.items()
-        ]
+        writes = []
+        for (partition, key), data in snapshots.items():
+            if epoch != self._flow.epoch:
+                return
+            self._lease.check()
+            future = await self._delivery.send(changelog, key.encode(), data, partition)
+            writes.append((partition, key, data, future))
         for partition, key, data, future in writes:
             confirmed = await future
             if epoch == self._flow.epoch:

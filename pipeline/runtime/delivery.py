@@ -54,19 +54,19 @@ class Delivery:
             if output.body is not body:
                 body, key, data = output.body, output.key.encode(), self._encode(output.body, unit.polled)
             if isinstance(body, Context):
-                pending |= await self._spread(body, key, data, unit.partition)
+                pending |= await self._spread(body, data, unit.partition, is_current)
             else:
                 pending.add(await self.put(output.topic, key, data, unit.partition))
         return pending
 
     async def _spread(
-        self, context: Context, key: bytes, data: bytes, made_in: int
+        self, context: Context, data: bytes, made_in: int, is_current: Callable[[], bool]
     ) -> set[asyncio.Future[Any]]:
-        time_ms = round(context.timestamp * 1_000)
+        key, time_ms = context.symbol.encode(), round(context.timestamp * 1_000)
         return {
             await self.put(CONTEXT, key, data, number, timestamp_ms=time_ms)
             for number in self._partitions
-            if number != made_in
+            if number != made_in and is_current()
         }
 
     async def put(

@@ -407,3 +407,40 @@ async def test_who_stops_waiting_for_a_confirmation_does_not_cancel_it(worker):
     await asyncio.wait({taking})
     [sending] = worker.producer.of(contract.SIGNALS)
     assert not sending.confirmed.cancelled()
+
+
+async def test_an_epoch_that_ends_while_snapshots_wait_for_room_stores_nothing_more(worker):
+    worker.put(*[liquidation(0, at=NOW + number, symbol=f"S{number}USDT") for number in range(9)])
+    await idle()
+    before = len(worker.producer.sent)
+    worker.producer.room.clear()
+    taking = asyncio.create_task(worker.checkpoint.take())
+    await idle()
+    worker.flow.end()
+    worker.flow.begin()
+    worker.producer.room.set()
+    await taking
+    assert len(worker.producer.sent[before:]) <= 1  # one was on its way
+
+
+async def test_a_lease_that_ends_while_snapshots_wait_for_room_stores_nothing_more(worker):
+    worker.put(*[liquidation(0, at=NOW + number, symbol=f"S{number}USDT") for number in range(9)])
+    await idle()
+    before = len(worker.producer.sent)
+    worker.producer.room.clear()
+    taking = asyncio.create_task(worker.checkpoint.take())
+    await idle()
+    worker.clock.now += 60
+    worker.producer.room.set()
+    with pytest.raises(LeaseLostError):
+        await taking
+    assert len(worker.producer.sent[before:]) <= 1
+
+
+async def test_a_barrier_whose_checkpoint_was_given_up_stops_nobody(worker):
+    taking = asyncio.create_task(worker.checkpoint.take())
+    await asyncio.sleep(0)
+    barrier = next(iter(worker.flow._barriers))
+    taking.cancel()
+    await worker.checkpoint.deliver(barrier)
+    await asyncio.wait({taking})

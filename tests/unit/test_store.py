@@ -92,3 +92,45 @@ async def test_a_snapshot_that_cannot_be_read_stops_the_worker_with_what_to_do(s
     ]
     assert "offset 4" in str(crashed[0])
     assert "PIPELINE_APP_ID" in str(crashed[0])
+
+
+@pytest.mark.parametrize("turns", range(500, 520))
+async def test_a_rebalance_in_the_middle_of_recovery_leaves_nothing_of_a_revoked_partition(store, turns):
+    table, tables = store.table, store.app.tables
+    tables.add(table)
+    tp, recovery = TP(CHANGELOG, 3), tables.recovery
+    recovery.add_active(table, tp)
+    recovery._set_recovery_started()
+    recovery.active_highwaters[tp] = 9_999
+    for offset in range(800):
+        tables.changelog_queue.put_nowait(
+            written(offset, snapshot(Counted(offset)), partition=3, key=b"K%d" % offset)
+        )
+    reading = asyncio.create_task(recovery._slurp_changelogs(recovery))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    assert 0 < tables.changelog_queue.qsize() < 800
+    # As Faust does when a partition is revoked, and assigned to somebody else
+    tables.on_partitions_revoked({tp})
+    store.app.flow_control.suspend()
+    store.app.flow_control.clear()
+    for _ in range(20):
+        await asyncio.sleep(0)
+    await store.on_rebalance(set(), {tp}, set())
+    recovery.revoke(tp)
+    recovery.active_tps.clear()
+    recovery.flush_buffers()  # the next recovery begins with it
+    reading.cancel()
+    # When the partition comes back, its changelog is read from the beginning.
+    assert (store.persisted_offset(tp), store.partition(3)) == (None, {})
+
+
+async def test_a_partition_that_comes_back_is_read_again(store):
+    tp = TP(CHANGELOG, 0)
+    recover(store, written(7, snapshot(Counted(1))))
+    await store.on_rebalance(set(), {tp}, set())
+    recover(store, written(8, snapshot(Counted(2))))
+    assert store.partition(0) == {}
+    await store.on_rebalance({tp}, set(), {tp})
+    recover(store, written(7, snapshot(Counted(1))))
+    assert store.partition(0) == {"BTCUSDT": snapshot(Counted(1))}
