@@ -89,6 +89,7 @@ def replay(  # noqa: PLR0913, PLR0917
     if out is None:
         _replay_to_kafka(recordings, _speed(speed))
     else:
+        _refuse_overwriting(recordings, out)
         _replay_offline(recordings, out, _profile(profile))
     if not recordings.used:
         fail("no row was usable")
@@ -141,12 +142,18 @@ def _profile(name: str) -> Profile:
         fail(f"--profile: {error}", USAGE)
 
 
+def _refuse_overwriting(recordings: Recordings, out: Path) -> None:
+    if out.exists() and any(out.samefile(file.path) for file in recordings.files):
+        fail(f"--out: {out} is one of the files to replay", USAGE)
+
+
 def _replay_offline(recordings: Recordings, out: Path, profile: Profile) -> None:
     counts = SignalCounts()
     started = time.perf_counter()
     try:
         with create_signal_file(out) as file, _progress(recordings) as progress:
             process(recordings, Engine(profile), file, counts, progress)
+            file.wanted = bool(recordings.used)
     except (UnusableFileError, OSError) as error:
         fail(str(error), USAGE)
     show_table(("what", "how many"), report(recordings, counts, time.perf_counter() - started))

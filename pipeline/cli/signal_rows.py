@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import os
 from abc import ABC, abstractmethod
+from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any, Final, Self
 
 import msgspec
@@ -13,7 +15,7 @@ from pipeline.cli.rows import UnusableFileError
 from pipeline.messages import Metrics, Scores, Signal, SignalContext, micros
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 _TEXTS: Final = frozenset(
@@ -63,7 +65,16 @@ def signal_row(signal: Signal) -> dict[str, Any]:
 
 
 class SignalFile(ABC):
-    """A file that signals are written to, for the length of a `with` block."""
+    """A file that signals are written to, for the length of a `with` block.
+
+    Attributes
+    ----------
+    wanted
+        Whether it takes its place when it is done.
+
+    """
+
+    wanted = True
 
     @abstractmethod
     def write(self, row: dict[str, Any]) -> None:
@@ -121,7 +132,7 @@ class ParquetSignalFile(SignalFile):
             from pyarrow import parquet  # noqa: PLC0415
         except ImportError as error:
             raise UnusableFileError(
-                f"{path}: writing parquet needs pyarrow: pip install 'cascade-pipeline[replay]'"
+                "writing parquet needs pyarrow: pip install 'cascade-pipeline[replay]'"
             ) from error
         self._table = pa.Table
         self._schema = pa.schema([(name, _arrow_type(pa, name)) for name in COLUMNS])
@@ -159,8 +170,9 @@ _FORMATS: Final[dict[str, Callable[[Path], SignalFile]]] = {
 }
 
 
-def create_signal_file(path: Path) -> SignalFile:
-    """Create the file that signals are written to, by its suffix.
+@contextmanager
+def create_signal_file(path: Path) -> Iterator[SignalFile]:
+    """Yield the file that signals are written to, by its suffix; what was there stays until it is done.
 
     Raises
     ------
@@ -173,4 +185,12 @@ def create_signal_file(path: Path) -> SignalFile:
         raise UnusableFileError(f"{path}: expected .parquet, .csv or .jsonl")
     if not path.parent.is_dir():
         raise UnusableFileError(f"{path}: there is no directory {path.parent}")
-    return kind(path)
+    place = path.resolve()  # of a link, what it leads to
+    unfinished = place.with_name(f".{place.name}.{os.getpid()}.unfinished")
+    try:
+        with kind(unfinished) as file:
+            yield file
+        if file.wanted:
+            unfinished.replace(place)
+    finally:
+        unfinished.unlink(missing_ok=True)

@@ -155,6 +155,51 @@ def test_nothing_usable_ends_with_1(tmp_path):
     assert "refused: x.jsonl: rate: " in result.stdout
 
 
+RATES = '{"symbol": "X", "timestamp": 1760000000, "rate": 0.001}\n'
+
+
+@pytest.mark.parametrize("name", ["x.jsonl", "./x.jsonl", "link.jsonl"])
+def test_a_file_to_replay_is_never_the_result(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    Path("x.jsonl").write_text(RATES)
+    Path("link.jsonl").symlink_to("x.jsonl")
+    result = cascade("--funding", "x.jsonl", "--out", name)
+    assert result.exit_code == 2
+    assert "is one of the files to replay" in result.stderr
+    assert Path("x.jsonl").read_text() == RATES
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".jsonl", ".csv"])
+def test_an_older_result_stays_when_a_run_breaks_off(files, tmp_path, monkeypatch, suffix):
+    out = tmp_path / f"signals{suffix}"
+    out.write_text("older")
+    monkeypatch.setattr(SignalCounts, "add", broken)
+    assert isinstance(cascade(*files, "--out", out).exception, ZeroDivisionError)
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(out.name, "older")]
+
+
+def broken(*_):
+    raise ZeroDivisionError
+
+
+def test_an_older_result_stays_when_no_row_was_usable(tmp_path):
+    path, out = tmp_path / "x.jsonl", tmp_path / "o.csv"
+    write(path, [{"symbol": "X", "timestamp": START, "rate": 5.0}])
+    out.write_text("older")
+    assert cascade("--funding", path, "--out", out).exit_code == 1
+    assert out.read_text() == "older"
+    assert {path.name for path in tmp_path.iterdir()} == {"x.jsonl", "o.csv"}
+
+
+def test_a_result_takes_the_place_of_an_older_one_behind_a_link_too(files, tmp_path):
+    out, link = tmp_path / "signals.jsonl", tmp_path / "newest.jsonl"
+    out.write_text("older\n")
+    link.symlink_to(out)
+    assert cascade(*files, "--out", link).exit_code == 0
+    assert link.is_symlink()
+    assert read(out)[0]["symbol"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
