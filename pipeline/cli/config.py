@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import typer
 
-from pipeline.cli.output import USAGE, Commands, fail, show_table
+from pipeline.cli.output import Commands, show_table
 from pipeline.runtime.profiles import load_profile
 from pipeline.settings import load_settings
-from pipeline.signals.profile import ProfileError
 
 config = typer.Typer(cls=Commands, no_args_is_help=True, help="Show and check the settings.")
 
@@ -17,7 +16,4 @@ def check() -> None:
     """Show every setting in force, secrets hidden; exit with 2 when one cannot be used."""
     settings = load_settings()
     show_table(("variable", "value"), settings.redacted().items())
-    try:
-        load_profile(settings.profile)
-    except (ProfileError, OSError) as error:
-        fail(f"PIPELINE_PROFILE: {error}", USAGE)
+    load_profile(settings.profile)

@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 from pipeline.runtime.topics import TopicsError
 from pipeline.settings import InvalidSettingsError
+from pipeline.signals.profile import ProfileError
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Sequence
@@ -36,6 +37,8 @@ class Commands(TyperGroup):
             return super().invoke(ctx)
         except InvalidSettingsError as error:
             fail(str(error), USAGE)
+        except ProfileError as error:
+            fail(f"PIPELINE_PROFILE: {error}", USAGE)
         except TopicsError as error:
             fail(str(error))
         except KafkaError as error:

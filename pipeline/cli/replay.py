@@ -138,7 +138,7 @@ def _speed(text: str) -> float:
 def _profile(name: str) -> Profile:
     try:
         return load_profile(name)
-    except (ProfileError, OSError) as error:
+    except ProfileError as error:
         fail(f"--profile: {error}", USAGE)
 
 

@@ -24,14 +24,13 @@ weights = typer.Typer(cls=Commands, no_args_is_help=True, help="Show and change 
 def get() -> None:
     """Show the weights in force; exit with 1 when a partition has others than the rest."""
     settings = load_settings()
+    profile = load_profile(settings.profile)
     copies = run(read_weights(settings))
     newest = max(copies, key=_version)
     chosen = None if newest is None else newest.weights
     origin = f"the profile {settings.profile}" if chosen is None else "this version"
     typer.echo(f"version {_version(newest)}: weights of {origin}")
-    used = name_weights(
-        check_weights(load_profile(settings.profile).score.weights if chosen is None else chosen)
-    )
+    used = name_weights(check_weights(profile.score.weights if chosen is None else chosen))
     show_table(("component", "weight"), [(name, f"{weight:.4g}") for name, weight in used.items()])
     behind = [partition for partition, copy in enumerate(copies) if _version(copy) != _version(newest)]
     if behind:

@@ -11,6 +11,7 @@ import typer
 
 from pipeline.cli.output import PROBLEM, fail, run
 from pipeline.runtime.logs import configure_log
+from pipeline.runtime.profiles import load_profile
 from pipeline.runtime.topics import check_topics
 from pipeline.settings import Settings, load_settings
 
@@ -20,6 +21,7 @@ log = structlog.get_logger(__name__)
 def worker() -> None:
     """Run a worker until SIGTERM or Ctrl-C; `cascade config check` shows its settings."""
     settings = load_settings()
+    load_profile(settings.profile)  # one that cannot be used is refused before Kafka is asked for anything
     configure_log(settings.log, settings.log_level)
     problems = run(check_topics(settings))
     for problem in problems:

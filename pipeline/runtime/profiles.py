@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.signals.profile import SEED, Profile, read_profile
+from pipeline.signals.profile import SEED, Profile, ProfileError, read_profile
 
 
 def load_profile(name: str) -> Profile:
@@ -13,12 +13,14 @@ def load_profile(name: str) -> Profile:
     Raises
     ------
     ProfileError
-        The file's contents cannot be used; the text names the field.
-    OSError
-        The file cannot be read.
+        The file cannot be read, or its contents cannot be used; the text names the field.
 
     """
     if name == SEED.name:
         return SEED
     path = Path(name)
-    return read_profile(path.read_bytes(), "json" if path.suffix == ".json" else "toml")
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ProfileError(str(error)) from error
+    return read_profile(data, "json" if path.suffix == ".json" else "toml")

@@ -26,14 +26,26 @@ def test_an_unusable_setting_ends_every_command_with_2_and_the_variables_name(co
     assert "Traceback" not in result.output
 
 
-def test_an_unusable_profile_ends_config_check_with_2(tmp_path):
+PROFILE_USERS = pytest.mark.parametrize("command", [("config", "check"), ("weights", "get"), ("worker",)])
+
+
+@PROFILE_USERS
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [("nonsense = 1", "nonsense"), ("[score]\nfull_velocity = -1", "score.full_velocity: ")],
+)
+def test_an_unusable_profile_ends_a_command_with_2_and_the_fields_name(tmp_path, command, text, reason):
     file = tmp_path / "mine.toml"
-    file.write_text('name = "mine"\nnonsense = 1')
-    result = cascade("config", "check", PIPELINE_PROFILE=str(file))
+    file.write_text(f'name = "mine"\n{text}')
+    result = cascade(*command, PIPELINE_PROFILE=str(file), PIPELINE_BROKER="nowhere:1")
     assert result.exit_code == 2
     assert result.stderr.startswith("PIPELINE_PROFILE: ")
-    assert "nonsense" in result.stderr
+    assert reason in result.stderr
 
 
-def test_a_profile_that_is_not_there_ends_config_check_with_2():
-    assert cascade("config", "check", PIPELINE_PROFILE="/no/such/profile.toml").exit_code == 2
+@PROFILE_USERS
+def test_a_profile_that_is_not_there_ends_a_command_with_2(command):
+    result = cascade(*command, PIPELINE_PROFILE="/no/such/profile.toml", PIPELINE_BROKER="nowhere:1")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("PIPELINE_PROFILE: ")
+    assert "/no/such/profile.toml" in result.stderr
