@@ -9,7 +9,7 @@ import os
 import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_args
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote_plus, urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -347,7 +347,13 @@ def _show(value: object) -> str:
 
 def _without_password(url: str) -> str:
     parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    user, _, host = parts.netloc.rpartition("@")
-    return urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}:{_HIDDEN}@{host}"))
+    place, mark, query = url.partition("?")
+    if parts.password is not None:
+        user, _, host = parts.netloc.rpartition("@")
+        place = place.replace(parts.netloc, f"{user.partition(':')[0]}:{_HIDDEN}@{host}", 1)
+    return place + mark + "&".join(map(_without_value, query.split("&")))
+
+
+def _without_value(part: str) -> str:
+    name, _, _ = part.partition("=")
+    return f"{name}={_HIDDEN}" if "password" in unquote_plus(name) else part

@@ -115,6 +115,24 @@ def test_secrets_are_never_shown():
     assert Settings().redacted()["PIPELINE_REDIS_URL"] == "redis://localhost:6379/1"
 
 
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://u:{}@h:1/1?password={}", "redis://u:********@h:1/1?password=********"),
+        (
+            "rediss://h:1/1?db=2&p%61ssword={}&protocol=3",
+            "rediss://h:1/1?db=2&p%61ssword=********&protocol=3",
+        ),
+        ("rediss://h:1/1?ssl_password={}", "rediss://h:1/1?ssl_password=********"),
+        ("unix:///run/redis.sock?password={}", "unix:///run/redis.sock?password=********"),
+        ("unix:///run/redis.sock?db=1", "unix:///run/redis.sock?db=1"),
+    ],
+)
+def test_a_password_in_a_url_is_hidden_wherever_it_stands(url, shown):
+    settings = Settings(redis_url=url.replace("{}", PASSWORD))
+    assert settings.redacted()["PIPELINE_REDIS_URL"] == shown
+
+
 def test_a_refused_secret_is_not_shown(monkeypatch):
     text = refusal(monkeypatch, PIPELINE_REDIS_URL=f"http://me:{PASSWORD}@host", PIPELINE_PARTITIONS=PASSWORD)
     assert PASSWORD not in text
