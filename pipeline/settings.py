@@ -6,10 +6,11 @@ Every variable begins with `PIPELINE_`. A secret X may also be given as a file, 
 from __future__ import annotations
 
 import os
+import re
 import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_args
-from urllib.parse import unquote_plus, urlsplit
+from urllib.parse import parse_qs, unquote_plus, urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -199,8 +200,15 @@ class Settings(BaseSettings):
     @field_validator("redis_url")
     @classmethod
     def _check_redis_url(cls, url: str) -> str:
-        if urlsplit(url).scheme not in {"redis", "rediss", "unix"}:
-            raise ValueError("expected redis://, rediss:// or unix://")
+        try:
+            usable = _is_redis_url(url)
+        except ValueError:  # its text may show a part of the password
+            usable = False
+        if not usable:
+            raise ValueError(
+                "expected redis://HOST:PORT/DATABASE, rediss:// or unix://, the database a number and a"
+                " password's special characters percent-encoded"
+            )
         return url
 
     @field_validator("ssl_ca_file", "ssl_cert_file", "ssl_key_file")
@@ -343,6 +351,16 @@ def _show(value: object) -> str:
     if isinstance(value, SecretStr):
         return _HIDDEN
     return "" if value is None else str(value)
+
+
+def _is_redis_url(url: str) -> bool:
+    parts = urlsplit(url)
+    databases = parse_qs(parts.query).get("db", [])
+    if parts.scheme in {"redis", "rediss"} and parts.port != 0:
+        databases.append(parts.path.strip("/") or "0")
+    elif parts.scheme != "unix" or not parts.path:
+        return False
+    return all(re.fullmatch("[0-9]{1,5}", database) for database in databases)
 
 
 def _without_password(url: str) -> str:

@@ -53,6 +53,13 @@ def test_an_argument_overrides_a_variable(monkeypatch):
         ("PIPELINE_BROKER", "localhost:99999"),
         ("PIPELINE_BROKER", "one:9092,,two:9092"),
         ("PIPELINE_REDIS_URL", "http://localhost"),
+        ("PIPELINE_REDIS_URL", "redis://localhost:abc/1"),
+        ("PIPELINE_REDIS_URL", "redis://localhost:0/1"),
+        ("PIPELINE_REDIS_URL", "redis://localhost:99999/1"),
+        ("PIPELINE_REDIS_URL", "redis://localhost:6379/foo"),
+        ("PIPELINE_REDIS_URL", "redis://localhost:6379?db=foo"),
+        ("PIPELINE_REDIS_URL", "redis://[::1/1"),
+        ("PIPELINE_REDIS_URL", "unix:"),
         ("PIPELINE_SECURITY_PROTOCOL", "TLS"),
         ("PIPELINE_SSL_CA_FILE", "/no/such/file.pem"),
         ("PIPELINE_INPUT_RETENTION_HOURS", "0"),
@@ -136,6 +143,19 @@ def test_a_password_in_a_url_is_hidden_wherever_it_stands(url, shown):
 def test_a_refused_secret_is_not_shown(monkeypatch):
     text = refusal(monkeypatch, PIPELINE_REDIS_URL=f"http://me:{PASSWORD}@host", PIPELINE_PARTITIONS=PASSWORD)
     assert PASSWORD not in text
+    for url in (f"redis://:{PASSWORD}/x@host:1/1", f"redis://:x/{PASSWORD}@host:1/1"):
+        assert PASSWORD not in refusal(monkeypatch, PIPELINE_REDIS_URL=url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("redis://", "redis://h", "redis://h/", "rediss://me:a%2Fb@h:1/15", "redis://[::1]:6379/0"),
+        *("unix:///run/redis.sock?db=3", "redis://h?db=2&protocol=3"),
+    ],
+)
+def test_every_form_of_a_redis_url_that_the_client_understands_is_taken(url):
+    assert Settings(redis_url=url).redis_url == url
 
 
 def test_a_plain_connection_has_no_tls_and_no_user():
