@@ -287,15 +287,25 @@ class _SecretFiles(PydanticBaseSettingsSource):
     """Secrets read from the files that `PIPELINE_X_FILE` name."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002
-        path = os.environ.get(_file_variable(field_name))
-        try:
-            return None if path is None else Path(path).read_text().strip(), field_name, False
-        except (OSError, UnicodeDecodeError) as error:
-            raise InvalidSettingsError(f"{_file_variable(field_name)}: {error}") from None
+        name = _file_variable(field_name)
+        path = os.environ.get(name)
+        if path is not None and variable(field_name) in os.environ:
+            raise InvalidSettingsError(f"{name}: stands for {variable(field_name)}: give one of them")
+        return None if path is None else _read_secret(name, path), field_name, False
 
     def __call__(self) -> dict[str, Any]:
         found = {name: self.get_field_value(Settings.model_fields[name], name)[0] for name in SECRETS}
         return {name: value for name, value in found.items() if value is not None}
+
+
+def _read_secret(name: str, path: str) -> str:
+    try:
+        secret = Path(path).read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidSettingsError(f"{name}: {error}") from None
+    if not secret:
+        raise InvalidSettingsError(f"{name}: there is nothing in {path}")
+    return secret
 
 
 SECRETS: Final = tuple(

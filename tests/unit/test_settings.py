@@ -106,6 +106,20 @@ def test_a_secret_file_that_is_not_there_is_refused(monkeypatch):
     assert text.startswith("PIPELINE_REDIS_PASSWORD_FILE: ")
 
 
+def test_an_empty_secret_file_is_refused(monkeypatch, tmp_path):
+    (tmp_path / "password").write_text(" \n")
+    text = refusal(monkeypatch, PIPELINE_SASL_PASSWORD_FILE=str(tmp_path / "password"))
+    assert text == f"PIPELINE_SASL_PASSWORD_FILE: there is nothing in {tmp_path / 'password'}"
+
+
+def test_a_secret_and_a_file_of_it_are_refused_together(monkeypatch, tmp_path):
+    (tmp_path / "password").write_text("another")
+    path = str(tmp_path / "password")
+    text = refusal(monkeypatch, PIPELINE_REDIS_PASSWORD=PASSWORD, PIPELINE_REDIS_PASSWORD_FILE=path)
+    assert text.startswith("PIPELINE_REDIS_PASSWORD_FILE: stands for PIPELINE_REDIS_PASSWORD")
+    assert PASSWORD not in text
+
+
 def test_only_secrets_can_be_files(monkeypatch):
     assert "PIPELINE_APP_ID_FILE" in refusal(monkeypatch, PIPELINE_APP_ID_FILE="/etc/hostname")
 
