@@ -16,6 +16,7 @@ from pipeline.cli.marks import marked
 from pipeline.cli.output import USAGE, fail, on_terminal, run
 from pipeline.messages import LEVELS, Level
 from pipeline.settings import load_settings
+from pipeline.sinks.connection import without_database
 from pipeline.subscriber import SignalSubscriber
 
 if TYPE_CHECKING:
@@ -47,8 +48,14 @@ async def _watch(settings: Settings, printer: _Printer, *, redis: bool) -> None:
 
 def _from_redis(settings: Settings) -> SignalSubscriber:
     password = settings.redis_password
-    options: dict[str, Any] = {} if password is None else {"password": password.get_secret_value()}
-    return SignalSubscriber(settings.redis_url, **options)
+    options: dict[str, Any] = {
+        "socket_connect_timeout": settings.redis_connect_timeout,
+        "socket_timeout": settings.redis_timeout,
+    }
+    if password is not None:
+        options["password"] = password.get_secret_value()
+    url = settings.redis_url
+    return SignalSubscriber(without_database(url) if settings.redis_cluster else url, **options)
 
 
 def _from_kafka(settings: Settings) -> SignalSubscriber:

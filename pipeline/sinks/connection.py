@@ -74,9 +74,14 @@ def connect(
         "retry": Retry(NoBackoff(), 0),
     }
     if cluster:
-        return RedisCluster.from_url(urlsplit(url)._replace(path="").geturl(), **options)
+        return RedisCluster.from_url(without_database(url), **options)
     client: Redis = Redis.from_url(url, **options)
     return client
+
+
+def without_database(url: str) -> str:
+    """Return the URL of a cluster's node: a cluster has database 0 alone, and none is named."""
+    return urlsplit(url)._replace(path="").geturl()
 
 
 def advise(error: Exception) -> str:
