@@ -46,10 +46,10 @@ def apply() -> None:
 def check(
     keys: Annotated[
         bool,
-        typer.Option("--keys", help="Also look for keys that lie on another partition than murmur2 says."),
-    ] = False,
+        typer.Option("--keys/--no-keys", help="Look for keys on another partition than murmur2 says."),
+    ] = True,
 ) -> None:
-    """Exit with 1, saying what is wrong and what to run, unless all topics are as they should be."""
+    """Exit with 1, saying what is wrong and what to do, unless all topics and keys are as they should be."""
     problems = run(_check(load_settings(), keys=keys))
     for problem in problems:
         typer.echo(problem)
@@ -59,7 +59,9 @@ def check(
 
 
 async def _check(settings: Settings, *, keys: bool) -> list[str]:
-    problems = [str(problem) for problem in await check_topics(settings)]
-    if keys and not problems:
-        problems += [str(key) for key in await find_misplaced_keys(settings)]
-    return problems
+    problems = await check_topics(settings)
+    found = [str(problem) for problem in problems]
+    # Where a key belongs is known once there are topics with the right number of partitions.
+    if keys and not any(problem.blocking for problem in problems):
+        found += [str(key) for key in await find_misplaced_keys(settings)]
+    return found

@@ -32,12 +32,23 @@ async def test_a_number_of_partitions_that_differs_is_an_error_that_says_what_to
     assert "liquidations: 4 partitions, not 3: set PIPELINE_PARTITIONS=4" in result.stderr
 
 
-async def test_check_keys_names_those_that_lie_elsewhere(settings):
+async def test_check_names_keys_that_lie_elsewhere_unless_told_not_to(settings):
     right = partition_of(b"BTCUSDT", settings.partitions)
     wrong = (right + 1) % settings.partitions
     async with AIOKafkaProducer(**settings.kafka_client_options()) as producer:
         await producer.send_and_wait(contract.FUNDING, b"{}", key=b"BTCUSDT", partition=wrong)
-    assert (await cascade(settings, "topics", "check")).exit_code == 0
-    result = await cascade(settings, "topics", "check", "--keys")
+    assert (await cascade(settings, "topics", "check", "--no-keys")).exit_code == 0
+    result = await cascade(settings, "topics", "check")
     assert result.exit_code == 1
     assert f"funding: key BTCUSDT lies on partition {wrong}, not {right}" in result.stdout
+
+
+async def test_a_problem_that_stops_no_worker_hides_no_misplaced_key(settings):
+    other = settings.model_copy(update={"output_retention_hours": 1})
+    wrong = (partition_of(b"BTCUSDT", settings.partitions) + 1) % settings.partitions
+    async with AIOKafkaProducer(**settings.kafka_client_options()) as producer:
+        await producer.send_and_wait(contract.FUNDING, b"{}", key=b"BTCUSDT", partition=wrong)
+    result = await cascade(other, "topics", "check")
+    assert result.exit_code == 1
+    assert "retention.ms is" in result.stdout
+    assert f"funding: key BTCUSDT lies on partition {wrong}" in result.stdout

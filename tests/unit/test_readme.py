@@ -91,7 +91,12 @@ def options(words):
     command = get_command(app)
     for word in words:
         command = command.commands[word]
-    return {name for option in command.params for name in option.opts if name.startswith("--")}
+    return {
+        name
+        for option in command.params
+        for name in (*option.opts, *option.secondary_opts)
+        if name.startswith("--")
+    }
 
 
 def test_the_table_of_commands_names_each_with_its_options():
