@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from importlib.metadata import version
 from typing import Annotated
 
-import structlog
 import typer
 
 from pipeline.cli.config import config
@@ -18,6 +16,7 @@ from pipeline.cli.topics import topics
 from pipeline.cli.watch import watch
 from pipeline.cli.weights import weights
 from pipeline.cli.worker import worker
+from pipeline.runtime.logs import log_to_stderr
 
 app = typer.Typer(
     cls=Commands,
@@ -49,8 +48,7 @@ def cascade(
     ] = False,
 ) -> None:
     """Liquidations and prices on Kafka in, liquidation-cascade signals on Kafka and Redis out."""
-    # What is asked for goes to stdout; what happened meanwhile does not mix with it.
-    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
+    log_to_stderr()
 
 
 def main() -> None:

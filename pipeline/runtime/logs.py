@@ -43,14 +43,36 @@ def configure_log(form: Literal["console", "json"], level: str) -> None:
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(structlog.stdlib.ProcessorFormatter(_renderer(form), foreign_pre_chain=shared))
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(processors=_renderers(form), foreign_pre_chain=shared)
+    )
     handler.addFilter(_Expected())
     logging.basicConfig(handlers=[handler], level=level, force=True)
     for name in _CHATTY:
         logging.getLogger(name).setLevel(level if level == "DEBUG" else "WARNING")
 
 
-def _renderer(form: Literal["console", "json"]) -> Any:
-    if form == "json":
-        return structlog.processors.JSONRenderer()
-    return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+def log_to_stderr() -> None:
+    """Send what commands log to standard error, for people: what was asked for goes to stdout."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _console(),
+        ],
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+    )
+
+
+def _renderers(form: Literal["console", "json"]) -> list[Any]:
+    as_json = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    rendering = as_json if form == "json" else [_console()]
+    return [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering]
+
+
+def _console() -> Any:
+    # The default shows the local variables of a traceback, and among them may be a secret.
+    return structlog.dev.ConsoleRenderer(
+        colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+    )
