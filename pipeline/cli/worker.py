@@ -26,8 +26,9 @@ def worker() -> None:
     problems = run(check_topics(settings))
     for problem in problems:
         log.warning(str(problem))
-    if any(problem.blocking for problem in problems):
-        fail("the topics are not as they have to be: run `cascade topics apply`")
+    remedies = dict.fromkeys(problem.remedy for problem in problems if problem.blocking)
+    if remedies:
+        fail(f"the topics are not as they have to be: {'; '.join(remedies)}")
     _serve(settings)
 
 

@@ -1,0 +1,28 @@
+"""`cascade worker` as a process of its own: what it says, and where."""
+
+import asyncio
+import sys
+
+
+async def work(settings, **changes):
+    """Run a worker that is expected to end by itself; return its exit code and what it said on stderr."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "pipeline", "worker"),
+        stderr=asyncio.subprocess.PIPE,
+        env=settings.model_copy(update=changes).child_environment(),
+    )
+    _, errors = await process.communicate()
+    return process.returncode, errors.decode()
+
+
+async def test_without_topics_a_worker_ends_and_says_how_to_make_them(settings):
+    code, errors = await work(settings, app_id=f"{settings.app_id}-b")
+    assert code == 1
+    assert errors.splitlines()[-1] == "the topics are not as they have to be: run `cascade topics apply`"
+
+
+async def test_with_other_partitions_a_worker_ends_and_does_not_send_anybody_to_apply(settings):
+    code, errors = await work(settings, partitions=3)
+    assert code == 1
+    last = errors.splitlines()[-1]
+    assert last.startswith("the topics are not as they have to be: set PIPELINE_PARTITIONS=4 if all topics")
