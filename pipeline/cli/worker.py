@@ -40,8 +40,10 @@ def _serve(settings: Settings) -> None:
 
     app = create_app(settings)
     _collect_less()
+    running = Worker(app, quiet=True, override_logging=False, redirect_stdouts=False)
+    running.spinner = None  # quiet does not mean it: it writes a terminal's codes to whatever stdout is
     try:
-        Worker(app, quiet=True, override_logging=False, redirect_stdouts=False).execute_from_commandline()
+        running.execute_from_commandline()
     except SystemExit as end:
         if app.crash_reason is not None:
             fail(f"stopped: {app.crash_reason}", PROBLEM)

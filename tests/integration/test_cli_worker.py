@@ -3,6 +3,10 @@
 import asyncio
 import sys
 
+from workers import Worker, produce, until_caught_up
+
+from pipeline.cli.simulation import simulate
+
 
 async def work(settings, **changes):
     """Run a worker that is expected to end by itself; return its exit code and what it said on stderr."""
@@ -26,3 +30,13 @@ async def test_with_other_partitions_a_worker_ends_and_does_not_send_anybody_to_
     assert code == 1
     last = errors.splitlines()[-1]
     assert last.startswith("the topics are not as they have to be: set PIPELINE_PARTITIONS=4 if all topics")
+
+
+async def test_a_worker_writes_its_log_and_nothing_else(settings):
+    await produce(settings, list(simulate(20, seed=1)))
+    with Worker(settings, log="json") as worker:
+        await until_caught_up(settings, workers=[worker])
+        assert worker.stop() == 0
+        lines = worker.text().splitlines()
+        assert lines
+        assert [line for line in lines if not line.startswith("{")] == []
