@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline import codec
+from pipeline.cli.moments import moment_ms
 from pipeline.cli.output import Commands, run, show_table
 from pipeline.runtime.dead_letters import Letter, read_letters, replay_letters
 from pipeline.settings import load_settings
@@ -21,7 +22,8 @@ TopicOption = Annotated[
     str | None, typer.Option("--topic", help="Only letters whose records came from this topic.")
 ]
 SinceOption = Annotated[
-    datetime | None, typer.Option("--since", help="Only letters written since this time (UTC).")
+    str | None,
+    typer.Option("--since", metavar="TIME", help="Only letters since then: ISO 8601 (UTC) or milliseconds."),
 ]
 
 
@@ -33,7 +35,7 @@ def list_(
     json: Annotated[bool, typer.Option("--json", help="Print each letter as a line of JSON.")] = False,
 ) -> None:
     """List dead letters, oldest first, with the reason of each."""
-    letters = run(_read(load_settings(), topic, since))
+    letters = _find(load_settings(), topic, since)
     newest = letters[-limit:]
     if json:
         for found in newest:
@@ -59,7 +61,7 @@ def replay(
 ) -> None:
     """Send what dead letters hold to their topics again; letters stay, so name what is new by --since."""
     settings = load_settings()
-    letters = [found.letter for found in run(_read(settings, topic, since))]
+    letters = [found.letter for found in _find(settings, topic, since)]
     truncated = sum(letter.truncated for letter in letters)
     typer.echo(f"{len(letters)} dead letters, {truncated} of them truncated, which cannot be sent")
     if len(letters) > truncated:
@@ -67,7 +69,10 @@ def replay(
         typer.echo(f"{run(replay_letters(settings, letters))} records sent")
 
 
-async def _read(settings: Settings, topic: str | None, since: datetime | None) -> list[Letter]:
-    start = 0.0 if since is None else since.replace(tzinfo=UTC).timestamp()
-    found = [letter async for letter in read_letters(settings, topic, start)]
+def _find(settings: Settings, topic: str | None, since: str | None) -> list[Letter]:
+    return run(_read(settings, topic, moment_ms("--since", since, default=0.0)))
+
+
+async def _read(settings: Settings, topic: str | None, since_ms: float) -> list[Letter]:
+    found = [letter async for letter in read_letters(settings, topic, since_ms / 1000)]
     return sorted(found, key=lambda letter: letter.timestamp)

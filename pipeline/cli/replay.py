@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path  # noqa: TC003 - Typer reads annotations
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -15,6 +14,7 @@ from typer.core import TyperCommand
 
 from pipeline import contract
 from pipeline.cli import replay_kafka
+from pipeline.cli.moments import moment_ms
 from pipeline.cli.output import USAGE, fail, on_terminal, run, show_table
 from pipeline.cli.recordings import Period, Recording, Recordings
 from pipeline.cli.replay_report import SignalCounts, report
@@ -83,7 +83,7 @@ def replay(  # noqa: PLR0913, PLR0917
     """Run recorded files (parquet, CSV, JSON Lines), merged by time, through the pipeline."""
     if (out is None) == (not to_kafka):
         fail("give one of --out FILE and --to-kafka", USAGE)
-    period = Period(_moment("--from", begin, float("-inf")), _moment("--to", end, float("inf")))
+    period = Period(moment_ms("--from", begin, float("-inf")), moment_ms("--to", end, float("inf")))
     named = dict(zip(contract.FEEDS, (liquidations, prices, open_interest, funding), strict=True))
     recordings = _open(named, symbol, period)
     if out is None:
@@ -108,19 +108,6 @@ def _open(named: dict[str, list[Path] | None], symbol: str | None, period: Perio
     if nameless and symbol is None:
         fail(f"{', '.join(nameless)}: no column `symbol`: say which it is with --symbol", USAGE)
     return recordings
-
-
-def _moment(option: str, text: str | None, default: float) -> float:
-    """Return milliseconds since the epoch."""
-    if text is None:
-        return default
-    if text.isdecimal() and len(text) > 8:  # noqa: PLR2004 - 20240305 is a date
-        return float(text)
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        fail(f"{option}: expected ISO 8601 or milliseconds since 1970, found {text!r}", USAGE)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000
 
 
 def _speed(text: str) -> float:

@@ -48,7 +48,7 @@ async def test_a_list_can_be_cut_by_topic_time_and_number(settings):
     await write(
         settings, *[letter(b"x", offset=offset) for offset in range(4)], letter(b"y", contract.FUNDING, 9)
     )
-    since = ("--since", "2025-10-09T08:54:20")
+    since = ("--since", "2025-10-09T10:54:20+02:00")
     result = await cascade(settings, "dead-letters", "list", "--topic", "prices", *since, "--limit", "2")
     assert [line.split("\t")[1] for line in result.stdout.splitlines()[1:]] == ["prices/2/2", "prices/2/3"]
     assert result.stderr == "1 older ones are not shown (--limit)\n"

@@ -40,6 +40,13 @@ def test_without_a_broker_a_command_ends_with_1_and_says_so(command):
     assert "Traceback" not in result.output
 
 
+@pytest.mark.parametrize("command", ["list", "replay"])
+def test_a_since_that_is_no_time_ends_with_2(command):
+    result = cascade("dead-letters", command, "--since", "yesterday", PIPELINE_BROKER="nowhere:1")
+    assert result.exit_code == 2
+    assert "--since: expected ISO 8601 or milliseconds since 1970, found 'yesterday'" in result.stderr
+
+
 def test_the_module_is_the_command():
     command = [sys.executable, "-m", "pipeline", "--version"]
     result = subprocess.run(command, capture_output=True, text=True, check=True)

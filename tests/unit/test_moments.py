@@ -1,0 +1,22 @@
+import pytest
+
+from pipeline.cli.moments import moment_ms
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2025-10-09T08:53:20", 1_760_000_000_000),
+        ("2025-10-09T08:53:20Z", 1_760_000_000_000),
+        ("2025-10-09T10:53:20+02:00", 1_760_000_000_000),
+        ("2025-10-09", 1_759_968_000_000),
+        ("20251009", 1_759_968_000_000),
+        ("1760000000000", 1_760_000_000_000),
+    ],
+)
+def test_a_moment_is_iso_8601_in_utc_unless_it_says_otherwise_or_milliseconds(text, expected):
+    assert moment_ms("--since", text, default=0.0) == expected
+
+
+def test_no_moment_is_the_default():
+    assert moment_ms("--since", None, default=7.0) == 7.0
