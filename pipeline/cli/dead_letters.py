@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline import codec
+from pipeline import codec, contract
 from pipeline.cli.moments import moment_ms
-from pipeline.cli.output import Commands, run, show_table
+from pipeline.cli.output import USAGE, Commands, counted, fail, run, show_table
 from pipeline.runtime.dead_letters import Letter, read_letters, replay_letters
 from pipeline.settings import load_settings
 
@@ -43,7 +43,7 @@ def list_(
         return
     show_table(("written", "source", "key", "reason"), map(_row, newest))
     if len(letters) > limit:
-        typer.echo(f"{len(letters) - limit} older ones are not shown (--limit)", err=True)
+        typer.echo(f"not shown: {counted(len(letters) - limit, 'older letter')} (--limit)", err=True)
 
 
 def _row(found: Letter) -> tuple[str, str, str, str]:
@@ -63,13 +63,15 @@ def replay(
     settings = load_settings()
     letters = [found.letter for found in _find(settings, topic, since)]
     truncated = sum(letter.truncated for letter in letters)
-    typer.echo(f"{len(letters)} dead letters, {truncated} of them truncated, which cannot be sent")
+    typer.echo(f"{counted(len(letters), 'dead letter')}, {truncated} of them truncated, which cannot be sent")
     if len(letters) > truncated:
-        yes or typer.confirm(f"Send {len(letters) - truncated} records?", abort=True)
-        typer.echo(f"{run(replay_letters(settings, letters))} records sent")
+        yes or typer.confirm(f"Send {counted(len(letters) - truncated, 'record')}?", abort=True)
+        typer.echo(f"{counted(run(replay_letters(settings, letters)), 'record')} sent")
 
 
 def _find(settings: Settings, topic: str | None, since: str | None) -> list[Letter]:
+    if topic not in {None, *contract.INPUTS}:
+        fail(f"--topic {topic}: expected one of {', '.join(contract.INPUTS)}", USAGE)
     return run(_read(settings, topic, moment_ms("--since", since, default=0.0)))
 
 

@@ -57,6 +57,11 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(work)
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number of things in words: `1 record`, `2 records`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def on_terminal() -> bool:
     """Tell whether a person reads stdout."""
     return sys.stdout.isatty()

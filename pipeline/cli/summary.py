@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from msgspec import Struct
 
+from pipeline.cli.output import counted
 from pipeline.messages import LEVELS
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def summary_lines(summary: Summary) -> Iterator[str]:
     if summary.first_signal_s is not None:
         yield f"first signal {summary.first_signal_s:.1f} s after starting"
     if summary.dead_letters:
-        yield f"{summary.dead_letters} dead letters: something is wrong"
+        yield f"{counted(summary.dead_letters, 'dead letter')}: something is wrong"
 
 
 def _spread(measured: Times) -> str:

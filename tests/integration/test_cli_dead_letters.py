@@ -51,7 +51,7 @@ async def test_a_list_can_be_cut_by_topic_time_and_number(settings):
     since = ("--since", "2025-10-09T10:54:20+02:00")
     result = await cascade(settings, "dead-letters", "list", "--topic", "prices", *since, "--limit", "2")
     assert [line.split("\t")[1] for line in result.stdout.splitlines()[1:]] == ["prices/2/2", "prices/2/3"]
-    assert result.stderr == "1 older ones are not shown (--limit)\n"
+    assert result.stderr == "not shown: 1 older letter (--limit)\n"
 
 
 async def test_as_json_every_letter_is_a_line(settings):
@@ -90,8 +90,12 @@ async def test_nothing_is_sent_without_a_yes(settings):
     await write(settings, letter(b"one"))
     result = await cascade(settings, "dead-letters", "replay", answer="n\n")
     assert result.exit_code == 1
+    assert result.stdout.startswith(
+        "1 dead letter, 0 of them truncated, which cannot be sent\nSend 1 record? "
+    )
     assert await records(settings, contract.PRICES) == []
-    assert (await cascade(settings, "dead-letters", "replay", answer="y\n")).exit_code == 0
+    result = await cascade(settings, "dead-letters", "replay", answer="y\n")
+    assert (result.exit_code, result.stdout.splitlines()[-1]) == (0, "1 record sent")
     assert len(await records(settings, contract.PRICES)) == 1
 
 

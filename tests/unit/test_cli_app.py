@@ -47,6 +47,13 @@ def test_a_since_that_is_no_time_ends_with_2(command):
     assert "--since: expected ISO 8601 or milliseconds since 1970, found 'yesterday'" in result.stderr
 
 
+@pytest.mark.parametrize("command", ["list", "replay"])
+def test_letters_of_a_topic_that_is_not_read_are_not_asked_for(command):
+    result = cascade("dead-letters", command, "--topic", "price", PIPELINE_BROKER="nowhere:1")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("--topic price: expected one of ")
+
+
 def test_the_module_is_the_command():
     command = [sys.executable, "-m", "pipeline", "--version"]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
