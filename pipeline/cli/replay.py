@@ -24,7 +24,7 @@ from pipeline.engine import Engine
 from pipeline.messages import Signal, normal_symbol
 from pipeline.runtime.profiles import load_profile
 from pipeline.settings import load_settings
-from pipeline.signals.profile import Profile, ProfileError
+from pipeline.signals.profile import SEED, Profile, ProfileError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -72,17 +72,24 @@ def replay(  # noqa: PLR0913, PLR0917
     end: Annotated[
         str | None, typer.Option("--to", metavar="TIME", help="ISO 8601 (UTC) or milliseconds; excluded.")
     ] = None,
-    profile: Annotated[str, typer.Option(help="`seed`, or the path of a profile file.")] = "seed",
+    profile: Annotated[
+        str | None, typer.Option(help="With --out: `seed` (the default), or the path of a profile file.")
+    ] = None,
     to_kafka: Annotated[
         bool, typer.Option("--to-kafka", help="Feed the running pipeline instead of writing signals.")
     ] = False,
     speed: Annotated[
-        str, typer.Option(metavar="X", help="With --to-kafka: so many times real time, or `max`.")
-    ] = "max",
+        str | None,
+        typer.Option(metavar="X", help="With --to-kafka: so many times real time, or `max` (the default)."),
+    ] = None,
 ) -> None:
     """Run recorded files (parquet, CSV, JSON Lines), merged by time, through the pipeline."""
     if (out is None) == (not to_kafka):
         fail("give one of --out FILE and --to-kafka", USAGE)
+    if to_kafka and profile is not None:
+        fail("--profile goes with --out: workers have the profile of PIPELINE_PROFILE", USAGE)
+    if out is not None and speed is not None:
+        fail("--speed goes with --to-kafka", USAGE)
     period = Period(moment_ms("--from", begin, float("-inf")), moment_ms("--to", end, float("inf")))
     named = dict(zip(contract.FEEDS, (liquidations, prices, open_interest, funding), strict=True))
     recordings = _open(named, symbol, period)
@@ -110,8 +117,8 @@ def _open(named: dict[str, list[Path] | None], symbol: str | None, period: Perio
     return recordings
 
 
-def _speed(text: str) -> float:
-    if text == "max":
+def _speed(text: str | None) -> float:
+    if text in {None, "max"}:
         return replay_kafka.FASTEST
     try:
         speed = float(text)
@@ -122,9 +129,9 @@ def _speed(text: str) -> float:
     return speed
 
 
-def _profile(name: str) -> Profile:
+def _profile(name: str | None) -> Profile:
     try:
-        return load_profile(name)
+        return load_profile(SEED.name if name is None else name)
     except ProfileError as error:
         fail(f"--profile: {error}", USAGE)
 

@@ -207,6 +207,11 @@ def test_a_result_takes_the_place_of_an_older_one_behind_a_link_too(files, tmp_p
         (("--out", "x.csv"), "nothing to replay"),
         (("--out", "x.csv", "--to-kafka"), "give one of"),
         (("--out", "x.csv", "--prices", "none.csv"), "none.csv: no such file"),
+        (("--out", "x.csv", "--prices", "bars.csv", "--speed", "max"), "--speed goes with --to-kafka"),
+        (
+            ("--to-kafka", "--prices", "bars.csv", "--profile", "seed"),
+            "--profile goes with --out",
+        ),
         (("--out", "x.csv", "--prices", "bars.csv"), "no column `symbol`: say which it is with --symbol"),
         (("--out", "x.csv", "--prices", "bars.csv", "--symbol", "a b"), "symbol: no spaces"),
         (("--out", "x.txt", "--prices", "bars.csv", "--symbol", "X"), "x.txt: expected .parquet"),
