@@ -15,6 +15,8 @@ from pipeline.signals.weights import name_weights
 from pipeline.signals.weights import read_weights as check_weights
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pipeline.messages import Control
 
 weights = typer.Typer(cls=Commands, no_args_is_help=True, help="Show and change the score's weights.")
@@ -47,7 +49,7 @@ def set_(
     """Put weights in force; a set that does not sum to 1 is renormalised."""
     settings = load_settings()
     try:
-        given = dict(map(_parse, values))
+        given = _parse_all(values)
         check_weights(given)
     except ValueError as error:
         fail(str(error), USAGE)
@@ -58,6 +60,15 @@ def set_(
 def reset() -> None:
     """Go back to the weights of the profile."""
     typer.echo(f"version {run(send_weights(load_settings(), None)).version} is in force: the profile's")
+
+
+def _parse_all(texts: Sequence[str]) -> dict[str, float]:
+    given: dict[str, float] = {}
+    for name, weight in map(_parse, texts):
+        if name in given:
+            raise ValueError(f"weights.{name}: given more than once")
+        given[name] = weight
+    return given
 
 
 def _parse(text: str) -> tuple[str, float]:

@@ -16,6 +16,7 @@ COMPLETE = [
         ([*COMPLETE, "luck=1"], "weights.luck: unknown"),
         (["velocity", *COMPLETE], "velocity: expected COMPONENT=WEIGHT"),
         (["velocity=much", *COMPLETE[1:]], "velocity=much: expected a number"),
+        (["velocity=0.5", *COMPLETE], "weights.velocity: given more than once"),
         (["velocity=nan", *COMPLETE[1:]], "weights.velocity: expected 0 to"),
         ([word.partition("=")[0] + "=0" for word in COMPLETE], "weights: all are zero"),
     ],
