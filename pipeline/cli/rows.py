@@ -125,13 +125,16 @@ class ParquetFile(RowFile):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         try:
-            from pyarrow import parquet  # type: ignore[import-untyped] # noqa: PLC0415 - an optional dependency
+            from pyarrow import ArrowException, parquet  # type: ignore[import-untyped] # noqa: PLC0415 - optional
         except ImportError as error:
             raise UnusableFileError(
                 f"{path}: reading parquet needs pyarrow: pip install 'cascade-pipeline[replay]'"
             ) from error
-        names = [name for name in parquet.read_schema(path).names if name in COLUMNS]
-        self._table = parquet.read_table(path, columns=names)
+        try:
+            names = [name for name in parquet.read_schema(path).names if name in COLUMNS]
+            self._table = parquet.read_table(path, columns=names)
+        except (ArrowException, OSError) as error:
+            raise UnusableFileError(f"{path}: {error}") from error
 
     def rows(self) -> Iterator[Row]:
         """Yield every row; nulls are left out."""
@@ -146,7 +149,7 @@ def open_rows(path: Path) -> RowFile:
     Raises
     ------
     UnusableFileError
-        There is no such file, or its suffix is unknown.
+        There is no such file, its suffix is unknown, or it is no parquet in spite of its suffix.
 
     """
     if not path.is_file():

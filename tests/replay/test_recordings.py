@@ -204,6 +204,14 @@ def test_files_that_cannot_be_read_are_refused(tmp_path, name, message):
         Recording(contract.PRICES, tmp_path / name)
 
 
+@pytest.mark.parametrize("length", [0, 4, 100])
+def test_a_broken_parquet_file_is_refused_by_name(tmp_path, length):
+    path = write(tmp_path / "x.parquet", [{"timestamp_ms": T, "symbol": "X", "price": 10.0}])
+    path.write_bytes(path.read_bytes()[:length])
+    with pytest.raises(UnusableFileError, match=r"x\.parquet: "):
+        Recording(contract.PRICES, path)
+
+
 CAPTURE = """\
 <generator object at 0x1>,175.5
 Hello BotADA,SELL,LIMIT,IOC,17616,0.55660,None,FILLED,3470,17616,1750712378119,9805.0656
