@@ -74,6 +74,8 @@ def _faust_options(settings: Settings) -> dict[str, Any]:
         "broker_rebalance_timeout": settings.rebalance_timeout,
         "broker_request_timeout": max(40.0, settings.session_timeout),
         "broker_max_poll_records": settings.max_poll_records,
+        # A worker whose budget is full polls nothing, and stays a member: its heartbeats say that it lives.
+        "broker_max_poll_interval": 30 * 86_400.0,
         "broker_commit_interval": settings.commit_interval,
         "consumer_group_instance_id": settings.group_instance_id,
         "consumer_max_fetch_size": 4 << 20,

@@ -15,6 +15,7 @@ from pipeline.runtime.flow import Barrier, Flow, Unit
 from pipeline.runtime.intake import Intake
 from pipeline.runtime.lease import Lease, LeaseLostError
 from pipeline.runtime.placement import partition_of
+from pipeline.runtime.recovery import Recovery
 from pipeline.runtime.store import SnapshotTable
 from pipeline.runtime.transport import Transport
 
@@ -31,6 +32,8 @@ log = structlog.get_logger()
 
 _HAND_OVER_SHARE: Final = 0.5
 """The part of the session timeout within which a hand-over has to be done."""
+_FLUSH_SHARE: Final = 0.25
+"""The part of it that the producer gets to send what is left after that."""
 
 
 class HandOver(faust.Channel[Any]):
@@ -75,6 +78,8 @@ class Application(faust.App):
                 for topic in contract.INPUTS
             },
         )
+        tables: Any = self.tables
+        tables._recovery = Recovery(self, tables, beacon=tables.beacon, loop=tables.loop)
         self.state_tables = {name: self._state_table(name) for name in contract.TABLES}
         self.flow = Flow(
             stages,
@@ -135,6 +140,24 @@ class Application(faust.App):
         """Begin a new epoch."""
         self.intake.consumer = self.consumer
         self.flow.begin()
+
+    async def _producer_flush(self, logger: Any) -> None:
+        """Wait until all is sent that was handed to the producer, but not for ever: else send nothing more.
+
+        A broker that does not confirm would hold up a rebalance, and get the records when others have the
+        partitions.
+        """
+        try:
+            async with asyncio.timeout(self.settings.session_timeout * _FLUSH_SHARE):
+                await super()._producer_flush(logger)
+        except TimeoutError:
+            reason = (
+                "the broker did not confirm in time what was sent before a hand-over: this worker stops and "
+                "sends nothing more, and what was not confirmed is repeated. Restart it; look at the "
+                "broker's replicas (min.insync.replicas) and disks"
+            )
+            self.lease.give_up(reason)
+            await self.crash(LeaseLostError(reason))
 
     async def on_stop(self) -> None:
         """Hand over before anything is taken apart, so that nothing has to be repeated after a stop."""

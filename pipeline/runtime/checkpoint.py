@@ -124,6 +124,7 @@ class Checkpoint:
                     await self._confirm(barrier, sent)
             except BaseException:
                 self._flow.end()  # its snapshots are spent: what comes after it must not be acknowledged
+                self._lease.check()  # without it nothing is confirmed: that is then the reason to tell
                 raise
 
     def forget(self) -> None:

@@ -33,6 +33,10 @@ Snapshots: TypeAlias = dict[tuple[int, str], bytes]
 """Snapshots of one table, by partition and key."""
 
 
+class TopicRecreatedError(Exception):
+    """A topic's offsets fell: it was made anew."""
+
+
 class Unit:
     """The events of one batch, what they lead to, and where the batch ends in each source topic."""
 
@@ -96,6 +100,7 @@ class Flow:
         self.open_for_work = False
         self.ends: dict[int, dict[str, int]] = {}
         self.counts: Counter[str] = Counter()
+        self._reached: dict[int, dict[str, int]] = {}
         self._states: dict[int, list[States[Any]]] = {}
         self._barriers: set[Barrier] = set()
         self._over = asyncio.Event()
@@ -116,6 +121,7 @@ class Flow:
         self.epoch += 1
         self._over.set()
         self.ends.clear()
+        self._reached.clear()
         self._states.clear()
         for barrier in self._barriers:
             if not barrier.passed.done():
@@ -137,16 +143,26 @@ class Flow:
         return True
 
     def take(self, records: Records) -> Unit | None:
-        """Decode a batch into a unit; None when the epoch takes no more work."""
+        """Decode a batch into a unit; None when the epoch takes no more work.
+
+        Raises
+        ------
+        TopicRecreatedError
+            Its records lie before others that came earlier in this epoch.
+
+        """
         if not self.open_for_work:
             return None
         unit = Unit(self.epoch, records)
         for received in records:
+            if received.topic not in unit.offsets:
+                self._check_order(received)
             unit.offsets[received.topic] = received.offset + 1
             self._look_at_place(received)
             events, letters = read(received)
             unit.events += events
             unit.letters += letters
+        self._reached.setdefault(unit.partition, {}).update(unit.offsets)
         self.counts["records"] += unit.records
         self.counts["batches"] += 1
         self.counts["dead_letters"] += len(unit.letters)
@@ -191,6 +207,15 @@ class Flow:
             partition=partition,
         )
         states.recreated.clear()
+
+    def _check_order(self, received: Any) -> None:
+        reached = self._reached.get(received.partition, {}).get(received.topic, 0)
+        if received.offset < reached:
+            raise TopicRecreatedError(
+                f"{received.topic}-{received.partition}: offset {received.offset} came after {reached - 1}: "
+                "the topic was made anew, or lost its end, while the worker ran. Nothing of it was used; "
+                "restart the worker, and it reads the topic from its beginning"
+            )
 
     def _look_at_place(self, received: Any) -> None:
         if received.topic not in contract.FEEDS or received.key is None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _ASKING: Final = (HeartbeatRequest, SyncGroupRequest)
-"""Requests that are answered at once: unlike a request to join, which waits for the other workers."""
+"""Requests that are soon answered: unlike a request to join, which waits for all other workers."""
 _MEMBER: Final = (NoError.errno, RebalanceInProgressError.errno)
 """Answers to them that only a member of the group gets."""
 _SHARE: Final = 0.8
@@ -49,13 +49,20 @@ class Lease:
         self._lifetime = session_timeout * _SHARE
         self._now = now
         self._renewed = now()
+        self._given_up: str | None = None
 
     def renew(self, asked: float) -> None:
         """Note that the broker confirmed the membership, asked at that time."""
         self._renewed = asked
 
+    def give_up(self, reason: str) -> None:
+        """Give the lease back: nothing may be sent from now on."""
+        self._given_up = reason
+
     def check(self) -> None:
-        """Raise LeaseLostError when the lease has run out."""
+        """Raise LeaseLostError when the lease has run out or was given up."""
+        if self._given_up is not None:
+            raise LeaseLostError(self._given_up)
         silence = self._now() - self._renewed
         if silence > self._lifetime:
             raise LeaseLostError(
@@ -76,3 +83,17 @@ class Lease:
             return response
 
         coordinator._send_req = send_and_renew
+
+    def guard(self, sender: Any) -> None:
+        """Let aiokafka's sender send nothing without the lease, also what was handed to it before.
+
+        It keeps records while a broker is away, and sends them whenever it is back. Its failure ends all that
+        waits for a confirmation.
+        """
+        send = sender._send_produce_req
+
+        async def send_with_lease(node_id: int, batches: Any) -> None:
+            self.check()
+            await send(node_id, batches)
+
+        sender._send_produce_req = send_with_lease

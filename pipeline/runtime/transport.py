@@ -7,6 +7,7 @@ is a batch, an empty fetch is short, and what may be committed is said by the ch
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import faust
@@ -14,7 +15,6 @@ from faust.transport.drivers import aiokafka as driver
 from mode.utils.futures import maybe_async
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Iterable, Iterator, Mapping
 
     from faust.types import TP
@@ -127,6 +127,7 @@ class Consumer(driver.Consumer):
         super().__init__(*args, **kwargs)
         self._acknowledged: dict[TP, int] = {}
         self._read_offset = _NoBooks()
+        self._fetching = asyncio.Lock()
         self._placed = False
 
     @property
@@ -160,9 +161,22 @@ class Consumer(driver.Consumer):
         await super().perform_seek()
         self._placed = self.flow_active
 
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Go to where the group had come, or to the beginning, so that what was not used is fetched again.
+
+        aiokafka leaves a partition without a commit where a fetch from before the rebalance has brought it,
+        and a fetch that is still under way would move others on again.
+        """
+        async with self._fetching:
+            committed: Mapping[TP, int] = await super().seek_to_committed()
+            never = [tp for tp, offset in committed.items() if not offset and not self._is_changelog_tp(tp)]
+            if never:
+                await self._thread.seek_to_beginning(*never)
+        return committed
+
     async def commit_all(self) -> None:
         """Commit until nothing acknowledged is left: a commit under way may have left some out."""
-        while self._acknowledged:
+        while self._acknowledged or self._commit_fut is not None:
             await self.commit()
 
     def _new_consumer_thread(self) -> LoopConsumer:
@@ -173,7 +187,8 @@ class Consumer(driver.Consumer):
         if not wanted:
             await self._intake.wait_for_room()
             return {}
-        found = await super()._getmany(wanted, min(timeout, self._intake.patience()))
+        async with self._fetching:
+            found = await super()._getmany(wanted, min(timeout, self._intake.patience()))
         usable = self._usable(found)
         return self._intake.arrange({tp: found[tp] for tp in usable}) if self.flow_active else {}
 
@@ -212,7 +227,7 @@ class _NoBooks(dict[Any, Any]):
 
 
 class Producer(driver.Producer):
-    """An idempotent producer, unless the settings say that the broker knows none.
+    """An idempotent producer, unless the settings say that the broker knows none; it sends with the lease.
 
     A retried request of an idempotent producer neither doubles nor reorders records.
     """
@@ -220,6 +235,12 @@ class Producer(driver.Producer):
     def _settings_extra(self) -> dict[str, Any]:
         app: Any = self.app
         return {**super()._settings_extra(), "enable_idempotence": app.settings.producer_idempotence}
+
+    def _new_producer(self, transactional_id: str | None = None) -> Any:
+        app: Any = self.app
+        producer = super()._new_producer(transactional_id)
+        app.lease.guard(producer._sender)
+        return producer
 
 
 class Transport(driver.Transport):

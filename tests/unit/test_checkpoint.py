@@ -444,3 +444,12 @@ async def test_a_barrier_whose_checkpoint_was_given_up_stops_nobody(worker):
     taking.cancel()
     await worker.checkpoint.deliver(barrier)
     await asyncio.wait({taking})
+
+
+async def test_a_confirmation_that_fails_without_the_lease_tells_of_the_lease(worker):
+    worker.producer.failing = {contract.SIGNALS}
+    worker.put(liquidation(0))
+    await idle()
+    worker.lease.give_up("too slow")
+    with pytest.raises(LeaseLostError, match="too slow"):
+        await worker.checkpoint.take()

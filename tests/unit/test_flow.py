@@ -7,7 +7,7 @@ from worker_parts import HOME, NOW, PARTITIONS, SYMBOL, liquidation, price, reco
 from pipeline import SEED, contract
 from pipeline.engine import Engine, create_stages
 from pipeline.features.stage import States, read_snapshot
-from pipeline.runtime.flow import Flow
+from pipeline.runtime.flow import Flow, TopicRecreatedError
 from pipeline.runtime.transport import Records
 
 TABLES = contract.TABLES
@@ -226,11 +226,14 @@ async def test_work_is_cancelled_with_whoever_waits_for_it(flow):
 
 async def test_a_misplaced_key_is_counted_each_time_and_logged_once(flow):
     symbol = "MISPLACEDUSDT"
-    records = [liquidation(offset, symbol=symbol, partition=0) for offset in range(3)]
+    first, second = (
+        [liquidation(offset, symbol=symbol, partition=0) for offset in offsets]
+        for offsets in (range(3), range(3, 6))
+    )
     assert flow.counts["misplaced"] == 0
     with capture_logs() as logs:
-        unit = take(flow, *records)
-        take(flow, *records)
+        unit = take(flow, *first)
+        take(flow, *second)
     assert flow.counts["misplaced"] == 6
     assert len(unit.events) == 3
     [entry] = logs
@@ -275,3 +278,16 @@ async def test_a_stage_that_does_not_look_at_a_topic_would_change_nothing(flow, 
         states = States(stage)
         stage.step(event, states)
         assert topic in stage.topics or not states.take_snapshots(), stage.table
+
+
+async def test_a_topic_made_anew_within_an_epoch_is_refused_before_any_of_it_is_used(flow):
+    take(flow, *[liquidation(offset) for offset in range(100)])
+    with pytest.raises(TopicRecreatedError, match=r"^liquidations-2: offset 0 came after 99: .* restart"):
+        take(flow, *[liquidation(offset) for offset in range(150)])
+    assert flow.counts["records"] == 100
+
+
+async def test_offsets_may_fall_from_one_epoch_to_the_next(flow):
+    take(flow, liquidation(5))
+    flow.begin()
+    assert take(flow, liquidation(0)).records == 1

@@ -1,7 +1,20 @@
+import asyncio
 from types import SimpleNamespace
 
 import pytest
-from aiokafka.errors import IllegalGenerationError, NoError, RebalanceInProgressError, UnknownMemberIdError
+from aiokafka import TopicPartition
+from aiokafka.cluster import ClusterMetadata
+from aiokafka.errors import (
+    IllegalGenerationError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    NoError,
+    RebalanceInProgressError,
+    RequestTimedOutError,
+    UnknownMemberIdError,
+)
+from aiokafka.producer.message_accumulator import MessageAccumulator
+from aiokafka.producer.sender import Sender
 from aiokafka.protocol.group import HeartbeatRequest, JoinGroupRequest, SyncGroupRequest
 
 from pipeline.runtime.lease import Lease, LeaseLostError
@@ -81,4 +94,87 @@ async def test_nothing_else_renews_it(clock, request_, answer):
     clock.now += 7.5
     await coordinator._send_req(request_)
     with pytest.raises(LeaseLostError):
+        lease.check()
+
+
+class Client:
+    """The connection of aiokafka's sender: notes what is sent, and gives the answers that it is told to."""
+
+    def __init__(self):
+        self.requests = []
+        self.answers = asyncio.Queue()
+        self._metadata = None
+
+    async def send(self, _node, request):
+        self.requests.append(request)
+        raise await self.answers.get()
+
+    async def _maybe_wait_metadata(self):
+        pass
+
+    def force_metadata_update(self):
+        done = asyncio.get_running_loop().create_future()
+        done.set_result(True)
+        return done
+
+
+@pytest.fixture
+async def sending():
+    """Return aiokafka's own accumulator and sender, with a record on its way."""
+    cluster = ClusterMetadata()
+    cluster.leader_for_partition = lambda _: 0
+    accumulator, client = MessageAccumulator(cluster, 1_000, 0, 30), Client()
+    sender = Sender(
+        client,
+        acks=-1,
+        txn_manager=None,
+        message_accumulator=accumulator,
+        retry_backoff_ms=1,
+        request_timeout_ms=30_000,
+    )
+    yield SimpleNamespace(accumulator=accumulator, client=client, sender=sender)
+    await sender.close()
+
+
+async def send(sending, topic="changelog"):
+    return await sending.accumulator.add_message(TopicPartition(topic, 0), b"K", b"V", 30)
+
+
+async def until(condition):
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+
+
+async def test_what_was_handed_over_before_is_not_sent_again_without_the_lease(clock, sending):
+    lease = Lease(10.0, clock)
+    lease.guard(sending.sender)
+    await sending.sender.start()
+    future = await send(sending)
+    await until(lambda: sending.client.requests)
+    clock.now += 60  # cut off for a minute
+    sending.client.answers.put_nowait(RequestTimedOutError())
+    with pytest.raises(KafkaError):
+        await future
+    assert len(sending.client.requests) == 1
+
+
+async def test_with_the_lease_it_is_sent_again(clock, sending):
+    lease = Lease(10.0, clock)
+    lease.guard(sending.sender)
+    await sending.sender.start()
+    future = await send(sending)
+    sending.client.answers.put_nowait(RequestTimedOutError())
+    await until(lambda: len(sending.client.requests) == 2)
+    assert not future.done()
+    sending.client.answers.put_nowait(MessageSizeTooLargeError())
+    with pytest.raises(MessageSizeTooLargeError):
+        await future
+
+
+def test_a_lease_that_was_given_up_is_lost_for_the_reason_told(clock):
+    lease = Lease(10.0, clock)
+    lease.give_up("too slow")
+    lease.renew(clock.now)
+    with pytest.raises(LeaseLostError, match=r"^too slow$"):
         lease.check()

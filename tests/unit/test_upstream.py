@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import pytest
 
-from pipeline.runtime import application, store, transport, upstream
+from pipeline.runtime import application, recovery, store, transport, upstream
 from pipeline.runtime.upstream import KNOWN, UnknownVersionError, check_versions
 
 
@@ -67,6 +67,7 @@ UPSTREAM = (
         {
             "__init__": Shape("7072ae80eac1", "args kwargs"),
             "_getmany": Shape("f9d47aa9010b", "active_partitions timeout"),
+            "seek_to_committed": Shape("f1d483b861b0", ""),
         },
     ),
     Part(
@@ -146,6 +147,8 @@ UPSTREAM = (
         "aiokafka.consumer.consumer:AIOKafkaConsumer",
         "runtime/transport.py",
         {
+            "seek_to_committed": Shape("f6cd85c8b70a", "partitions"),
+            "seek_to_beginning": Shape("231229deedd7", "partitions"),
             "start": Shape("2f1ba7044332", ""),
         },
     ),
@@ -193,6 +196,8 @@ UPSTREAM = (
         {
             "_new_transport": Shape("42db531312dd", ""),
             "on_stop": Shape("bfe5a933defb", ""),
+            "_producer_flush": Shape("35c92baa028d", "logger"),
+            "_on_partitions_revoked": Shape("d5c895bbe57d", "revoked"),
             "__init__": Shape("698e2bf236c6", "id monitor config_source loop beacon options"),
         },
     ),
@@ -346,6 +351,30 @@ UPSTREAM = (
         },
     ),
     Part(
+        "aiokafka.producer.sender:Sender",
+        "runtime/lease.py",
+        {
+            "_sender_routine": Shape("2380dc5e333d", ""),
+            "_send_produce_req": Shape("aea01ae4b6c7", "node_id batches"),
+            "_fail_all": Shape("5a67e3b6f87b", "task"),
+        },
+    ),
+    Part(
+        "faust.tables.recovery:Recovery",
+        "runtime/recovery.py",
+        {
+            "_wait": Shape("ec7429b70176", "coro timeout"),
+            "_restart_recovery": Shape("6bd8a8558a2d", ""),
+        },
+    ),
+    Part(
+        "faust.tables.manager:TableManager",
+        "runtime/recovery.py",
+        {
+            "recovery": Shape("f0bf5de78b4c", ""),
+        },
+    ),
+    Part(
         "aiokafka.partitioner",
         "runtime/placement.py",
         {
@@ -358,6 +387,7 @@ FUNCTIONS = [(part, name) for part in UPSTREAM for name in part.functions]
 OURS = (
     application.Application,
     application.HandOver,
+    recovery.Recovery,
     store.SnapshotStore,
     store.SnapshotTable,
     transport.BatchSchema,

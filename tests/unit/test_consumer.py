@@ -1,0 +1,98 @@
+"""The consumer over a partition of aiokafka's: what is fetched around a rebalance."""
+
+import asyncio
+from types import SimpleNamespace
+
+import pytest
+from faust.types import TP
+from worker_parts import HOME, liquidation
+
+from pipeline import contract
+from pipeline.runtime.intake import Intake
+from pipeline.runtime.transport import Consumer, _NoBooks
+
+PLACE = TP(contract.LIQUIDATIONS, HOME)
+
+
+class Partition:
+    """aiokafka's consumer, as far as it matters: one partition, with a position that a fetch moves on."""
+
+    def __init__(self, committed=None):
+        self.committed = committed
+        self.position = committed or 0
+        self.log = []
+        self._arrived = asyncio.Event()
+
+    def arrive(self, *records):
+        self.log += records
+        self._arrived.set()
+
+    async def getmany(self, _active, timeout):  # noqa: ASYNC109 - as aiokafka's
+        if self.position >= len(self.log):
+            self._arrived.clear()
+            try:
+                await asyncio.wait_for(self._arrived.wait(), timeout)
+            except TimeoutError:
+                return {}
+        found, self.position = self.log[self.position :], len(self.log)
+        return {PLACE: found}
+
+    async def seek_to_committed(self):
+        if self.committed:  # aiokafka goes nowhere without a commit
+            self.position = self.committed
+        return {PLACE: self.committed}
+
+    async def seek_to_beginning(self, *tps):
+        assert tps == (PLACE,)
+        self.position = 0
+
+    def caught_up(self, _):
+        return self.position >= len(self.log)
+
+
+def consumer_of(partition):
+    consumer = object.__new__(Consumer)
+    intake = Intake(
+        reference_partition=HOME,
+        budget_records=9,
+        budget_bytes=9_999,
+        settle=dict.fromkeys(contract.INPUTS, 0.0),
+    )
+    intake.consumer = consumer
+    consumer.app = SimpleNamespace(intake=intake, tables=SimpleNamespace(changelog_topics=set()))
+    consumer._thread, consumer._read_offset, consumer._committed_offset = partition, _NoBooks(), {}
+    consumer._fetching = asyncio.Lock()
+    consumer._placed = consumer.flow_active = True
+    return consumer
+
+
+@pytest.mark.parametrize("committed", [None, 0, 2])
+async def test_what_a_fetch_that_outlives_a_rebalance_brings_is_fetched_again(committed):
+    partition = Partition(committed)
+    partition.log = [liquidation(offset) for offset in range(committed or 0)]
+    consumer = consumer_of(partition)
+    fetching = asyncio.create_task(consumer._getmany({PLACE}, 1.0))
+    await asyncio.sleep(0)
+    consumer.flow_active = consumer._placed = False  # revoked, and assigned again
+    consumer._intake.clear()
+    partition.arrive(liquidation(committed or 0))
+    assert await fetching == {}
+    consumer.flow_active = True
+    await consumer.perform_seek()
+    found = await consumer._getmany({PLACE}, 0.1)
+    assert [record.offset for batch in found[PLACE] for record in batch.value] == [committed or 0]
+
+
+async def test_nothing_is_sought_while_a_fetch_is_under_way():
+    partition = Partition(committed=1)
+    partition.log = [liquidation(0)]
+    consumer = consumer_of(partition)
+    fetching = asyncio.create_task(consumer._getmany({PLACE}, 1.0))
+    await asyncio.sleep(0)
+    seeking = asyncio.create_task(consumer.perform_seek())
+    consumer._placed = False
+    await asyncio.sleep(0)
+    partition.arrive(liquidation(1))
+    assert await fetching == {}
+    await seeking
+    assert partition.position == 1
