@@ -155,7 +155,7 @@ async def test_what_was_handed_over_before_is_not_sent_again_without_the_lease(c
     clock.now += 60  # cut off for a minute
     sending.client.answers.put_nowait(RequestTimedOutError())
     with pytest.raises(KafkaError):
-        await future
+        await asyncio.wait_for(future, 10)
     assert len(sending.client.requests) == 1
 
 
@@ -169,7 +169,7 @@ async def test_with_the_lease_it_is_sent_again(clock, sending):
     assert not future.done()
     sending.client.answers.put_nowait(MessageSizeTooLargeError())
     with pytest.raises(MessageSizeTooLargeError):
-        await future
+        await asyncio.wait_for(future, 10)
 
 
 def test_a_lease_that_was_given_up_is_lost_for_the_reason_told(clock):
