@@ -14,6 +14,7 @@ from rich.table import Table
 from typer.core import TyperGroup
 
 from pipeline.runtime.topics import TopicsError
+from pipeline.runtime.upstream import UnknownVersionError
 from pipeline.settings import InvalidSettingsError
 from pipeline.signals.profile import ProfileError
 
@@ -39,6 +40,8 @@ class Commands(TyperGroup):
             fail(str(error), USAGE)
         except ProfileError as error:
             fail(f"PIPELINE_PROFILE: {error}", USAGE)
+        except UnknownVersionError as error:
+            fail(str(error), USAGE)
         except TopicsError as error:
             fail(str(error))
         except KafkaError as error:
