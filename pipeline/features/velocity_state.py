@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from msgspec import Struct
@@ -16,6 +16,9 @@ from pipeline.messages import Context, VelocityUpdate, micros
 if TYPE_CHECKING:
     from pipeline.features.velocity import VelocityConstants
     from pipeline.messages import Liquidation
+
+CALMING: Final = 10_000_000
+"""Microseconds for which contexts tick a symbol on: a fall of its level may not be due at once."""
 
 
 class Market(State):
@@ -54,6 +57,7 @@ class FrozenVelocity(Struct, array_like=True):
     clock: int
     event_time: int
     late: int
+    calm_from: int
     windows: FrozenWindows
     venues: FrozenVenues
     duplicates: FrozenDuplicates
@@ -72,12 +76,15 @@ class VelocityState(State):
         Liquidations older than the longest window.
     recent
         Whether the minute up to the clock held a liquidation when it was last looked at.
+    calm_from
+        The clock (microseconds) from which contexts have nothing more to tell the symbol.
     published, publish_from
         The newest update that was sent, and the clock (microseconds) from which the next one may be.
 
     """
 
     __slots__ = (
+        "calm_from",
         "clock",
         "duplicates",
         "event_time",
@@ -97,6 +104,7 @@ class VelocityState(State):
         self.event_time = 0
         self.late = 0
         self.recent = False
+        self.calm_from = 0
         self.windows = Windows(constants.spans)
         self.venues = Venues(
             constants.correlation_s, constants.correlation_least_s, constants.correlation_venues
@@ -112,8 +120,11 @@ class VelocityState(State):
 
     @property
     def active(self) -> bool:
-        """Whether there was a liquidation within a minute: without prices, the context has to end that."""
-        return self.recent
+        """Whether a level may have to come down: without prices, the context has to see to that.
+
+        The tick that finds the minute empty is not enough: soon after a signal it brings no other.
+        """
+        return self.clock < self.calm_from
 
     def advance(self, clock: int) -> bool:
         """Move the clock forward, and tell whether it moved: an older one changes nothing."""
@@ -121,7 +132,7 @@ class VelocityState(State):
             return False
         self.clock = clock
         self.venues.advance(clock)
-        self.recent = not self.windows.minute.is_empty(clock)
+        self._look_back(empty=self.windows.minute.is_empty(clock))
         return True
 
     def fold(self, liquidation: Liquidation, time: int, clock: int) -> bool:
@@ -146,9 +157,14 @@ class VelocityState(State):
         self.venues.advance(clock)
         self.venues.add(time, liquidation.exchange)
         self.clock = clock
-        self.recent = time == clock or not self.windows.minute.is_empty(clock)
+        self._look_back(empty=time != clock and self.windows.minute.is_empty(clock))
         self.event_time = max(self.event_time, time)
         return True
+
+    def _look_back(self, *, empty: bool) -> None:
+        self.recent = not empty
+        if self.recent:
+            self.calm_from = self.clock + CALMING
 
     def freeze(self) -> FrozenVelocity:
         """Return everything that decides about the future."""
@@ -156,6 +172,7 @@ class VelocityState(State):
             self.clock,
             self.event_time,
             self.late,
+            self.calm_from,
             self.windows.freeze(self.clock),
             self.venues.freeze(),
             self.duplicates.freeze(self.clock),
@@ -169,6 +186,7 @@ class VelocityState(State):
         self.clock = stored.clock
         self.event_time = stored.event_time
         self.late = stored.late
+        self.calm_from = stored.calm_from
         self.windows.thaw(stored.windows, self.clock)
         self.venues.thaw(stored.venues, self.clock)
         self.duplicates.thaw(stored.duplicates, self.clock)

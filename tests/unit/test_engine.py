@@ -89,6 +89,24 @@ def test_restored_in_the_middle_an_engine_goes_on_as_if_nothing_had_happened():
         assert messages(second.process(tick.topic, tick.message)) == expected
 
 
+def test_a_quiet_symbol_without_prices_comes_down_however_close_the_markets_ticks_lie():
+    # Prices of the reference lie 0.07 s and 1.93 s apart by turns: every other fall has to wait its interval.
+    engine, sent = Engine(), []
+    start = LIQUIDATION["timestamp"]
+    funding = {"symbol": "ETHUSDT", "rate": 0.001, "timestamp": start + 390}
+    for second in range(500):
+        time = start + second + (0.95 if second % 2 else 0.02)
+        price = {"symbol": "BTCUSDT", "price": 60_000 * (1 + 0.01 * (second % 2)), "timestamp": time}
+        sent += engine.process(contract.PRICES, price)
+        if second == 396:
+            engine.process(contract.FUNDING, funding)
+            late = LIQUIDATION | {"symbol": "ETHUSDT", "timestamp": start + 397.1}
+            sent += engine.process(contract.LIQUIDATIONS, late)
+    signals = [found.message for found in sent if found.topic == contract.SIGNALS and found.key == "ETHUSDT"]
+    assert max(signal["signal_level"] for signal in signals) >= 2
+    assert signals[-1]["signal"] == "NONE"
+
+
 def test_weights_set_at_run_time_are_in_force_and_shown():
     engine = Engine()
     weights = {"velocity": 1.0, "acceleration": 0, "volume": 0, "oi_change": 0, "funding": 0, "volatility": 0}

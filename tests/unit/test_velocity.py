@@ -162,7 +162,15 @@ def test_a_context_ticks_active_symbols_until_they_have_been_quiet_for_a_minute(
     assert not found[SYMBOL].recent
     assert found[SYMBOL].velocity == 0
     assert found["SOLUSDT"].recent
-    assert [found.symbol for found in feed.put(context(65)).measurements] == ["SOLUSDT"]
+    assert {found.symbol for found in feed.put(context(65)).measurements} == {SYMBOL, "SOLUSDT"}
+
+
+def test_a_quiet_symbol_is_ticked_until_a_fall_of_its_level_cannot_be_due_any_more():
+    feed = Feed()
+    feed.put(liquidation(0))
+    for time in (60, 64, 64.05, 69.9, 70.1):
+        assert [found.symbol for found in feed.put(context(time)).measurements] == [SYMBOL]
+    assert feed.put(context(71)).measurements == []
 
 
 def test_a_context_that_is_not_newer_is_ignored():
@@ -383,7 +391,7 @@ def test_a_snapshot_of_other_windows_starts_with_fresh_ones():
         feed.states.take_snapshots(),
         VelocityConstants(windows_s=(0.2, 1, 5, 10, 30, 60, 300)),
     )
-    assert not other.state().active
+    assert (other.state().recent, other.state().active) == (False, True)
     assert other.measure(liquidation(21), offset=100).velocity == 0.1
 
 
