@@ -47,8 +47,8 @@ def read_profile(data: bytes, syntax: Literal["toml", "json"]) -> Profile:
 
     Examples
     --------
-    >>> read_profile(b'name = "eager"\n[score.levels]\nwatch = 0.2', "toml").score.levels.watch
-    0.2
+    >>> read_profile(b'name = "eager"\n[score]\nfull_velocity = 25', "toml").score.full_velocity
+    25.0
 
     """
     decode = msgspec.toml.decode if syntax == "toml" else msgspec.json.decode

@@ -54,7 +54,8 @@ class ScoreConstants(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     correlation_boost, correlation
         The boost while the venues' correlation exceeds this.
     quiet_probability
-        The most that the probability can be without a liquidation in the last minute.
+        The most that the probability can be without a liquidation in the last minute: no more than
+        `levels.watch`, so that a quiet symbol is NONE.
     weights, levels
         Weights by component, and the levels' thresholds.
     context_lifetime_s, open_interest_lifetime_s, funding_lifetime_s
@@ -89,6 +90,8 @@ class ScoreConstants(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     def __post_init__(self) -> None:
         read_weights(self.weights)
+        if self.quiet_probability > self.levels.watch:
+            raise ValueError(f"quiet_probability: expected at most levels.watch ({self.levels.watch:g})")
 
 
 class Verdict(Struct, gc=False):

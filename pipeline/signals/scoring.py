@@ -45,7 +45,6 @@ class ScoringStage(Stage[Any]):
         self._memory = micros(score.memory_s)
         self._emit_interval = micros(score.emit_interval_s)
         self._none_interval = micros(score.none_interval_s)
-        self._quiet_is_none = score.quiet_probability <= score.levels.watch
         self._joiner = Joiner(
             own=read_weights(score.weights),
             context_lifetime=micros(score.context_lifetime_s),
@@ -142,7 +141,7 @@ class ScoringStage(Stage[Any]):
         """
         if state.level == levels.EXTREME:
             return state.clock - state.sent < self._emit_interval
-        quiet = not measured.recent and self._quiet_is_none and state.level == levels.NONE
+        quiet = not measured.recent and state.level == levels.NONE
         return quiet and state.sequence > 0 and state.clock - state.sent < self._none_interval
 
     def _is_due(self, level: int, clock: int, state: SymbolState) -> bool:

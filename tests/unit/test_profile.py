@@ -10,11 +10,11 @@ def test_the_seed_profile_is_the_default_of_every_constant():
 
 
 def test_what_a_profile_does_not_name_is_the_seeds():
-    profile = read_profile(b'name = "eager"\n[score.levels]\nwatch = 0.2\n', "toml")
-    assert profile.score.levels.watch == 0.2
-    levels = msgspec.structs.replace(SEED.score.levels, watch=0.2)
+    profile = read_profile(b'name = "lazy"\n[score.levels]\nwatch = 0.4\n', "toml")
+    assert profile.score.levels.watch == 0.4
+    levels = msgspec.structs.replace(SEED.score.levels, watch=0.4)
     score = msgspec.structs.replace(SEED.score, levels=levels)
-    assert profile == msgspec.structs.replace(SEED, name="eager", score=score)
+    assert profile == msgspec.structs.replace(SEED, name="lazy", score=score)
 
 
 def test_toml_and_json_say_the_same():
@@ -50,6 +50,10 @@ def test_every_section_refuses_unknown_fields(section):
         ('name = "x"\n[score]\nfull_velocity = inf', "^score.full_velocity: Expected `float`"),
         ('name = "x"\n[score]\nfull_velocity = "50"', "^score.full_velocity: Expected `float`, got `str`"),
         ('name = "x"\n[score.levels]\nwatch = 0.6', "^score.levels: alert: expected more than watch"),
+        (
+            'name = "x"\n[score.levels]\nwatch = 0.2',
+            "^score: quiet_probability: expected at most levels.watch",
+        ),
         ('name = "x"\n[score.weights]\nvelocity = 1', "^score: weights.acceleration: missing"),
         ('name = "x"\n[velocity]\nwindows_s = [0.1, 0.5, 2, 11, 30, 60, 300]', "^velocity: windows_s"),
         ('name = "seed"\n[score]\nfull_velocity = 25', "^name: `seed` is the name of the default"),

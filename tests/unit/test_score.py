@@ -201,6 +201,7 @@ def test_a_record_cascade_has_a_raw_score_above_seven_and_a_certain_probability(
         ({"full_velocity": 0}, r"> 0.0 - at `\$.full_velocity`"),
         ({"extreme_boost": 0.9}, r">= 1.0 - at `\$.extreme_boost`"),
         ({"quiet_probability": 1.1}, r"<= 1.0 - at `\$.quiet_probability`"),
+        ({"levels": {"watch": 0.25}}, r"quiet_probability: expected at most levels.watch \(0.25\)"),
         ({"emit_interval_s": -1}, r">= 0.0 - at `\$.emit_interval_s`"),
         ({"weights": {"velocity": 1.0}}, "weights.acceleration: missing"),
         ({"boost": 2}, "unknown field `boost`"),

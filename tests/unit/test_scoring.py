@@ -166,15 +166,12 @@ def test_at_the_highest_level_everything_waits_for_the_interval(then):
     assert scoring.measure(clock=START + 100_000, **then).sequence == 2
 
 
-@pytest.mark.parametrize(("quiet", "rises"), [(0.3, False), (0.4, True)])
-def test_a_quiet_symbol_rises_only_where_its_profile_lets_it(quiet, rises):
-    score = msgspec.structs.replace(SEED.score, quiet_probability=quiet)
-    scoring = Scoring(msgspec.structs.replace(SEED, name="other", score=score))
+def test_a_quiet_symbol_does_not_rise_whatever_the_market():
+    scoring = Scoring()
     scoring.tick(recent=False)
     scoring.step(scoring.feed.context(context(START + SECOND, risk=10.0, sensitivity=1.5)))
-    found = scoring.tick(clock=START + SECOND, recent=False)
-    assert (found is not None and found.signal == "WATCH") is rises
-    assert scoring.tick(clock=START + 10 * SECOND, recent=False).signal == ("WATCH" if rises else "NONE")
+    assert scoring.tick(clock=START + SECOND, recent=False) is None
+    assert scoring.tick(clock=START + 10 * SECOND, recent=False).signal == "NONE"
 
 
 def test_without_an_interval_every_record_is_sent():
