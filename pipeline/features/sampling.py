@@ -4,6 +4,8 @@ from typing import Annotated, Any, Final
 
 from msgspec import Meta, Struct
 
+from pipeline.messages import normal_exchange
+
 SECOND: Final = 1_000_000
 """Microseconds."""
 
@@ -30,6 +32,12 @@ class SamplingConstants(Struct, frozen=True, forbid_unknown_fields=True, kw_only
     longest_bar_s: Annotated[int, Meta(ge=1, le=3_600)] = 900
     disbelief: Annotated[float, Meta(gt=0, lt=1)] = 0.1
     belief_ticks: Annotated[int, Meta(ge=1, le=100)] = 3
+
+    def __post_init__(self) -> None:
+        if self.venue is not None and normal_exchange(self.venue) != self.venue:
+            raise ValueError(
+                f"venue: expected {normal_exchange(self.venue)}, as venues are named in messages"
+            )
 
 
 class Sampler:

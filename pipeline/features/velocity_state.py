@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from pipeline.messages import Liquidation
 
 CALMING: Final = 10_000_000
-"""Microseconds for which contexts tick a symbol on: a fall of its level may not be due at once."""
+"""Microseconds for which contexts tick a symbol on: a fall of its level may not be due at once.
+
+The longest `emit_interval_s` of a profile's score.
+"""
 
 
 class Market(State):

@@ -13,7 +13,7 @@ from typing import Annotated, TypeAlias
 from msgspec import Meta, Struct, field
 
 from pipeline.features.velocity import Measurement
-from pipeline.messages import Context, NotNegative, Positive
+from pipeline.messages import Context, Positive
 from pipeline.signals.joins import Joined
 from pipeline.signals.levels import (
     Fraction,
@@ -25,6 +25,7 @@ from pipeline.signals.levels import (
 )
 from pipeline.signals.weights import Weights, read_weights
 
+Lifetime: TypeAlias = Annotated[float, Meta(gt=0, le=604_800)]
 Boost: TypeAlias = Annotated[float, Meta(ge=1, le=100)]
 ComponentScores: TypeAlias = tuple[float, float, float, float, float, float]
 """The six scores, each 0 to 1, in the order of `messages.COMPONENTS`."""
@@ -61,9 +62,11 @@ class ScoreConstants(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     context_lifetime_s, open_interest_lifetime_s, funding_lifetime_s
         How old each may be and still count.
     memory_s
-        How long old contexts, readings and weights are kept for symbols whose clock is behind.
+        How long old contexts, readings and weights are kept for symbols whose clock is behind: no less than
+        the longest grace.
     emit_interval_s, none_interval_s
-        Event time between signals that bring no rise, and between unchanged NONEs.
+        Event time between signals that bring no rise, and between unchanged NONEs: a quiet symbol is ticked
+        for longer than the one, and after 60 s without a signal its level counts as unknown.
 
     """
 
@@ -81,12 +84,12 @@ class ScoreConstants(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     quiet_probability: Fraction = 0.3
     weights: dict[str, float] = field(default_factory=_seed_weights)
     levels: LevelConstants = LevelConstants()
-    context_lifetime_s: Positive = 60.0
-    open_interest_lifetime_s: Positive = 360.0
-    funding_lifetime_s: Positive = 32_400.0
-    memory_s: Positive = 900.0
-    emit_interval_s: NotNegative = 0.1
-    none_interval_s: NotNegative = 10.0
+    context_lifetime_s: Lifetime = 60.0
+    open_interest_lifetime_s: Lifetime = 360.0
+    funding_lifetime_s: Lifetime = 32_400.0
+    memory_s: Annotated[float, Meta(ge=60, le=3_600)] = 900.0
+    emit_interval_s: Annotated[float, Meta(ge=0, le=10)] = 0.1
+    none_interval_s: Annotated[float, Meta(ge=0, le=60)] = 10.0
 
     def __post_init__(self) -> None:
         read_weights(self.weights)
