@@ -13,6 +13,7 @@ from pipeline.messages import (
     Context,
     Control,
     DeadLetter,
+    Encoding,
     Funding,
     Incoming,
     Liquidation,
@@ -43,7 +44,7 @@ class Rejection(Struct):
     """A value, or the object at `index` of an array, that cannot be used, and why."""
 
     reason: str
-    value: bytes
+    value: bytes | None
     index: int | None = None
 
 
@@ -90,7 +91,7 @@ def decode(topic: str, value: bytes | None) -> Decoded:
     One bad object of an array does not take its neighbours with it.
     """
     if value is None:
-        return Decoded((), (Rejection("no value: expected a JSON object or an array of them", b""),))
+        return Decoded((), (Rejection("no value: expected a JSON object or an array of them", None),))
     if len(value) > LARGEST_VALUE:
         return Decoded(
             (), (Rejection(f"value of {len(value)} bytes: at most {LARGEST_VALUE} are read", value),)
@@ -103,7 +104,7 @@ def decode(topic: str, value: bytes | None) -> Decoded:
 
 
 def _decode_each(topic: str, value: bytes, error: Exception) -> Decoded:
-    parts = _split(value)
+    parts = split(value)
     if parts is None:
         return Decoded((), (Rejection(_reason(error, value), value),))
     messages: list[Incoming | None] = []
@@ -118,8 +119,8 @@ def _decode_each(topic: str, value: bytes, error: Exception) -> Decoded:
     return Decoded(messages, rejections)
 
 
-def _split(value: bytes) -> Sequence[bytes] | None:
-    """Return the objects of an array, None when it is none."""
+def split(value: bytes) -> Sequence[bytes] | None:
+    """Return the objects of an array as they were written, None when it is none."""
     try:
         parts: Sequence[bytes] = _array(value)
     except _UNUSABLE:
@@ -133,10 +134,32 @@ def _split_loosely(value: bytes) -> Sequence[bytes] | None:
     They are no JSON, but spoil only the object that holds them.
     """
     try:
-        parts = json.loads(value.decode())
+        text = value.decode()
+        return _slices(text) if isinstance(json.loads(text), list) else None
     except (ValueError, RecursionError):
         return None
-    return [json.dumps(part).encode() for part in parts] if isinstance(parts, list) else None
+
+
+def _slices(text: str) -> list[bytes]:
+    """Return the texts between an array's commas."""
+    found: list[bytes] = []
+    begin = _beyond_space(text, text.index("[") + 1)
+    while text[begin] != "]":
+        _, end = _scan(text, begin)
+        found.append(text[begin:end].encode())
+        begin = _beyond_space(text, end)
+        if text[begin] == ",":
+            begin = _beyond_space(text, begin + 1)
+    return found
+
+
+_scan: Final = json.JSONDecoder().raw_decode
+
+
+def _beyond_space(text: str, place: int) -> int:
+    while text[place].isspace():
+        place += 1
+    return place
 
 
 def _reason(error: Exception, value: bytes) -> str:
@@ -162,29 +185,44 @@ def dead_letter(  # noqa: PLR0913
     headers: Sequence[tuple[str, bytes]] = (),
 ) -> DeadLetter:
     """Build the dead letter of a rejected value: what it was, where it lay, and the reason."""
-    value, encoding = _text(rejection.value[:LARGEST_LETTER])
-    cut = [rejection.value[LARGEST_LETTER:], (key or b"")[LARGEST_KEY:], headers[MOST_HEADERS:]]
-    cut += [(content or b"")[LARGEST_KEY:] for _, content in headers]
+    value, encoding = _text(rejection.value, LARGEST_LETTER)
+    key_text, key_encoding = _text(key, LARGEST_KEY)
+    contents = [_text(content, LARGEST_KEY) for _, content in headers[:MOST_HEADERS]]
+    cut = [(rejection.value or b"")[LARGEST_LETTER:], (key or b"")[LARGEST_KEY:], headers[MOST_HEADERS:]]
+    cut += [name[LARGEST_KEY:] or (content or b"")[LARGEST_KEY:] for name, content in headers]
     return DeadLetter(
         topic=topic,
         partition=partition,
         offset=offset,
         stage=stage,
         reason=rejection.reason,
-        key=None if key is None else key[:LARGEST_KEY].decode("utf-8", "backslashreplace"),
+        key=key_text,
         value=value,
         encoding=encoding,
-        headers=[
-            (name[:LARGEST_KEY], _text((content or b"")[:LARGEST_KEY])[0])
-            for name, content in headers[:MOST_HEADERS]
-        ],
+        headers=[(name[:LARGEST_KEY], text) for (name, _), (text, _) in zip(headers, contents, strict=False)],
         index=rejection.index,
         truncated=any(cut),
+        key_encoding=key_encoding,
+        header_encodings=[encoding for _, encoding in contents],
     )
 
 
-def _text(value: bytes) -> tuple[str, Any]:
+def _text(value: bytes | None, most: int) -> tuple[str | None, Encoding]:
+    if value is None:
+        return None, "utf-8"
+    kept = value[:most]
     try:
-        return value.decode(), "utf-8"
+        return kept.decode(), "utf-8"
     except UnicodeDecodeError:
-        return base64.b64encode(value).decode(), "base64"
+        return base64.b64encode(kept).decode(), "base64"
+
+
+def original(text: str | None, encoding: Encoding) -> bytes | None:
+    """Return the bytes that a dead letter holds as text; None where there were none.
+
+    >>> original("aGk=", "base64"), original("hi", "utf-8"), original(None, "utf-8")
+    (b'hi', b'hi', None)
+    """
+    if text is None:
+        return None
+    return base64.b64decode(text) if encoding == "base64" else text.encode()

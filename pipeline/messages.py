@@ -24,6 +24,8 @@ Number: TypeAlias = Annotated[int, Meta(ge=1, le=2**53)]
 """A running number: any reader of JSON knows it exactly, and it fits into a snapshot."""
 Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64)]
 Side: TypeAlias = Literal["long", "short"]
+Encoding: TypeAlias = Literal["utf-8", "base64"]
+"""How bytes are written in a JSON string."""
 Level: TypeAlias = Literal["NONE", "WATCH", "ALERT", "CRITICAL", "EXTREME"]
 LEVELS: Final[tuple[Level, ...]] = ("NONE", "WATCH", "ALERT", "CRITICAL", "EXTREME")
 
@@ -358,7 +360,8 @@ class RegimeUpdate(Struct):
 class DeadLetter(Struct):
     """A record, or one object of it, that could not be used, and why; `value` is cut at 64 KiB.
 
-    `key` and `value` are text where they are UTF-8 and base64 otherwise (`encoding` says which).
+    Key, value and the headers' values are text where they are UTF-8 and base64 otherwise (the encodings say
+    which), and null where the record had none: `codec.original` gives back the bytes.
     """
 
     topic: str
@@ -367,11 +370,17 @@ class DeadLetter(Struct):
     stage: str
     reason: str
     key: str | None
-    value: str
-    encoding: Literal["utf-8", "base64"]
-    headers: list[tuple[str, str]]
+    value: str | None
+    encoding: Encoding
+    headers: list[tuple[str, str | None]]
     index: int | None = None
     truncated: bool = False
+    key_encoding: Encoding = "utf-8"
+    header_encodings: list[Encoding] = []
+
+    def __post_init__(self) -> None:
+        missing = len(self.headers) - len(self.header_encodings)
+        self.header_encodings += ["utf-8"] * missing
 
 
 Incoming: TypeAlias = Liquidation | Price | OpenInterest | Funding | Control | Context

@@ -12,7 +12,7 @@ from pipeline.features.stage import SHARED, Event, Output
 from pipeline.messages import Context, Control, Incoming, micros, normal_symbol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 LARGEST_LEAD: Final = 5_000_000
 """Microseconds that an event may be ahead of its record's own timestamp."""
@@ -67,6 +67,7 @@ def read(record: Received, *, keyed: bool = True) -> tuple[list[Event], list[Out
     owner = record.key if keyed else _owner(record, messages)
     latest = math.inf if record.timestamp is None else record.timestamp * 1_000 + LARGEST_LEAD
     events: list[Event] = []
+    refused: list[tuple[int, str]] = []
     letters = [_letter(record, rejection) for rejection in decoded.rejections] if decoded.rejections else []
     for index, message in enumerate(messages):
         if message is None:
@@ -75,10 +76,11 @@ def read(record: Received, *, keyed: bool = True) -> tuple[list[Event], list[Out
         if found.time <= latest and found.symbol.encode() == owner:
             events.append(found)
         elif reason := _objection(found, owner, latest):
-            place = index if len(messages) > 1 else None
-            letters.append(_letter(record, codec.Rejection(reason, codec.encode(message), place)))
+            refused.append((index, reason))
         else:
             events.append(found)
+    if refused:
+        letters += _letters_of_parts(record, refused, len(messages))
     if events:
         events[-1].last = True
     return events, letters
@@ -123,6 +125,17 @@ def _normal(key: bytes | None) -> bytes | None:
 
 def _shown(key: bytes | None) -> str:
     return "none" if key is None else repr(key[:64].decode("utf-8", "backslashreplace"))
+
+
+def _letters_of_parts(record: Received, refused: list[tuple[int, str]], size: int) -> Iterator[Output]:
+    """Yield a letter for each place and reason; it holds the object that lay there as it was written."""
+    value = record.value or b""
+    parts = codec.split(value) if size > 1 else None
+    for index, reason in refused:
+        if parts is None:
+            yield _letter(record, codec.Rejection(reason, value))
+        else:
+            yield _letter(record, codec.Rejection(reason, bytes(parts[index]), index))
 
 
 def _letter(record: Received, rejection: codec.Rejection) -> Output:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 from aiokafka import AIOKafkaProducer
 
-from pipeline import contract
+from pipeline import codec, contract
 from pipeline.messages import DeadLetter
 from pipeline.runtime.reading import read_topic
 
@@ -50,14 +49,16 @@ async def replay_letters(settings: Settings, letters: Iterable[DeadLetter]) -> i
 
 
 async def _send(producer: AIOKafkaProducer, letter: DeadLetter) -> asyncio.Future[object]:
-    value = base64.b64decode(letter.value) if letter.encoding == "base64" else letter.value.encode()
     # Feeds' keys are placed anew; copies for every partition stay on theirs.
     partition = None if letter.topic in contract.FEEDS else letter.partition
     future: asyncio.Future[object] = await producer.send(
         letter.topic,
-        value,
-        key=None if letter.key is None else letter.key.encode(),
+        codec.original(letter.value, letter.encoding),
+        key=codec.original(letter.key, letter.key_encoding),
         partition=partition,
-        headers=[(name, text.encode()) for name, text in letter.headers],
+        headers=[
+            (name, codec.original(text, encoding))
+            for (name, text), encoding in zip(letter.headers, letter.header_encodings, strict=True)
+        ],
     )
     return future

@@ -3,10 +3,12 @@
 import base64
 import json
 
+import msgspec
 import pytest
 
 from pipeline import codec, contract
 from pipeline.features.reading import Record, read
+from pipeline.messages import DeadLetter
 
 NOW = 1_760_000_000
 LIQUIDATION = {
@@ -136,6 +138,21 @@ def test_a_number_that_json_does_not_have_does_not_take_its_neighbours_with_it(n
     assert (output.body.index, output.body.value) == (1, bad)
 
 
+@pytest.mark.parametrize("array", ["[%s,%s]", " [ %s ,\n%s\t]\n", "[NaN, %s, %s, {} ]"])
+def test_an_object_of_an_array_is_kept_as_it_was_written(array):
+    price = '{"symbol": "BTCUSDT", "price": 6.0E4, "timestamp":1760000000,  "mine": [",", "]"]}'
+    other = price.replace("BTC", "ETH")
+    _, outputs = received(contract.PRICES, (array % (price, other)).encode())
+    assert other in [output.body.value for output in outputs]
+
+
+@pytest.mark.parametrize("form", ["%s", "[%s]"])
+def test_a_decoded_value_that_cannot_be_used_is_kept_as_it_was_sent(form):
+    value = form % '{"symbol": "ETHUSDT", "price": 6.0E4,  "timestamp":1760000000, "mine": 1}'
+    letter = refused(contract.PRICES, value.encode())
+    assert (letter.value, letter.index) == (value, None)
+
+
 def test_half_a_surrogate_pair_does_not_take_its_neighbours_with_it():
     value = b'[%b, {"symbol": "\\ud800", "price": 1, "timestamp": 1760000000}]' % json.dumps(PRICE).encode()
     events, [output] = received(contract.PRICES, value)
@@ -208,7 +225,8 @@ def test_a_letter_tells_where_the_record_lay_and_what_it_was():
     assert (letter.topic, letter.partition, letter.offset, letter.stage) == ("prices", 2, 41, "read")
     assert (letter.key, letter.value, letter.encoding) == ("BTCUSDT", "{]", "utf-8")
     assert (letter.index, letter.truncated) == (None, False)
-    assert letter.headers == [("feed", "binance-1"), ("trace", "/w=="), ("empty", "")]
+    assert letter.headers == [("feed", "binance-1"), ("trace", "/w=="), ("empty", None)]
+    assert letter.header_encodings == ["utf-8", "base64", "utf-8"]
 
 
 def test_a_letter_lies_under_its_records_key():
@@ -217,7 +235,23 @@ def test_a_letter_lies_under_its_records_key():
     _, [output] = received(contract.PRICES, b"{]", key=None)
     assert (output.key, output.body.key) == ("", None)
     _, [output] = received(contract.PRICES, b"{]", key=b"\xffA")
-    assert (output.key, output.body.key) == ("\\xffA", "\\xffA")
+    assert (output.key, output.body.key, output.body.key_encoding) == ("/0E=", "/0E=", "base64")
+
+
+def test_a_record_without_value_has_a_letter_without_value():
+    assert refused(contract.PRICES, None).value is None
+    assert refused(contract.PRICES, b"").value == ""
+
+
+def test_a_name_of_a_header_that_was_cut_is_no_whole_letter():
+    assert refused(contract.PRICES, b"{]", headers=[("h" * 1_025, b"1")]).truncated
+
+
+def test_letters_of_before_there_were_encodings_of_headers_are_read():
+    letter = refused(contract.PRICES, b"{]", headers=[("feed", b"1"), ("trace", b"2")])
+    old = json.loads(codec.encode(letter))
+    del old["header_encodings"], old["key_encoding"]
+    assert msgspec.convert(old, DeadLetter) == letter
 
 
 def test_a_value_that_is_no_text_is_kept_as_base64():

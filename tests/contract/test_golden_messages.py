@@ -227,7 +227,9 @@ DEAD_LETTER = """
   "encoding": "utf-8",
   "headers": [["feed", "binance-1"]],
   "index": 4,
-  "truncated": false
+  "truncated": false,
+  "key_encoding": "utf-8",
+  "header_encodings": ["utf-8"]
 }
 """
 

@@ -12,7 +12,7 @@ MINUTE_MS = 60_000
 START_MS = 1_760_000_000_000
 
 
-def letter(value: bytes, topic: str = contract.PRICES, offset: int = 0, **changes):
+def letter(value: bytes | None, topic: str = contract.PRICES, offset: int = 0, **changes):
     rejection = Rejection(f"reason {offset}", value)
     where = {"partition": 2, "offset": offset, "stage": "read", "key": b"BTCUSDT"}
     return codec.dead_letter(rejection, topic=topic, **where | changes)
@@ -68,9 +68,12 @@ async def test_a_replay_sends_the_same_bytes_and_headers_under_the_same_key(sett
         letter(b'{"price": 1}', headers=headers),
         letter(b"\xff\x00", contract.CONTROL, 1),
         letter(b"keyless", contract.FUNDING, 2, key=None),
+        letter(None, contract.OPEN_INTEREST, 3, key=b"\xffK", headers=[("trace", b"\xfe")]),
     )
     result = await cascade(settings, "dead-letters", "replay", "--yes")
-    assert (result.exit_code, result.stdout.splitlines()[-1]) == (0, "3 records sent")
+    assert (result.exit_code, result.stdout.splitlines()[-1]) == (0, "4 records sent")
+    (interest,) = await records(settings, contract.OPEN_INTEREST)
+    assert (interest.key, interest.value, interest.headers) == (b"\xffK", None, (("trace", b"\xfe"),))
     (price,) = await records(settings, contract.PRICES)
     assert (price.key, price.value, price.headers) == (b"BTCUSDT", b'{"price": 1}', (("trace", b"7"),))
     (control,) = await records(settings, contract.CONTROL)

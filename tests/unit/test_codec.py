@@ -114,6 +114,27 @@ def test_any_rejected_value_makes_a_letter_that_can_be_sent(topic, value):
         assert msgspec.json.decode(codec.encode(letter), type=type(letter)) == letter
 
 
+contents = st.none() | st.binary(max_size=20) | st.text(max_size=20).map(str.encode)
+
+
+@given(contents, contents, st.lists(st.tuples(st.text(max_size=5), contents), max_size=4))
+def test_key_value_and_headers_of_a_letter_can_be_had_back(key, value, headers):
+    letter = codec.dead_letter(
+        codec.Rejection("bad", value),
+        topic=contract.PRICES,
+        partition=0,
+        offset=1,
+        stage="read",
+        key=key,
+        headers=headers,
+    )
+    back = msgspec.json.decode(codec.encode(letter), type=type(letter))
+    names = zip(back.headers, back.header_encodings, strict=True)
+    assert codec.original(back.key, back.key_encoding) == key
+    assert codec.original(back.value, back.encoding) == value
+    assert [(name, codec.original(text, encoding)) for (name, text), encoding in names] == headers
+
+
 def test_one_object_is_read():
     assert list(codec.decode(contract.PRICES, PRICE).messages) == [
         Price("BTCUSDT", 60_000.0, 1_760_000_000.0)
