@@ -5,6 +5,7 @@ The Faust agents run exactly these steps; replay, backtest and tests run them th
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 from msgspec import Struct
@@ -124,6 +125,18 @@ class Engine:
         """What was sent so far, and the weights in force; not part of the state that `snapshot` returns."""
         self._statistics.current_weights = self._stages[-1].current_weights(self._steps[-1][1])
         return self._statistics.report()
+
+    def skipped(self) -> Counter[str]:
+        """Count the messages that were read and changed nothing, over all symbols, by what was wrong.
+
+        `late_liquidations`, `repeated_liquidations`, `forgotten_liquidations` (too many to tell all of their
+        repeats), `late_prices`, `doubted_prices`, `ignored_positioning`. Part of the state.
+        """
+        found: Counter[str] = Counter()
+        for _, states in self._steps:
+            for state in states.all():
+                found.update(state.skipped)
+        return found
 
     def snapshot(self) -> bytes:
         """Return all state as bytes, for `restore`."""

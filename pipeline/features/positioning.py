@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
 from msgspec import Meta, Struct
 
@@ -11,6 +11,9 @@ from pipeline.features.funding import FundingRates
 from pipeline.features.open_interest import MICROS, OpenInterests, VenueConstants
 from pipeline.features.stage import Event, Stage, State, States
 from pipeline.messages import Funding, OpenInterest, PositioningUpdate, seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class PositioningConstants(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -81,6 +84,11 @@ class PositioningState(State):
         self._sent_second = 0
         self._sequence = 0
         self.ignored = 0
+
+    @property
+    def skipped(self) -> Mapping[str, int]:
+        """Values of open interest and funding that were ignored."""
+        return {"ignored_positioning": self.ignored}
 
     def fold(self, event: Event, message: OpenInterest | Funding) -> None:
         """Take a value; note the reading on the event, and send it when it is news.

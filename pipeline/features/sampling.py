@@ -60,6 +60,8 @@ class Sampler:
     ----------
     start
         The second with which the run of prices without a gap began.
+    late, doubted
+        Ticks of the venue that speaks which are older than its newest, and which were not believed.
 
     """
 
@@ -73,12 +75,16 @@ class Sampler:
         "_time",
         "_venue",
         "_votes",
+        "doubted",
+        "late",
         "start",
     )
 
     def __init__(self, constants: SamplingConstants) -> None:
         self._constants = constants
         self.start = 0
+        self.late = 0
+        self.doubted = 0
         self._venue: str | None = None
         self._time = 0
         self._second = 0
@@ -91,6 +97,7 @@ class Sampler:
     def accept(self, exchange: str, time: int, price: float) -> bool:
         """Take a tick (time in microseconds); tell whether it counts."""
         if time < self._time:
+            self.late += exchange == self._venue
             return False
         second = time // SECOND
         if exchange != self._venue and not self._take_over(exchange, second):
@@ -125,6 +132,7 @@ class Sampler:
         constants = self._constants
         if self._ticks and self._off(price, self._price):
             if not self._persuaded(price):
+                self.doubted += 1
                 return False
             if self._ticks < constants.belief_ticks:
                 self.start = self._second
@@ -156,6 +164,8 @@ class Sampler:
             self._ticks,
             self._candidate,
             self._votes,
+            self.late,
+            self.doubted,
         ]
 
     def thaw(self, frozen: list[Any]) -> None:
@@ -170,4 +180,6 @@ class Sampler:
             self._ticks,
             self._candidate,
             self._votes,
+            self.late,
+            self.doubted,
         ) = frozen

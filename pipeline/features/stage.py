@@ -112,6 +112,11 @@ class State(ABC):
         """Whether the state wants to hear of the market's clock when nothing else comes for its key."""
         return False
 
+    @property
+    def skipped(self) -> Mapping[str, int]:
+        """How many messages changed nothing, by what was wrong with them."""
+        return {}
+
     def forget_recreated(self, ends: Mapping[str, int]) -> list[str]:
         """Forget offsets that lie beyond their topic's end, as it was made anew; return those topics."""
         recreated = [
@@ -216,6 +221,10 @@ class States(Generic[S]):
     def active(self) -> Iterator[tuple[str, S]]:
         """Yield the keys and states that want to hear of the market's clock."""
         return iter([(key, state) for key, state in self.live.items() if state.active])
+
+    def all(self) -> Iterator[S]:
+        """Yield every state, live or stored."""
+        return map(self.get, sorted(self._stored.keys() | self.live.keys()))
 
     def take_snapshots(self) -> dict[str, bytes]:
         """Return the snapshots of all states that changed since the last call."""

@@ -14,6 +14,8 @@ from pipeline.features.windows import FrozenWindows, Windows
 from pipeline.messages import Context, VelocityUpdate, micros
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pipeline.features.velocity import VelocityConstants
     from pipeline.messages import Liquidation
 
@@ -128,6 +130,15 @@ class VelocityState(State):
         The tick that finds the minute empty is not enough: soon after a signal it brings no other.
         """
         return self.clock < self.calm_from
+
+    @property
+    def skipped(self) -> Mapping[str, int]:
+        """Late and repeated liquidations, and those forgotten too early for their repeats to be known."""
+        return {
+            "late_liquidations": self.late,
+            "repeated_liquidations": self.duplicates.repeats,
+            "forgotten_liquidations": self.duplicates.overflow,
+        }
 
     def advance(self, clock: int) -> bool:
         """Move the clock forward, and tell whether it moved: an older one changes nothing."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Final, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, NamedTuple
 
 from msgspec import Meta, Struct
 
@@ -12,6 +12,9 @@ from pipeline.features.sampling import SECOND, Sampler, SamplingConstants
 from pipeline.features.spans import RealisedVolatility
 from pipeline.features.stage import Event, Stage, State, States
 from pipeline.messages import Price, VolatilityUpdate, seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class VolatilityConstants(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -86,6 +89,11 @@ class VolatilityState(State):
         self._volume: float | None = None  # USD since the last message
         self._sent = 0  # the second of the last message
         self._sequence = 0
+
+    @property
+    def skipped(self) -> Mapping[str, int]:
+        """Prices older than the newest of their venue, and prices that are not believed yet or never were."""
+        return {"late_prices": self._sampler.late, "doubted_prices": self._sampler.doubted}
 
     def fold(self, event: Event, tick: Price) -> None:
         """Take a price; note the reading on the event, and send it when a second began.

@@ -118,6 +118,29 @@ def test_weights_set_at_run_time_are_in_force_and_shown():
     assert engine.statistics.current_weights == weights
 
 
+def test_what_changed_nothing_is_counted_also_after_a_restart_and_with_no_message_after_it():
+    engine = Engine()
+    start = LIQUIDATION["timestamp"]
+    price = {"symbol": "BTCUSDT", "price": 60_000.0, "timestamp": start}
+    funding = {"symbol": "ETHUSDT", "rate": 0.0001, "timestamp": start}
+    for topic, value in [
+        (contract.LIQUIDATIONS, [LIQUIDATION, LIQUIDATION, LIQUIDATION | {"timestamp": start - 400}]),
+        (contract.PRICES, [price, price | {"timestamp": start - 1}, price | {"price": 1.0}]),
+        (contract.FUNDING, [funding, funding | {"timestamp": start - 1}]),
+    ]:
+        engine.process(topic, value)
+    expected = {
+        "late_liquidations": 1,
+        "repeated_liquidations": 1,
+        "forgotten_liquidations": 0,
+        "late_prices": 1,
+        "doubted_prices": 1,
+        "ignored_positioning": 1,
+    }
+    assert engine.skipped() == expected
+    assert Engine.restore(engine.snapshot()).skipped() == expected
+
+
 def test_statistics_count_signals():
     engine = Engine()
     sent = [

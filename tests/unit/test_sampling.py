@@ -43,6 +43,8 @@ def test_a_late_tick_does_not_count_and_one_of_the_same_time_does():
     assert tick(1.5)
     assert tick(1.5)
     assert not tick(1.4)
+    assert not tick(1.3, exchange="b")
+    assert tick.sampler.late == 1
 
 
 def test_a_gap_over_60_seconds_starts_again():
