@@ -162,13 +162,22 @@ def _beyond_space(text: str, place: int) -> int:
     return place
 
 
+_ADVICE: Final = {
+    "side": "long or short, the position that was liquidated",
+    "timestamp": "Unix seconds between 2000 and 2100 (milliseconds are the usual mistake)",
+}
+"""What a field has to be, by its name."""
+
+
 def _reason(error: Exception, value: bytes) -> str:
     if isinstance(error, RecursionError):
         return "nested too deeply"
+    if not value.strip():
+        return "empty value: expected a JSON object or an array of them"
     text, _, path = str(error).partition(" - at `$")
     field = path.rstrip("`").lstrip(".")
-    if field == "timestamp":
-        text += ": Unix seconds between 2000 and 2100 (milliseconds are the usual mistake)"
+    if field in _ADVICE:
+        text += f": {_ADVICE[field]}"
     elif text.startswith("JSON is malformed") and (b"NaN" in value or b"Infinity" in value):
         text += ": NaN and Infinity are no JSON, leave such a field out"
     return f"{field}: {text}" if field else text

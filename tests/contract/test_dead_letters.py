@@ -44,7 +44,7 @@ REASONS = [
     (
         contract.LIQUIDATIONS,
         LIQUIDATION | {"side": "buy"},
-        "side: Invalid enum value 'buy'",
+        "side: Invalid enum value 'buy': long or short, the position that was liquidated",
     ),
     (contract.LIQUIDATIONS, {"symbol": "BTCUSDT"}, "Object missing required field `exchange`"),
     (contract.LIQUIDATIONS, LIQUIDATION | {"price": "1"}, "price: Expected `float`, got `str`"),
@@ -95,7 +95,8 @@ REASONS = [
     ),
     (contract.PRICES, 17, "Expected `object | array`, got `int`"),
     (contract.PRICES, None, "no value: expected a JSON object or an array of them"),
-    (contract.PRICES, b"", "Input data was truncated"),
+    (contract.PRICES, b"", "empty value: expected a JSON object or an array of them"),
+    (contract.PRICES, b" \n", "empty value: expected a JSON object or an array of them"),
     (contract.PRICES, b'{"symbol": "BTC', "Input data was truncated"),
     (contract.PRICES, b"{'symbol': 1}", "JSON is malformed: object keys must be strings (byte 1)"),
     (contract.PRICES, b'{"a":' * 100_000, "nested too deeply"),
