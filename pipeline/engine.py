@@ -87,7 +87,7 @@ class Engine:
     def process(
         self,
         topic: str,
-        value: bytes | Mapping[str, Any] | Sequence[Mapping[str, Any]],
+        value: str | bytes | bytearray | memoryview | Mapping[str, Any] | Sequence[Mapping[str, Any]],
         *,
         offset: int | None = None,
     ) -> list[Output]:
@@ -98,7 +98,7 @@ class Engine:
         topic
             One of `contract.INPUTS`.
         value
-            The record's value: JSON bytes, or what they would decode to.
+            The record's value: JSON as text or bytes, or what Python's json would make of it.
         offset
             The record's offset; by default one more than the topic's last. Records at or below an offset
             that a symbol's state has applied are repeats and change nothing.
@@ -110,8 +110,7 @@ class Engine:
 
         """
         self._check(topic)
-        data = value if isinstance(value, bytes) else codec.encode(value)
-        record = Record(topic, data, self._next(topic, offset))
+        record = Record(topic, codec.as_json(value), self._next(topic, offset))
         events, letters = read(record, keyed=False)
         return letters + [output for found in events for output in self._run(found)]
 

@@ -1,3 +1,7 @@
+import json
+from decimal import Decimal
+from types import MappingProxyType
+
 import pytest
 
 from pipeline import SEED, Engine, codec, contract
@@ -34,6 +38,44 @@ def test_bytes_and_dicts_and_validated_messages_are_the_same():
     expected = messages(Engine().process(contract.LIQUIDATIONS, LIQUIDATION))
     assert messages(Engine().process(contract.LIQUIDATIONS, data)) == expected
     assert messages(Engine().feed(contract.LIQUIDATIONS, message)) == expected
+
+
+@pytest.mark.parametrize("form", [str, str.encode, lambda text: bytearray(text.encode())])
+def test_json_may_come_as_text_or_any_bytes(form):
+    text = json.dumps(LIQUIDATION)
+    expected = messages(Engine().process(contract.LIQUIDATIONS, text.encode()))
+    assert messages(Engine().process(contract.LIQUIDATIONS, form(text))) == expected
+    assert messages(Engine().process(contract.LIQUIDATIONS, memoryview(text.encode()))) == expected
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"price": float("nan")},
+        {"value_usd": float("nan")},
+        {"value_usd": float("inf")},
+        {"price": -float("inf")},
+        {"id": 10**30},
+        {"id": None},
+        {"exchange": "\ud800"},
+        {"exchange": "Börse"},
+        {"more": {1: (2, 3)}},
+    ],
+    ids=str,
+)
+def test_a_dict_is_what_pythons_json_writes_of_it(change):
+    value = LIQUIDATION | change
+    for each in (value, [LIQUIDATION, value]):
+        expected = messages(Engine().process(contract.LIQUIDATIONS, json.dumps(each).encode()))
+        assert messages(Engine().process(contract.LIQUIDATIONS, each)) == expected
+
+
+def test_any_mapping_and_what_msgspec_knows_are_taken():
+    expected = messages(Engine().process(contract.LIQUIDATIONS, LIQUIDATION))
+    known = MappingProxyType(LIQUIDATION | {"price": Decimal("60000.0")})
+    [letter] = Engine().process(contract.LIQUIDATIONS, known)
+    assert letter.message["reason"].startswith("price: Expected `float`, got `str`")
+    assert messages(Engine().process(contract.LIQUIDATIONS, MappingProxyType(LIQUIDATION))) == expected
 
 
 def test_an_array_is_as_good_as_its_objects_one_by_one():
