@@ -151,9 +151,13 @@ class Engine:
         ------
         msgspec.DecodeError
             The bytes are no snapshot of an engine.
+        ValueError
+            It was taken under a profile of another name.
 
         """
         stored = _read_engine(data)
+        if stored.profile != profile.name:
+            raise ValueError(f"a snapshot of profile {stored.profile!r} cannot go on under {profile.name!r}")
         engine = cls(profile)
         engine._offsets = stored.offsets
         engine._build(stored.tables)

@@ -2,6 +2,7 @@ import json
 from decimal import Decimal
 from types import MappingProxyType
 
+import msgspec
 import pytest
 
 from pipeline import SEED, Engine, codec, contract
@@ -147,6 +148,14 @@ def test_a_quiet_symbol_without_prices_comes_down_however_close_the_markets_tick
     signals = [found.message for found in sent if found.topic == contract.SIGNALS and found.key == "ETHUSDT"]
     assert max(signal["signal_level"] for signal in signals) >= 2
     assert signals[-1]["signal"] == "NONE"
+
+
+def test_a_snapshot_goes_on_under_its_own_profile_alone():
+    desk = msgspec.structs.replace(SEED, name="desk")
+    snapshot = Engine(desk).snapshot()
+    assert Engine.restore(snapshot, desk).snapshot() == snapshot
+    with pytest.raises(ValueError, match="a snapshot of profile 'desk' cannot go on under 'seed'"):
+        Engine.restore(snapshot)
 
 
 def test_weights_set_at_run_time_are_in_force_and_shown():
