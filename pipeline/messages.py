@@ -47,6 +47,11 @@ def rounded(value: float, digits: int) -> float:
     return round(value, digits) + 0.0
 
 
+def rounded_if_known(value: float | None, digits: int) -> float | None:
+    """Return a value as `rounded` does; None where there is none."""
+    return None if value is None else rounded(value, digits)
+
+
 @lru_cache(maxsize=65_536)
 def normal_symbol(text: str) -> str:
     """Return a symbol in its normal form: no space around it, upper case.

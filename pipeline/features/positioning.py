@@ -10,7 +10,7 @@ from pipeline.contract import FUNDING, OPEN_INTEREST, POSITIONING
 from pipeline.features.funding import FundingRates
 from pipeline.features.open_interest import MICROS, OpenInterests, VenueConstants
 from pipeline.features.stage import Event, Stage, State, States
-from pipeline.messages import Funding, OpenInterest, PositioningUpdate, seconds
+from pipeline.messages import Funding, OpenInterest, PositioningUpdate, rounded_if_known, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -126,7 +126,15 @@ class PositioningState(State):
             return
         self._sequence += 1
         self._sent, self._sent_second = content, second
-        update = PositioningUpdate(event.symbol, seconds(reading.time), *content, self._sequence)
+        update = PositioningUpdate(
+            event.symbol,
+            seconds(reading.time),
+            rounded_if_known(reading.open_interest_usd, 2),
+            rounded_if_known(reading.change_1m, 6),
+            rounded_if_known(reading.change_5m, 6),
+            rounded_if_known(reading.rate, 8),
+            self._sequence,
+        )
         event.send(POSITIONING, event.symbol, update)
 
     def freeze(self) -> list[Any]:

@@ -7,6 +7,7 @@ from msgspec import Meta, Struct
 
 from pipeline.features.ladder import require_ascending
 from pipeline.features.spans import SPANS, Volatilities
+from pipeline.messages import rounded
 
 Factor = Annotated[float, Meta(ge=0, le=100)]
 AtLeastOne = Annotated[float, Meta(ge=1, le=100)]
@@ -107,7 +108,10 @@ def risk_multiplier(
     z_score: float | None,
     constants: RiskConstants,
 ) -> float:
-    """Return the product of the regime's factor and the four terms, limited.
+    """Return the product of the regime's factor and the four terms, limited, to six decimals.
+
+    Rounded here, as it travels with contexts and in signals: all who reckon with it have the same number, and
+    a market without a surge has its regime's factor.
 
     Parameters
     ----------
@@ -128,4 +132,4 @@ def risk_multiplier(
         * dispersion_term(dispersion(volatilities), constants)
         * z_term(z_score, constants)
     )
-    return min(constants.limit, product)
+    return rounded(min(constants.limit, product), 6)

@@ -11,7 +11,7 @@ from pipeline.features.judgement import Judge, Judgement, JudgementConstants
 from pipeline.features.sampling import SECOND, Sampler, SamplingConstants
 from pipeline.features.spans import RealisedVolatility
 from pipeline.features.stage import Event, Stage, State, States
-from pipeline.messages import Price, VolatilityUpdate, seconds
+from pipeline.messages import Price, VolatilityUpdate, rounded, rounded_if_known, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -133,15 +133,15 @@ class VolatilityState(State):
             symbol=event.symbol,
             timestamp=seconds(event.time),
             price=self._price,
-            volume_usd=self._volume,
+            volume_usd=rounded_if_known(self._volume, 6),
             regime=found.regime,
-            volatility_1m=found.volatility_1m,
-            volatility_5m=found.volatility_5m,
-            volatility_15m=found.volatility_15m,
-            volatility_1h=found.volatility_1h,
-            percentile_24h=found.percentile,
-            z_score=found.z_score,
-            dispersion=found.dispersion,
+            volatility_1m=rounded(found.volatility_1m, 6),
+            volatility_5m=rounded(found.volatility_5m, 6),
+            volatility_15m=rounded(found.volatility_15m, 6),
+            volatility_1h=rounded(found.volatility_1h, 6),
+            percentile_24h=rounded_if_known(found.percentile, 6),
+            z_score=rounded_if_known(found.z_score, 6),
+            dispersion=rounded(found.dispersion, 6),
             cascade_risk_multiplier=found.risk_multiplier,
             warming=found.warming,
             sequence=self._sequence,

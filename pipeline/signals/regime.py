@@ -13,7 +13,7 @@ from pipeline.features.ladder import REGIMES
 from pipeline.features.sampling import SECOND
 from pipeline.features.stage import Event, Stage, State, States
 from pipeline.features.turnover import Turnover
-from pipeline.messages import Context, Price, RegimeContext, RegimeUpdate, seconds
+from pipeline.messages import Context, Price, RegimeContext, RegimeUpdate, rounded_if_known, seconds
 from pipeline.signals.liquidity import Liquidity, LiquidityConstants, judge_liquidity
 from pipeline.signals.market import MarketConstants, adjustments, confidence, market_level, thresholds
 from pipeline.signals.trend import Trend, TrendConstants, judge_trend
@@ -128,7 +128,11 @@ class RegimeState(State):
             regime_changed=market.changed,
             time_in_regime=seconds(reading.time - self.since),
             thresholds=thresholds(level, constants),
-            context=RegimeContext(reading.price, market.volume_percentile, reading.judgement.percentile),
+            context=RegimeContext(
+                reading.price,
+                rounded_if_known(market.volume_percentile, 6),
+                rounded_if_known(reading.judgement.percentile, 6),
+            ),
             adjustments=adjustments(level, liquidity, constants),
             symbol=symbol,
             sequence=self._sequence,

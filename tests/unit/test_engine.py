@@ -169,6 +169,21 @@ def test_weights_set_at_run_time_are_in_force_and_shown():
     assert engine.statistics.current_weights == weights
 
 
+def floats(message):
+    for value in message.values():
+        if isinstance(value, dict):
+            yield from floats(value)
+        elif isinstance(value, float):
+            yield value
+
+
+def test_no_number_that_is_sent_shows_the_noise_of_reckoning():
+    engine = Engine()
+    sent = [found for tick in simulate(20, seed=1) for found in engine.process(tick.topic, tick.message)]
+    assert {found.topic for found in sent} >= {contract.CONTEXT, *contract.PROJECTED}
+    assert [found for found in sent if any(value != round(value, 8) for value in floats(found.message))] == []
+
+
 def test_what_changed_nothing_is_counted_also_after_a_restart_and_with_no_message_after_it():
     engine = Engine()
     start = LIQUIDATION["timestamp"]

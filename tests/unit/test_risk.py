@@ -64,6 +64,11 @@ def test_terms_multiply_up_to_the_limit():
     assert risk_multiplier(5, volatilities, 99, 9, SEED) == 10
 
 
+def test_noise_of_rounding_is_no_surge():
+    volatilities = (EVEN[0] * (1 + 7.3e-10), *EVEN[1:])
+    assert risk_multiplier(1, volatilities, None, None, SEED) == 1.2
+
+
 @pytest.mark.parametrize(
     "wrong", [{"rare_percentile": 95}, {"unusual_z": 3}, {"by_regime": [1, 1, 1]}, {"limit": 0}]
 )
