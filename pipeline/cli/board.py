@@ -20,9 +20,9 @@ _RECENT_S: Final = 5
 
 
 class Change(NamedTuple):
-    """A symbol went from one level to another."""
+    """A symbol went from one level to another; `heard` is when that was heard, in Unix seconds."""
 
-    timestamp: float
+    heard: float
     symbol: str
     before: Level
     after: Level
@@ -74,10 +74,13 @@ class Board:
         self.risk_multiplier = 1.0
         self.warming = True
 
-    def hear(self, topic: str, message: Mapping[str, Any]) -> Change | None:
-        """Take a message of the pipeline; return the change of level that it brings."""
+    def hear(self, topic: str, message: Mapping[str, Any], heard: float) -> Change | None:
+        """Take a message of the pipeline and when it was heard; return the change of level that it brings.
+
+        Symbols' clocks differ by seconds: by them, changes would not be in order.
+        """
         if topic == contract.SIGNALS:
-            return self._hear_signal(message)
+            return self._hear_signal(message, heard)
         if topic == contract.VELOCITY:
             self._hear_velocity(message)
         elif topic == contract.REGIME:
@@ -91,7 +94,7 @@ class Board:
     def _view(self, symbol: str) -> SymbolView:
         return self.symbols.setdefault(symbol, SymbolView(symbol))
 
-    def _hear_signal(self, message: Mapping[str, Any]) -> Change | None:
+    def _hear_signal(self, message: Mapping[str, Any], heard: float) -> Change | None:
         view = self._view(message["symbol"])
         before, view.level = view.level, message["signal"]
         view.probability = message["probability"]
@@ -105,7 +108,7 @@ class Board:
         if before == view.level:
             return None
         reason = message["meta"]["level_reason"]
-        change = Change(message["timestamp"], view.symbol, before, view.level, view.probability, reason)
+        change = Change(heard, view.symbol, before, view.level, view.probability, reason)
         self.changes.append(change)
         return change
 

@@ -137,7 +137,7 @@ def _cells(view: SymbolView, now: float) -> tuple[RenderableType, ...]:
 def change_text(change: Change) -> Text:
     """Return a change of level as a line for a terminal."""
     return Text.assemble(
-        (f"{_time(change.timestamp)}  {change.symbol:<9} {change.before} → ", "dim"),
+        (f"{_time(change.heard)}  {change.symbol:<9} {change.before} → ", "dim"),
         marked(change.after),
         f"  {change.probability:.2f} by {change.reason}",
     )
@@ -146,7 +146,7 @@ def change_text(change: Change) -> Text:
 def change_line(change: Change) -> str:
     """Return a change of level as a line for a pipe."""
     return (
-        f"{_time(change.timestamp)} {change.symbol} {change.before} -> {change.after}"
+        f"{_time(change.heard)} {change.symbol} {change.before} -> {change.after}"
         f" {change.probability:.2f} by {change.reason}"
     )
 

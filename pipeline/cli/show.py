@@ -139,7 +139,7 @@ class Show:
             return
         if topic == contract.VOLATILITY and message["timestamp"] >= self._past_end - 1:
             self._past_read.set()
-        change = self.board.hear(topic, message)
+        change = self.board.hear(topic, message, received)
         if self.tally is None:
             return
         if topic == contract.SIGNALS:

@@ -16,8 +16,9 @@ from pipeline.cli.summary import Summary, Tally, summary_lines, times
 from pipeline.messages import LEVELS
 
 
-def hear(board, topic, body):
-    return board.hear(topic, codec.to_dict(body))
+def hear(board, topic, body, heard=None):
+    message = codec.to_dict(body)
+    return board.hear(topic, message, message["timestamp"] if heard is None else heard)
 
 
 def shown(renderable, width=160):
@@ -88,6 +89,15 @@ def test_only_changes_of_level_are_told():
         ("ALERT", "WATCH"),
     ]
     assert hear(board, contract.REGIME, regime()) is None
+
+
+def test_changes_are_told_with_the_time_at_which_they_were_heard():
+    board = Board()
+    for number, (symbol, timestamp) in enumerate([("A", T0), ("B", T0 - 2.5)], 1):
+        body = signal(number, timestamp=timestamp, level="ALERT", symbol=symbol)
+        hear(board, contract.SIGNALS, body, T0 + number)
+    assert [(change.symbol, change.heard) for change in board.changes] == [("A", T0 + 1), ("B", T0 + 2)]
+    assert [change_line(change)[:12] for change in board.changes] == ["08:53:21.000", "08:53:22.000"]
 
 
 def test_spark_keeps_the_highest_of_a_second_and_repeats_the_last_in_silence():
