@@ -113,7 +113,9 @@ class Screen(Silent):
 
     def refresh(self, board: Board, second: float | None) -> None:
         """Draw it anew."""
-        self._live.update(render(board, self._phases, second, time.time()), refresh=True)
+        self._live.update(
+            render(board, self._phases, second, time.time(), self._live.console.width), refresh=True
+        )
 
 
 @contextmanager

@@ -6,12 +6,13 @@ Plain data in, renderables out; nothing here knows a server or a clock.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from pipeline.cli.board import SPARK_SECONDS
 from pipeline.cli.levels import MARKS
 from pipeline.cli.marks import marked, short_usd, spark_line, split_bar
 from pipeline.messages import LEVELS
@@ -36,6 +37,24 @@ EXPECT: Final = {
         " the end is in {left:.0f} s"
     ),
 }
+COLUMNS: Final[dict[str, Literal["left", "right"]]] = {
+    "level": "left",
+    "symbol": "left",
+    "probability": "right",
+    "last seconds": "left",
+    "events/s": "right",
+    "USD/s": "right",
+    "long / short": "left",
+    "venue": "left",
+    "age s": "right",
+}
+LEFT_OUT: Final = ("long / short", "venue")
+"""Columns that a narrow terminal does without."""
+WIDE: Final = 105
+"""Columns of a terminal that has room for all."""
+WIDE_REST: Final = 87
+NARROW_REST: Final = 65
+"""Columns of a terminal that everything but the spark line takes."""
 STARTING: Final = "starting: the broker, Valkey and a worker; the market opens in a moment"
 
 
@@ -56,7 +75,9 @@ def outlook(phases: Sequence[Phase], second: float | None) -> str:
     return EXPECT[phase.name].format(left=max(phase.end - second, 0.0))
 
 
-def render(board: Board, phases: Sequence[Phase], second: float | None, now: float) -> RenderableType:
+def render(
+    board: Board, phases: Sequence[Phase], second: float | None, now: float, width: int
+) -> RenderableType:
     """Return the whole view.
 
     Parameters
@@ -67,12 +88,14 @@ def render(board: Board, phases: Sequence[Phase], second: float | None, now: flo
         Where the simulated market stands, see `outlook`.
     now
         Unix seconds, for the age of the last event.
+    width
+        Columns of the terminal.
 
     """
     return Group(
-        regime_line(board),
+        regime_line(board, width),
         Text(),
-        symbol_table(board, now),
+        symbol_table(board, now, width),
         Text(),
         *(change_text(change) for change in reversed(board.changes)),
         Text(),
@@ -80,8 +103,8 @@ def render(board: Board, phases: Sequence[Phase], second: float | None, now: flo
     )
 
 
-def regime_line(board: Board) -> Text:
-    """Return the market's state in one line, and how many symbols are at each level."""
+def regime_line(board: Board, width: int) -> Text:
+    """Return the market's state and how many symbols are at each level, in two lines if one is too short."""
     regime = board.regime
     if regime is None:
         return Text("market: waiting for prices")
@@ -92,40 +115,38 @@ def regime_line(board: Board) -> Text:
         f"liquidity {regime['liquidity_regime']}",
         f"trend {regime['trend_regime']}",
     ]
-    line = Text("  ".join(words), "bold")
     levels = [view.level for view in board.symbols.values()]
-    for level in LEVELS[:0:-1]:
-        if level in levels:
-            line.append("  ").append_text(marked(level, f"{levels.count(level)} {level}"))
-    return line
+    counts = [marked(level, f"{levels.count(level)} {level}") for level in LEVELS[:0:-1] if level in levels]
+    parts = [Text("  ".join(words), "bold"), *([Text("  ").join(counts)] if counts else [])]
+    line = Text("  ").join(parts)
+    return line if line.cell_len <= width else Text("\n").join(parts)
 
 
-def symbol_table(board: Board, now: float) -> Table:
-    """Return the symbols, hottest first."""
+def symbol_table(board: Board, now: float, width: int) -> Table:
+    """Return the symbols, hottest first, in the columns that the terminal has room for.
+
+    The spark line makes room first; on a narrow terminal the columns of `LEFT_OUT` are missing.
+    """
+    narrow = width < WIDE
+    left_out = LEFT_OUT if narrow else ()
+    sparks = max(0, min(SPARK_SECONDS, width - (NARROW_REST if narrow else WIDE_REST)))
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for title, justify in (
-        ("level", "left"),
-        ("symbol", "left"),
-        ("probability", "right"),
-        ("last seconds", "left"),
-        ("events/s", "right"),
-        ("USD/s", "right"),
-        ("long / short", "left"),
-        ("venue", "left"),
-        ("age s", "right"),
-    ):
-        table.add_column(title, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    for title, justify in COLUMNS.items():
+        if title not in left_out:
+            table.add_column(title, justify=justify, no_wrap=True)
     for view in board.by_heat():
-        table.add_row(*_cells(view, now))
+        cells = zip(COLUMNS, _cells(view, now, sparks), strict=True)
+        table.add_row(*[cell for title, cell in cells if title not in left_out])
     return table
 
 
-def _cells(view: SymbolView, now: float) -> tuple[RenderableType, ...]:
+def _cells(view: SymbolView, now: float, sparks: int) -> tuple[RenderableType, ...]:
+    newest = list(view.sparks)[-sparks:] if sparks else []
     return (
         marked(view.level),
         view.symbol,
         f"{view.probability:.2f}",
-        Text(spark_line(view.sparks), MARKS[view.level].colour),
+        Text(spark_line(newest), MARKS[view.level].colour),
         f"{view.velocity:.1f}",
         short_usd(view.volume_usd),
         split_bar(view.long_usd, view.short_usd),

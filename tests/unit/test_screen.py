@@ -1,6 +1,8 @@
 import io
+import re
 from itertools import pairwise
 
+import msgspec
 import pytest
 from output_records import T0, regime, signal, velocity
 from rich.console import Console
@@ -10,7 +12,16 @@ from pipeline.cli.board import SPARK_SECONDS, Board
 from pipeline.cli.levels import MARKS
 from pipeline.cli.marks import marked, short_usd, spark_line, split_bar
 from pipeline.cli.scenario import schedule
-from pipeline.cli.screen import STARTING, change_line, outlook, render
+from pipeline.cli.screen import (
+    COLUMNS,
+    LEFT_OUT,
+    STARTING,
+    change_line,
+    outlook,
+    regime_line,
+    render,
+    symbol_table,
+)
 from pipeline.cli.simulation import Market
 from pipeline.cli.summary import Summary, Tally, summary_lines, times
 from pipeline.messages import LEVELS
@@ -112,7 +123,7 @@ def test_spark_keeps_the_highest_of_a_second_and_repeats_the_last_in_silence():
 
 def test_screen_shows_the_regime_the_symbols_by_heat_the_changes_and_what_comes_next(board):
     hear(board, contract.VELOCITY, velocity())
-    lines = shown(render(board, schedule(60), 20.0, T0 + 5)).splitlines()
+    lines = shown(render(board, schedule(60), 20.0, T0 + 5, 160)).splitlines()
     text = "\n".join(lines)
     assert lines[0].startswith(f"market {regime().market_regime} for {regime().time_in_regime:.0f} s")
     assert "1 CRITICAL" in lines[0]
@@ -123,8 +134,51 @@ def test_screen_shows_the_regime_the_symbols_by_heat_the_changes_and_what_comes_
     assert "█" in text
 
 
+@pytest.fixture
+def hot():
+    """Symbols as long as there are in the demo, with figures as long as they get."""
+    board = Board()
+    for number, symbol in enumerate(["BTCUSDT", "DOGEUSDT"], 1):
+        for second in range(30):
+            hear(board, contract.SIGNALS, signal(second + 1, timestamp=T0 + second, symbol=symbol))
+        body = signal(99, timestamp=T0 + 30, level="EXTREME", probability=1.0, symbol=symbol)
+        hear(board, contract.SIGNALS, body)
+        body = velocity(symbol=symbol)
+        figures = {"velocity_10s": 1_234.5, "volume_usd": 123.4e6 * number}
+        hear(board, contract.VELOCITY, msgspec.structs.replace(body, **figures))
+    return board
+
+
+@pytest.mark.parametrize("width", [80, 90, 104])
+def test_a_narrow_terminal_shows_what_matters_whole(hot, width):
+    lines = shown(symbol_table(hot, T0 + 42.5, width), width).splitlines()
+    assert lines[0].split("  ")[0] == "level"
+    assert [title for title in COLUMNS if title in lines[0]] == [
+        title for title in COLUMNS if title not in LEFT_OUT
+    ]
+    for line, figures in zip(lines[1:], (("BTCUSDT", "123.4 M"), ("DOGEUSDT", "246.8 M")), strict=True):
+        for text in ("E EXTREME", "1.00", "1234.5", *figures, "12.5"):
+            assert text in line
+        assert "…" not in line
+        assert 12 <= len(re.findall("[▁▂▃▄▅▆▇█]", line)) <= SPARK_SECONDS
+
+
+def test_counts_of_levels_that_do_not_fit_beside_the_market_have_a_line_of_their_own(board):
+    for width, lines in ((160, 1), (80, 2)):
+        found = regime_line(board, width)
+        assert len(found.plain.splitlines()) == lines
+        assert found.plain.endswith("  ▲ 1 CRITICAL" if lines == 1 else "\n▲ 1 CRITICAL")
+
+
+@pytest.mark.parametrize("width", [105, 120, 200])
+def test_a_wide_terminal_shows_everything(hot, width):
+    lines = shown(symbol_table(hot, T0 + 42.5, width), width).splitlines()
+    assert "long / short" in lines[0]
+    assert all("binance" in line and "…" not in line for line in lines[1:])
+
+
 def test_screen_before_anything_was_heard_says_what_it_waits_for():
-    text = shown(render(Board(), schedule(60), None, T0))
+    text = shown(render(Board(), schedule(60), None, T0, 160))
     assert "market: waiting for prices" in text
     assert STARTING in text
 
@@ -139,7 +193,7 @@ def test_velocity_updates_keep_figures_fresh_between_signals(board):
 def test_warming_is_said():
     board = Board()
     hear(board, contract.REGIME, regime())
-    assert "(warming)" in shown(render(board, schedule(60), 1.0, T0))
+    assert "(warming)" in shown(render(board, schedule(60), 1.0, T0, 160))
 
 
 @pytest.mark.parametrize(
