@@ -16,6 +16,7 @@ from rich.panel import Panel
 from pipeline import codec
 from pipeline.cli import embedded
 from pipeline.cli.output import USAGE, fail, on_terminal, run
+from pipeline.cli.scenario import USUAL_S
 from pipeline.cli.screen import change_line, render
 from pipeline.cli.show import Show
 from pipeline.cli.simulation import Market
@@ -37,7 +38,7 @@ INTERRUPTED: Final = 130
 
 
 def demo(
-    seconds: Annotated[float, typer.Option(help="How long the market is played, at least 20.")] = 60.0,
+    seconds: Annotated[float, typer.Option(help="How long the market is played, at least 20.")] = USUAL_S,
     seed: Annotated[int, typer.Option(help="Which market; the same seed gives the same.", min=0)] = 1,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the summary as one line of JSON, and nothing else.")

@@ -26,6 +26,8 @@ CALM_RATE: Final = 1.0
 BUILT_UP_RATE: Final = 16.0
 """The same in calm, and when the cascade begins."""
 SHORTEST_S: Final = 20.0
+USUAL_S: Final = 120.0
+"""Long enough for levels to come down again: the wildest minute has to be over, and then a minute more."""
 
 
 class Tick(NamedTuple):
@@ -80,10 +82,10 @@ class Phase(NamedTuple):
 
 _PARTS: Final = (
     # share of the time, then the fields of Phase from `name` on, without the times
-    (0.20, "calm", 0.3, 0.00017, 0.55, 4_000, 1.5, 1.0, 0.0002),
-    (0.20, "build-up", 0.6, 0.0003, 0.70, 7_000, 2.5, 1.8, 0.0006),
-    (0.35, "cascade", 0.8, 0.0025, 0.95, 20_000, 18.0, 7.0, 0.0003),
-    (0.25, "recovery", 0.5, 0.0008, 0.60, 8_000, 6.0, 2.5, -0.0001),
+    (0.14, "calm", 0.3, 0.00017, 0.55, 4_000, 1.5, 1.0, 0.0002),
+    (0.14, "build-up", 0.6, 0.0003, 0.70, 7_000, 2.5, 1.8, 0.0006),
+    (0.22, "cascade", 0.8, 0.0025, 0.95, 20_000, 18.0, 7.0, 0.0003),
+    (0.50, "recovery", 0.5, 0.0004, 0.60, 8_000, 6.0, 2.5, -0.0001),
 )
 
 

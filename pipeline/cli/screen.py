@@ -33,7 +33,7 @@ EXPECT: Final = {
         " it ends in {left:.0f} s"
     ),
     "recovery": (
-        "recovery: liquidations fade; expect levels to follow over minutes, as windows and volatility do;"
+        "recovery: liquidations fade; expect levels to follow once the wildest minute is past;"
         " the end is in {left:.0f} s"
     ),
 }

@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline import contract
 from pipeline.cli.dynamics import STEP_MS, STEP_S, Dynamics
-from pipeline.cli.scenario import COINS, Phase, Tick, rate_curve, schedule
+from pipeline.cli.scenario import COINS, USUAL_S, Phase, Tick, rate_curve, schedule
 from pipeline.cli.warmup import warm_up
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Market:
 
     """
 
-    def __init__(self, seconds: float = 60.0, seed: int = 1) -> None:
+    def __init__(self, seconds: float = USUAL_S, seed: int = 1) -> None:
         self.seconds = seconds
         self.seed = seed
         self.phases = schedule(seconds)
@@ -73,7 +73,7 @@ class Market:
         return phase.end - phase.begin
 
 
-def simulate(seconds: float = 60.0, seed: int = 1, start: float = 1_760_000_000.0) -> Iterator[Tick]:
+def simulate(seconds: float = USUAL_S, seed: int = 1, start: float = 1_760_000_000.0) -> Iterator[Tick]:
     """Yield a whole simulated market, its past first, in the order of time."""
     market = Market(seconds, seed)
     return chain(market.warm_up(start), market.play(start))

@@ -43,6 +43,16 @@ def test_cascade_takes_every_symbol_level_by_level_to_the_top_and_the_calm_alarm
     assert not any(signal.context.warming for _, signal in signals)
 
 
+@pytest.mark.parametrize("seed", range(1, 4))
+def test_at_the_default_length_every_level_comes_down_after_the_cascade(seed):
+    market, signals, _, _ = lived_through(Market().seconds, seed)
+    end = market.phases[2].end
+    for symbol in market.symbols:
+        during = [s.signal for second, s in signals if s.symbol == symbol and market.onset <= second < end]
+        after = [s.signal for second, s in signals if s.symbol == symbol and second >= end]
+        assert (during[-1], after[-1]) == ("EXTREME", "NONE")
+
+
 def test_five_minutes_are_enough_to_come_back_to_none():
     market, signals, _, _ = lived_through(300, 1)
     last = {signal.symbol: signal.signal for _, signal in signals}

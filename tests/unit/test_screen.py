@@ -123,7 +123,7 @@ def test_spark_keeps_the_highest_of_a_second_and_repeats_the_last_in_silence():
 
 def test_screen_shows_the_regime_the_symbols_by_heat_the_changes_and_what_comes_next(board):
     hear(board, contract.VELOCITY, velocity())
-    lines = shown(render(board, schedule(60), 20.0, T0 + 5, 160)).splitlines()
+    lines = shown(render(board, schedule(100), 20.0, T0 + 5, 160)).splitlines()
     text = "\n".join(lines)
     assert lines[0].startswith(f"market {regime().market_regime} for {regime().time_in_regime:.0f} s")
     assert "1 CRITICAL" in lines[0]
@@ -199,15 +199,15 @@ def test_warming_is_said():
 @pytest.mark.parametrize(
     ("second", "words"),
     [
-        (0.0, "liquidations build up in 12 s"),
-        (13.0, "the cascade begins in 11 s"),
-        (25.0, "it ends in 20 s"),
-        (50.0, "the end is in 10 s"),
-        (61.0, "the end is in 0 s"),
+        (0.0, "liquidations build up in 14 s"),
+        (15.0, "the cascade begins in 13 s"),
+        (30.0, "it ends in 20 s"),
+        (50.0, "the end is in 50 s"),
+        (101.0, "the end is in 0 s"),
     ],
 )
 def test_outlook_says_what_to_expect_next(second, words):
-    assert outlook(schedule(60), second).endswith(words)
+    assert outlook(schedule(100), second).endswith(words)
 
 
 def test_piped_change_is_one_line_without_colours():
@@ -274,4 +274,4 @@ def test_summary_names_the_market_the_start_and_dead_letters():
 def test_summary_survives_json():
     outcome = summary(tally((12, "CRITICAL", 0.1)))
     assert codec.unpacker(Summary)(codec.pack(outcome)) == outcome
-    assert Market(30).onset == pytest.approx(12)
+    assert Market(30).onset == pytest.approx(8.4)
