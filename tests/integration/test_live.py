@@ -13,7 +13,7 @@ GOOD = (
     b'{"symbol": "BTCUSDT", "exchange": "okx", "side": "long", "price": 1, "quantity": 1, "timestamp": 1.7e9}'
 )
 POISON = {
-    b"": "truncated",
+    b"": "empty value",
     b"not json": "malformed",
     b'{"symbol": "BTCUSDT"}': "missing required field",
     GOOD.replace(b"long", b"buy"): "side",
