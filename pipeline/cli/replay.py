@@ -168,6 +168,7 @@ def process(
                 file.write(signal_row(output.body))
         if number % STEP == 0:
             progress()
+    counts.skipped = engine.skipped()
 
 
 def _replay_to_kafka(recordings: Recordings, speed: float) -> None:

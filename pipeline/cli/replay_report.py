@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from pipeline import contract
-from pipeline.messages import LEVELS, Signal, VelocityUpdate
+from pipeline.messages import LEVELS, Signal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,15 +16,24 @@ if TYPE_CHECKING:
     from pipeline.features.stage import Output
 
 _ALERT: Final = LEVELS.index("ALERT")
+SKIPPED: Final = {
+    "repeated_liquidations": "repeats among the used liquidations",
+    "late_liquidations": "too late among the used liquidations",
+    "forgotten_liquidations": "liquidations forgotten before their repeats could come",
+    "late_prices": "too late among the used prices",
+    "doubted_prices": "not believed among the used prices",
+    "ignored_positioning": "too late among the used open interest and funding, or of a venue too many",
+}
+"""What the engine's counts of messages that changed nothing mean."""
 
 
 class SignalCounts:
-    """Counts of what came out of a replay."""
+    """Counts of what came out of a replay; `skipped` is what the engine says of it at the end."""
 
     def __init__(self) -> None:
         self.by_level: Counter[str] = Counter()
         self.alerts_by_day: Counter[str] = Counter()
-        self._repeated: dict[str, tuple[int, int]] = {}
+        self.skipped: Counter[str] = Counter()
 
     def add(self, output: Output) -> None:
         """Count one output."""
@@ -33,18 +42,6 @@ class SignalCounts:
             self.by_level[body.signal] += 1
             if body.signal_level >= _ALERT:
                 self.alerts_by_day[datetime.fromtimestamp(body.timestamp, UTC).date().isoformat()] += 1
-        elif isinstance(body, VelocityUpdate):
-            self._repeated[body.symbol] = body.duplicates, body.late_events
-
-    @property
-    def duplicates(self) -> int:
-        """Liquidations that the pipeline took for repeats."""
-        return sum(repeats for repeats, _ in self._repeated.values())
-
-    @property
-    def late(self) -> int:
-        """Liquidations older than the longest window when they came."""
-        return sum(late for _, late in self._repeated.values())
 
 
 def report(recordings: Recordings, counts: SignalCounts | None, seconds: float) -> Iterator[tuple[str, str]]:
@@ -71,10 +68,8 @@ def report(recordings: Recordings, counts: SignalCounts | None, seconds: float) 
 
 
 def _outcome(counts: SignalCounts) -> Iterator[tuple[str, str]]:
-    if counts.duplicates:
-        yield "repeats among the used liquidations", f"{counts.duplicates:,}"
-    if counts.late:
-        yield "too late among the used liquidations", f"{counts.late:,}"
+    skipped = counts.skipped
+    yield from ((text, f"{skipped[name]:,}") for name, text in SKIPPED.items() if skipped[name])
     yield "signals", f"{counts.by_level.total():,}"
     yield from ((f"signals: {level}", f"{counts.by_level[level]:,}") for level in LEVELS)
     if counts.alerts_by_day:

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from pipeline import Engine, contract
 from pipeline.cli import app
-from pipeline.cli.replay_report import SignalCounts
+from pipeline.cli.replay_report import SKIPPED, SignalCounts
 from pipeline.cli.signal_rows import COLUMNS, signal_row
 from pipeline.cli.simulation import simulate
 
@@ -108,15 +108,21 @@ def test_summary_counts_every_row_every_level_and_names_the_busiest_day(files, t
 def test_repeats_and_late_ones_are_told_apart_from_the_used(tmp_path):
     path = tmp_path / "x.jsonl"
     row = {"symbol": "X", "exchange": "a", "side": "long", "price": 1.0, "quantity": 1.0, "timestamp": START}
-    write(path, [row, row, row | {"timestamp": START + 2}])
-    shown = table(cascade("--liquidations", path, "--out", tmp_path / "o.jsonl"))
+    write(path, [row, row | {"timestamp": START + 2}, row])
+    prices = tmp_path / "p.jsonl"
+    write(prices, [{"symbol": "X", "price": price, "timestamp": START} for price in (100.0, 1.0)])
+    shown = table(cascade("--liquidations", path, "--prices", prices, "--out", tmp_path / "o.jsonl"))
     assert shown["used: liquidations"] == "3"
     assert shown["repeats among the used liquidations"] == "1"
-    counts, engine = SignalCounts(), Engine()
-    for timestamp in (START, START - 400, START + 2):
-        for output in engine.process(contract.LIQUIDATIONS, row | {"timestamp": timestamp}):
-            counts.add(output)
-    assert (counts.late, counts.duplicates) == (1, 0)
+    assert shown["not believed among the used prices"] == "1"
+    assert not [name for name in shown if name.startswith(("too late", "liquidations forgotten"))]
+
+
+def test_every_kind_of_message_that_changes_nothing_has_words_for_it(ticks):
+    engine = Engine()
+    for tick in {tick.topic: tick for tick in ticks}.values():
+        engine.process(tick.topic, tick.message)
+    assert engine.skipped().keys() == SKIPPED.keys()
 
 
 def test_one_option_takes_many_files(files, tmp_path):
