@@ -94,7 +94,7 @@ async def test_a_snapshot_that_cannot_be_read_stops_the_worker_with_what_to_do(s
     assert "PIPELINE_APP_ID" in str(crashed[0])
 
 
-@pytest.mark.parametrize("turns", range(500, 520))
+@pytest.mark.parametrize("turns", range(8))
 async def test_a_rebalance_in_the_middle_of_recovery_leaves_nothing_of_a_revoked_partition(store, turns):
     table, tables = store.table, store.app.tables
     tables.add(table)
@@ -107,9 +107,11 @@ async def test_a_rebalance_in_the_middle_of_recovery_leaves_nothing_of_a_revoked
             written(offset, snapshot(Counted(offset)), partition=3, key=b"K%d" % offset)
         )
     reading = asyncio.create_task(recovery._slurp_changelogs(recovery))
+    while tables.changelog_queue.qsize() > 400:  # noqa: ASYNC110
+        await asyncio.sleep(0)
     for _ in range(turns):
         await asyncio.sleep(0)
-    assert 0 < tables.changelog_queue.qsize() < 800
+    assert tables.changelog_queue.qsize() > 0
     # As Faust does when a partition is revoked, and assigned to somebody else
     tables.on_partitions_revoked({tp})
     store.app.flow_control.suspend()
