@@ -111,7 +111,6 @@ async def test_a_rebalance_in_the_middle_of_recovery_leaves_nothing_of_a_revoked
         await asyncio.sleep(0)
     for _ in range(turns):
         await asyncio.sleep(0)
-    assert tables.changelog_queue.qsize() > 0
     # As Faust does when a partition is revoked, and assigned to somebody else
     tables.on_partitions_revoked({tp})
     store.app.flow_control.suspend()
