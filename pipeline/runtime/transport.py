@@ -8,9 +8,11 @@ is a batch, an empty fetch is short, and what may be committed is said by the ch
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import faust
+from aiokafka.errors import IllegalStateError
 from faust.transport.drivers import aiokafka as driver
 from mode.utils.futures import maybe_async
 
@@ -171,7 +173,8 @@ class Consumer(driver.Consumer):
             committed: Mapping[TP, int] = await super().seek_to_committed()
             never = [tp for tp, offset in committed.items() if not offset and not self._is_changelog_tp(tp)]
             if never:
-                await self._thread.seek_to_beginning(*never)
+                with suppress(IllegalStateError):  # taken away meanwhile: the next rebalance seeks anew
+                    await self._thread.seek_to_beginning(*never)
         return committed
 
     async def commit_all(self) -> None:

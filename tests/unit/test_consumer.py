@@ -4,6 +4,7 @@ import asyncio
 from types import SimpleNamespace
 
 import pytest
+from aiokafka.errors import IllegalStateError
 from faust.types import TP
 from worker_parts import HOME, liquidation
 
@@ -21,6 +22,7 @@ class Partition:
         self.committed = committed
         self.position = committed or 0
         self.log = []
+        self.taken_away = False
         self._arrived = asyncio.Event()
 
     def arrive(self, *records):
@@ -44,6 +46,8 @@ class Partition:
 
     async def seek_to_beginning(self, *tps):
         assert tps == (PLACE,)
+        if self.taken_away:
+            raise IllegalStateError
         self.position = 0
 
     def caught_up(self, _):
@@ -96,3 +100,10 @@ async def test_nothing_is_sought_while_a_fetch_is_under_way():
     assert await fetching == {}
     await seeking
     assert partition.position == 1
+
+
+async def test_a_partition_that_is_taken_away_during_the_seek_stops_nobody():
+    partition = Partition()
+    partition.taken_away = True
+    await consumer_of(partition).perform_seek()
+    assert partition.position == 0
