@@ -1,0 +1,50 @@
+import asyncio
+import logging
+
+import faust
+import pytest
+
+from pipeline.app import create_app
+from pipeline.runtime import application
+from pipeline.runtime.lease import LeaseLostError
+from pipeline.settings import Settings
+
+
+@pytest.fixture
+async def app(monkeypatch):
+    found = create_app(Settings(redis_enabled=False))
+    found.crashes = []
+
+    async def crash(reason):
+        found.crashes.append(reason)
+
+    monkeypatch.setattr(found, "crash", crash)
+    return found
+
+
+async def test_a_producer_that_cannot_send_in_time_sends_nothing_more_and_stops_the_worker(app, monkeypatch):
+    async def flush(*_):
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(faust.App, "_producer_flush", flush)
+    monkeypatch.setattr(application, "_FLUSH_SHARE", 0.001)
+    await asyncio.wait_for(app._producer_flush(logging.getLogger()), 10)
+    [reason] = app.crashes
+    assert isinstance(reason, LeaseLostError)
+    with pytest.raises(LeaseLostError, match=r"did not confirm in time .* Restart it"):
+        app.lease.check()
+
+
+async def test_a_producer_that_sends_in_time_keeps_the_lease(app, monkeypatch):
+    async def flush(*_):
+        await asyncio.sleep(0)
+
+    monkeypatch.setattr(faust.App, "_producer_flush", flush)
+    await app._producer_flush(logging.getLogger())
+    assert app.crashes == []
+    app.lease.check()
+
+
+def test_a_worker_that_polls_nothing_for_long_stays_a_member():
+    app = create_app(Settings(redis_enabled=False))
+    assert app.conf.broker_max_poll_interval >= 86_400
