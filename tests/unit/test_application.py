@@ -45,6 +45,5 @@ async def test_a_producer_that_sends_in_time_keeps_the_lease(app, monkeypatch):
     app.lease.check()
 
 
-def test_a_worker_that_polls_nothing_for_long_stays_a_member():
-    app = create_app(Settings(redis_enabled=False))
+async def test_a_worker_that_polls_nothing_for_long_stays_a_member(app):
     assert app.conf.broker_max_poll_interval >= 86_400
