@@ -115,7 +115,7 @@ class LoopConsumer(driver.AIOKafkaConsumerThread):
         state = None if assignment is None else assignment.state_value(driver.ensure_aiokafka_TP(tp))
         if state is None:
             return False
-        position, end = state._position, state.highwater  # read once: they change while records come
+        position, end = state._position, state.highwater
         return position is not None and end is not None and bool(position >= end)
 
 

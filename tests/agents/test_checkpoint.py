@@ -409,13 +409,19 @@ async def test_who_stops_waiting_for_a_confirmation_does_not_cancel_it(worker):
     assert not sending.confirmed.cancelled()
 
 
-async def test_an_epoch_that_ends_while_snapshots_wait_for_room_stores_nothing_more(worker):
+async def take_without_room(worker):
+    """Begin a checkpoint of nine symbols that waits for room; return it and how much was sent before."""
     worker.put(*[liquidation(0, at=NOW + number, symbol=f"S{number}USDT") for number in range(9)])
     await idle()
     before = len(worker.producer.sent)
     worker.producer.room.clear()
     taking = asyncio.create_task(worker.checkpoint.take())
     await idle()
+    return taking, before
+
+
+async def test_an_epoch_that_ends_while_snapshots_wait_for_room_stores_nothing_more(worker):
+    taking, before = await take_without_room(worker)
     worker.flow.end()
     worker.flow.begin()
     worker.producer.room.set()
@@ -424,12 +430,7 @@ async def test_an_epoch_that_ends_while_snapshots_wait_for_room_stores_nothing_m
 
 
 async def test_a_lease_that_ends_while_snapshots_wait_for_room_stores_nothing_more(worker):
-    worker.put(*[liquidation(0, at=NOW + number, symbol=f"S{number}USDT") for number in range(9)])
-    await idle()
-    before = len(worker.producer.sent)
-    worker.producer.room.clear()
-    taking = asyncio.create_task(worker.checkpoint.take())
-    await idle()
+    taking, before = await take_without_room(worker)
     worker.clock.now += 60
     worker.producer.room.set()
     with pytest.raises(LeaseLostError):
