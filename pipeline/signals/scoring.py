@@ -124,31 +124,21 @@ class ScoringStage(Stage[Any]):
 
     def _judge(self, event: Event, measured: Measurement, state: SymbolState, shared: SharedState) -> None:
         clock = state.clock = max(measured.clock, state.clock, shared.horizon)
-        if self._is_settled(measured, state):
-            return
+        due = self._is_due(state)
+        if not due and (state.level == levels.EXTREME or not measured.recent):
+            return  # no level is above EXTREME, and without liquidations it is NONE
         joined = state.joined
         if joined is None or clock >= joined.until or state.revision != shared.revision:
             joined = self._joiner.join(clock, shared.contexts, state.readings, shared.weight_sets)
             state.joined, state.revision = joined, shared.revision
         verdict = judge(measured, joined, self._constants)
-        if self._is_due(verdict.level, clock, state):
+        if due or verdict.level > state.level:
             self._send(event, measured, joined, verdict, state)
 
-    def _is_settled(self, measured: Measurement, state: SymbolState) -> bool:
-        """Tell whether nothing can be due, so that there is no need to judge.
-
-        No level is above EXTREME; and what was NONE stays so while there are no liquidations.
-        """
-        if state.level == levels.EXTREME:
-            return state.clock - state.sent < self._emit_interval
-        quiet = not measured.recent and state.level == levels.NONE
-        return quiet and state.sequence > 0 and state.clock - state.sent < self._none_interval
-
-    def _is_due(self, level: int, clock: int, state: SymbolState) -> bool:
-        if level > state.level or not state.sequence:
-            return True
-        unchanged_none = level == state.level == levels.NONE
-        return clock - state.sent >= (self._none_interval if unchanged_none else self._emit_interval)
+    def _is_due(self, state: SymbolState) -> bool:
+        """Tell whether a signal may be sent that brings no rise."""
+        interval = self._none_interval if state.level == levels.NONE else self._emit_interval
+        return not state.sequence or state.clock - state.sent >= interval
 
     def _send(
         self, event: Event, measured: Measurement, joined: Joined, verdict: Verdict, state: SymbolState
