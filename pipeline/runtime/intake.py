@@ -16,6 +16,8 @@ from pipeline.runtime.transport import Batch, Records
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+LARGEST_BATCH: Final = 1 << 20
+"""Bytes from which a batch is cut: while one is worked on nothing else is, not even a heartbeat."""
 _PATIENCE: Final = 0.02
 _POLL: Final = 1.0
 
@@ -67,7 +69,7 @@ class Intake:
     def _wants(self, tp: TP, *, full: bool) -> bool:
         if tp.topic in contract.INPUTS:
             merge = self._merges.get(tp.partition)
-            return not full and (merge is None or len(merge.sources[tp.topic].waiting) < LONGEST_QUEUE)
+            return not full and (merge is None or not merge.sources[tp.topic].is_full)
         return self._projected[tp] < LONGEST_QUEUE
 
     async def wait_for_room(self) -> None:
@@ -103,8 +105,8 @@ class Intake:
                 arranged[tp] = records
         for partition, merge in self._merges.items():
             if released := self._release(partition, merge, now):
-                batch = Batch(released)
-                arranged[TP(batch.topic, partition)] = [batch]
+                batches = [Batch(part) for part in released.parts(LARGEST_BATCH)]
+                arranged[TP(batches[0].topic, partition)] = batches
                 self.records += len(released)
                 self.size += released.size
         return arranged

@@ -21,7 +21,8 @@ FRESH_MS: Final = 5_000
 PAUSE: Final = 1.0
 """Seconds without any record after which the next ones count as a new beginning."""
 LONGEST_QUEUE: Final = 2_000
-"""Records of one topic that may wait; more are not fetched."""
+LARGEST_QUEUE: Final = 8 << 20
+"""Records of one topic that may wait, and their bytes; more are not fetched."""
 
 
 class Source:
@@ -36,10 +37,12 @@ class Source:
         Seconds for which the topic has to bring nothing before an old record stops waiting for it.
     arrived, last
         When the last record came (monotonic seconds), and its timestamp (milliseconds).
+    waiting, size
+        The records that wait, each with its place in time, and their bytes.
 
     """
 
-    __slots__ = ("arrived", "last", "settle", "topic", "waiting")
+    __slots__ = ("arrived", "last", "settle", "size", "topic", "waiting")
 
     def __init__(self, topic: str, settle: float, now: float) -> None:
         self.topic = topic
@@ -47,6 +50,12 @@ class Source:
         self.arrived = now
         self.last = -math.inf
         self.waiting: deque[tuple[float, Any]] = deque()
+        self.size = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no more are to be fetched before some of them have passed."""
+        return len(self.waiting) >= LONGEST_QUEUE or self.size >= LARGEST_QUEUE
 
     def add(self, records: Sequence[Any], now: float) -> None:
         """Take records as they were fetched."""
@@ -54,12 +63,13 @@ class Source:
         for record in records:
             time = max(time, record.timestamp)
             self.waiting.append((time, record))
+            self.size += len(record.value or b"")
         self.arrived, self.last = now, records[-1].timestamp
 
     @property
     def reach(self) -> float:
         """The time up to which this topic is known: nothing older can still come, in milliseconds."""
-        if len(self.waiting) >= LONGEST_QUEUE:
+        if self.is_full:
             return self.waiting[-1][0]
         return (self.waiting[-1][0] if self.waiting else self.last) - 1
 
@@ -69,10 +79,13 @@ class Source:
         if waiting and waiting[-1][0] <= horizon:
             taken = [record for _, record in waiting]
             waiting.clear()
+            self.size = 0
             return taken
         taken = []
         while waiting and waiting[0][0] <= horizon:
-            taken.append(waiting.popleft()[1])
+            record = waiting.popleft()[1]
+            taken.append(record)
+            self.size -= len(record.value or b"")
         return taken
 
 

@@ -31,6 +31,18 @@ class Records(list[Any]):
         super().__init__(records)
         self.size = sum(len(record.value or b"") for record in self)
 
+    def parts(self, most: int) -> Iterator[Records]:
+        """Yield the records in parts of that many bytes: a part ends with the record that fills it."""
+        if self.size <= most:
+            yield self
+            return
+        first = size = 0
+        for place, record in enumerate(self, 1):
+            size += len(record.value or b"")
+            if size >= most or place == len(self):
+                yield Records(self[first:place])
+                first, size = place, 0
+
 
 class Batch:
     """Records of one partition in the shape of a single Kafka record.

@@ -6,7 +6,8 @@ from faust.types import TP
 
 from pipeline import contract
 from pipeline.runtime import intake as module
-from pipeline.runtime.intake import LONGEST_QUEUE, Intake
+from pipeline.runtime.intake import LARGEST_BATCH, LONGEST_QUEUE, Intake
+from pipeline.runtime.merge import LARGEST_QUEUE
 
 OLD_MS = 1_760_000_000_000
 CHANGELOG = TP("app-velocity-changelog", 0)
@@ -114,6 +115,29 @@ def test_input_records_of_a_partition_come_as_one_batch_in_the_order_of_time(int
         (contract.LIQUIDATIONS, 2),
     ]
     assert tp == TP(contract.LIQUIDATIONS, 0)
+
+
+def test_a_large_batch_is_cut_and_nothing_of_it_is_lost(intake):
+    half = LARGEST_BATCH // 2
+    found = fetched(contract.LIQUIDATIONS, 5, size=half) | fetched(contract.PRICES, 1, after_ms=3)
+    [(_, batches)] = intake.arrange(found).items()
+    assert [len(batch.value) for batch in batches] == [2, 3, 1]
+    assert [offset for batch in batches for offset in offsets(batch)] == [
+        *[(contract.LIQUIDATIONS, number) for number in range(3)],
+        (contract.PRICES, 0),
+        *[(contract.LIQUIDATIONS, number) for number in (3, 4)],
+    ]
+    assert (intake.records, intake.size) == (6, 5 * half + 10)
+
+
+def test_a_topic_with_too_many_bytes_waiting_is_not_asked_for(intake, consumer):
+    consumer.lagging = {TP(contract.PRICES, 0)}
+    assert intake.arrange(fetched(contract.LIQUIDATIONS, 2, size=LARGEST_QUEUE // 2)) == {}
+    assert intake.wanted(INPUTS) == INPUTS - {TP(contract.LIQUIDATIONS, 0)}
+    consumer.lagging = set()
+    intake.arrange({})
+    intake.give_back(2, LARGEST_QUEUE)
+    assert intake.wanted(INPUTS) == INPUTS
 
 
 def test_a_batch_lies_where_its_last_record_lies(intake):

@@ -14,6 +14,7 @@ class Record(NamedTuple):
     topic: str
     timestamp: int
     offset: int
+    value: bytes = b""
 
 
 def records(topic, *timestamps):
