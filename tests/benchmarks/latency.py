@@ -1,36 +1,28 @@
-"""How long an event takes to become a signal on Kafka, at a steady rate of single liquidations.
+"""How long an event takes to become a signal on Kafka and on Redis, at a steady rate of single liquidations.
 
 Two kinds of run in turns; told are the medians over the runs of their percentiles:
 
 - `producer to consumer`: without a pipeline, from before the sending of a liquidation until a consumer has
   it: what broker and clients take.
-- `event to signal`: one worker between (Redis off), from before the sending of a liquidation until a consumer
-  has its signal. The worker's profile sends a signal for every record (no least interval between them).
+- `event to signal`, `event to Redis channel`: one worker between, from before the sending of a liquidation
+  until its signal is seen by a consumer, and by a subscriber. The worker's profile sends a signal for every
+  record (no least interval between them).
 - `processing time`: what the worker tells in those signals (`meta.processing_time_ms`), from poll to
   hand-over to its producer.
 
-Start-up and three seconds more do not count. Producer, broker, worker and consumer share the machine.
-
-    uv run python tests/benchmarks/latency.py [--rate 200] [--seconds 20] [--repeat 3] [--json FILE]
+Start-up and three seconds more do not count. Producer, broker, Redis, worker and readers share the machine.
 """
 
 from __future__ import annotations
 
-import json
 import logging
-import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
 import uvloop
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from report import Latency, latency, latency_summary, machine, show
-from servers import broker_type, running
-from stopwatch import key_of_event, key_of_signal, measure
+from servers import ValkeyServer, broker_type, running
+from stopwatch import key_of_event, key_of_signal, measure, on_channel, on_topic
 from throughput import create_settings
 from workers import Worker
 
@@ -44,52 +36,48 @@ if TYPE_CHECKING:
 
 PROFILE = 'name = "every-record"\n[score]\nemit_interval_s = 0\nnone_interval_s = 0\n'
 
+Runs = dict[str, list[list[float]]]
+"""For each kind the milliseconds of each run."""
 
-def main(
-    rate: Annotated[int, typer.Option(min=1, help="Messages a second.")] = 200,
-    seconds: Annotated[int, typer.Option(min=5, help="Length of each run.")] = 20,
-    repeat: Annotated[int, typer.Option(min=1, help="Runs of each kind.")] = 3,
-    output: Annotated[Path | None, typer.Option("--json", help="File for the figures.")] = None,
-) -> None:
-    """Measure, print a table, and write the figures."""
+
+def measure_rate(rate: int, seconds: int, repeat: int) -> Runs:
+    """Measure each kind so many times, in turns, for that many seconds each."""
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # a new topic has no leader for a moment
-    with running(broker_type()()) as broker, tempfile.TemporaryDirectory() as directory:
+    with (
+        running(broker_type()()) as broker,
+        running(ValkeyServer()) as valkey,
+        tempfile.TemporaryDirectory() as directory,
+    ):
         profile = Path(directory) / "profile.toml"
         profile.write_text(PROFILE)
-        runs = [uvloop.run(run(broker.bootstrap, str(profile), rate, rate * seconds)) for _ in range(repeat)]
-    by_kind = {kind: [found[kind] for found in runs] for kind in runs[0]}
-    summary = latency_summary(by_kind)
-    show(f"{rate} messages a second on {broker.name}", summary)
-    if output is not None:
-        figures = {"broker": broker.name, "machine": machine(), "median": summary, "runs": by_kind}
-        output.write_text(json.dumps(figures, indent=2) + "\n")
+        changes = {"redis_enabled": True, "redis_url": valkey.url, "profile": str(profile)}
+        runs = []
+        for _ in range(repeat):
+            settings = create_settings(broker.bootstrap).model_copy(update=changes)
+            runs.append(uvloop.run(run(settings, rate, rate * seconds)))
+    return {kind: [found[kind] for found in runs] for kind in runs[0]}
 
 
-async def run(broker: str, profile: str, rate: int, messages: int) -> dict[str, Latency]:
+async def run(settings: Settings, rate: int, messages: int) -> dict[str, list[float]]:
     """Measure each kind once."""
-    settings = create_settings(broker).model_copy(update={"profile": profile})
     await apply_topics(settings)
-    direct = await measure(settings, contract.LIQUIDATIONS, key_of_event, rate, messages)
-    through, inside = await _through_a_worker(settings, rate, messages)
-    return {
-        "producer to consumer": latency(direct),
-        "event to signal": latency(through),
-        "processing time": latency(inside),
-    }
+    events = on_topic(settings, contract.LIQUIDATIONS, key_of_event)
+    direct = await measure(settings, {"producer to consumer": events}, rate, messages)
+    return direct | await _through_a_worker(settings, rate, messages)
 
 
-async def _through_a_worker(settings: Settings, rate: int, messages: int) -> tuple[list[float], list[float]]:
-    told: list[float] = []
+async def _through_a_worker(settings: Settings, rate: int, messages: int) -> dict[str, list[float]]:
+    inside: list[float] = []
 
-    def key(message: dict[str, Any]) -> Key:
-        told.append(message["meta"]["processing_time_ms"])
+    def key_and_time(message: dict[str, Any]) -> Key:
+        inside.append(message["meta"]["processing_time_ms"])
         return key_of_signal(message)
 
+    sources = {
+        "event to signal": on_topic(settings, contract.SIGNALS, key_and_time),
+        "event to Redis channel": on_channel(settings, contract.CHANNEL_SIGNALS, key_of_signal),
+    }
     with Worker(settings) as worker:
-        through = await measure(settings, contract.SIGNALS, key, rate, messages)
+        through = await measure(settings, sources, rate, messages)
         worker.stop()
-    return through, told[-messages:]
-
-
-if __name__ == "__main__":
-    typer.run(main)
+    return through | {"processing time": inside[-messages:]}

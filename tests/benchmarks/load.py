@@ -12,7 +12,7 @@ from pipeline import codec, contract
 from pipeline.runtime.topics import apply_topics
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from pipeline.settings import Settings
 
@@ -56,17 +56,35 @@ def keyed(count: int) -> Iterator[Keyed]:
         yield Keyed(str(message["symbol"]).encode(), codec.encode(message))
 
 
-async def load(settings: Settings, count: int) -> None:
-    """Create the pipeline's topics, and lay messages on the input topic."""
+def in_arrays(count: int, size: int) -> Iterator[Keyed]:
+    """Yield that many liquidations in arrays of one symbol each: full ones, and what is left at the end."""
+    waiting: dict[str, list[dict[str, object]]] = {}
+    for message in islice(liquidations(), count):
+        array = waiting.setdefault(str(message["symbol"]), [])
+        array.append(message)
+        if len(array) == size:
+            yield _array(waiting.pop(str(message["symbol"])))
+    yield from map(_array, waiting.values())
+
+
+def _array(messages: list[dict[str, object]]) -> Keyed:
+    return Keyed(str(messages[0]["symbol"]).encode(), codec.encode(messages))
+
+
+async def load(settings: Settings, messages: Iterable[Keyed]) -> int:
+    """Create the pipeline's topics, lay messages on the input topic, and return how many there were."""
     await apply_topics(settings)
     async with AIOKafkaProducer(
         bootstrap_servers=settings.broker, linger_ms=20, compression_type="lz4", enable_idempotence=True
     ) as producer:
-        for message in keyed(count):
+        count = 0
+        for message in messages:
             await producer.send(contract.LIQUIDATIONS, message.value, key=message.key)
+            count += 1
     lying = sum((await end_offsets(settings, contract.LIQUIDATIONS)).values())
     if lying != count:
         raise RuntimeError(f"{count} messages were sent and {lying} lie on the topic")
+    return count
 
 
 async def end_offsets(settings: Settings, topic: str) -> dict[TopicPartition, int]:

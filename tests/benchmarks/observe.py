@@ -1,4 +1,4 @@
-"""What can be seen of a worker from outside: its CPU time, what it has sent, what it has committed."""
+"""What can be seen of a process from outside: its CPU time, what it has sent, what it has committed."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ from aiokafka.errors import GroupCoordinatorNotAvailableError
 from pipeline import contract
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from workers import Worker
+    from collections.abc import Collection, Sequence
+    from subprocess import Popen
 
     from pipeline.settings import Settings
 
@@ -44,7 +43,7 @@ class Run(NamedTuple):
 
 
 class Observation(NamedTuple):
-    """A worker at one moment: monotonic and CPU seconds, records sent and records committed so far."""
+    """A process at one moment: monotonic and CPU seconds, records sent and records committed so far."""
 
     time: float
     cpu: float
@@ -70,20 +69,26 @@ def summarize(observations: Sequence[Observation], messages: int) -> Run:
     return Run(messages, ended.time - began.time, observations[-1].cpu - began.cpu)
 
 
-async def observe(settings: Settings, worker: Worker, messages: int) -> list[Observation]:
-    """Look at a worker from its start until it has committed all messages."""
-    outputs = [TopicPartition(topic, n) for topic in contract.OUTPUTS for n in range(settings.partitions)]
+async def observe(
+    settings: Settings, process: Popen[bytes], topics: Collection[str], messages: int, *, group: str | None
+) -> list[Observation]:
+    """Look at a process from its start until its group has committed all messages.
+
+    Without a group: until it has sent an output for each of them.
+    """
+    outputs = [TopicPartition(topic, n) for topic in topics for n in range(settings.partitions)]
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.broker)
     await admin.start()
     seen: list[Observation] = []
     try:
         async with AIOKafkaConsumer(bootstrap_servers=settings.broker) as consumer:
             while not seen or seen[-1].committed < messages:
-                if worker.process.poll() is not None:
-                    raise RuntimeError(f"the worker ended:\n{worker.text()[-2_000:]}")
+                if process.poll() is not None:
+                    raise RuntimeError("the process ended")
                 sent = sum((await consumer.end_offsets(outputs)).values())
-                now, cpu = time.monotonic(), cpu_seconds(worker.process.pid)
-                seen.append(Observation(now, cpu, sent, await _committed(admin, settings.app_id)))
+                now, cpu = time.monotonic(), cpu_seconds(process.pid)
+                committed = sent if group is None else await _committed(admin, group)
+                seen.append(Observation(now, cpu, sent, committed))
                 await asyncio.sleep(EVERY_S)
     finally:
         await admin.close()

@@ -8,7 +8,7 @@ import platform
 import statistics
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
@@ -18,14 +18,8 @@ if TYPE_CHECKING:
 
     from observe import Run
 
+PERCENTS = (50, 99, 99.9)
 PACKAGES = ("faust-streaming", "aiokafka", "uvloop", "msgspec")
-
-
-class Latency(NamedTuple):
-    """Milliseconds that half, and 99 of 100, took at most."""
-
-    p50: float
-    p99: float
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
@@ -33,12 +27,7 @@ def percentile(values: Sequence[float], percent: float) -> float:
     return sorted(values)[max(math.ceil(len(values) * percent / 100), 1) - 1]
 
 
-def latency(values: Sequence[float]) -> Latency:
-    """Return the percentiles of durations in milliseconds."""
-    return Latency(percentile(values, 50), percentile(values, 99))
-
-
-def throughput_summary(runs: Mapping[str, Sequence[Run]], subject: str) -> dict[str, dict[str, float]]:
+def throughput_summary(runs: Mapping[str, Sequence[Run]], subject: str | None) -> dict[str, dict[str, float]]:
     """Return for each contender the medians over its runs, and how often as fast the subject is."""
     rates = {name: statistics.median(run.rate for run in found) for name, found in runs.items()}
     return {
@@ -46,19 +35,23 @@ def throughput_summary(runs: Mapping[str, Sequence[Run]], subject: str) -> dict[
             "events_per_second": round(rates[name]),
             "lowest": round(min(run.rate for run in found)),
             "highest": round(max(run.rate for run in found)),
-            "cpu_us_per_message": round(statistics.median(run.cpu_us for run in found), 1),
-            "subject_is_times_as_fast": round(rates[subject] / rates[name], 2),
+            "cpu_us_per_event": round(statistics.median(run.cpu_us for run in found), 1),
+            **(
+                {}
+                if subject is None
+                else {"subject_is_times_as_fast": round(rates[subject] / rates[name], 2)}
+            ),
         }
         for name, found in runs.items()
     }
 
 
-def latency_summary(runs: Mapping[str, Sequence[Latency]]) -> dict[str, dict[str, float]]:
+def latency_summary(runs: Mapping[str, Sequence[Sequence[float]]]) -> dict[str, dict[str, float]]:
     """Return for each kind of duration the medians of its percentiles over the runs, in milliseconds."""
     return {
         name: {
-            "p50_ms": round(statistics.median(run.p50 for run in found), 2),
-            "p99_ms": round(statistics.median(run.p99 for run in found), 2),
+            f"p{percent:g}_ms": round(statistics.median(percentile(run, percent) for run in found), 2)
+            for percent in PERCENTS
         }
         for name, found in runs.items()
     }

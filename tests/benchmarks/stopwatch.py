@@ -1,20 +1,23 @@
-"""Sending liquidations at a steady rate, and stopping the time until they are seen on a topic."""
+"""Sending liquidations at a steady rate, and stopping the time until they, or what they lead to, are seen."""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from load import liquidations
+from redis.asyncio import Redis
 
 from pipeline import codec, contract
 from pipeline.messages import micros
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Collection, Mapping
 
     from pipeline.settings import Settings
 
@@ -23,6 +26,9 @@ PATIENCE_S = 90.0
 
 Key = tuple[str, int]
 """A symbol and the timestamp of its liquidation in microseconds."""
+KeyOf = Callable[[dict[str, Any]], Key]
+"""Says of a message which liquidation it is about."""
+Source = AbstractAsyncContextManager[AsyncIterator[Key]]
 
 
 class Stopwatch:
@@ -48,48 +54,68 @@ class Stopwatch:
 
 
 async def measure(
-    settings: Settings, topic: str, key: Callable[[dict[str, Any]], Key], rate: int, messages: int
-) -> list[float]:
-    """Send liquidations until they are seen on a topic and for a while more, then so many that count.
+    settings: Settings, sources: Mapping[str, Source], rate: int, messages: int
+) -> dict[str, list[float]]:
+    """Send liquidations until all sources have seen some and for a while more, then so many that count.
 
     Parameters
     ----------
-    topic
-        Where they, or what they lead to, are to be seen.
-    key
-        Says of a message of that topic which liquidation it is about.
+    sources
+        Where they, or what they lead to, are to be seen; each tells the liquidations that it sees.
     rate, messages
         Messages a second, and how many are measured.
 
     Returns
     -------
-    list
-        Milliseconds from before the sending to the sight of each.
+    dict
+        For each source, milliseconds from before the sending to the sight of each liquidation.
 
     """
-    warming, measured = Stopwatch(), Stopwatch()
-
-    def see(message: dict[str, Any]) -> None:
-        about = key(message)
-        warming.see(about)
-        measured.see(about)
-
+    warming, measured = [{name: Stopwatch() for name in sources} for _ in range(2)]
     async with (
-        AIOKafkaConsumer(topic, bootstrap_servers=settings.broker) as consumer,
+        AsyncExitStack() as stack,
         AIOKafkaProducer(bootstrap_servers=settings.broker, acks="all") as producer,
     ):
-        reading = asyncio.create_task(_read(consumer, see))
+        watching = [
+            asyncio.create_task(
+                _watch(await stack.enter_async_context(source), warming[name], measured[name])
+            )
+            for name, source in sources.items()
+        ]
         pace = Pace(producer, rate)
         async with asyncio.timeout(PATIENCE_S):
-            await pace.send(warming, lambda: bool(warming.took_ms))
-        await pace.send(warming, _after(WARM_UP_S))
+            await pace.send(warming.values(), lambda: all(watch.took_ms for watch in warming.values()))
+        await pace.send(warming.values(), _after(WARM_UP_S))
         end = pace.number + messages
-        await pace.send(measured, lambda: pace.number >= end)
+        await pace.send(measured.values(), lambda: pace.number >= end)
         async with asyncio.timeout(PATIENCE_S):
-            while measured.missing:  # noqa: ASYNC110
+            while any(watch.missing for watch in measured.values()):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
-        reading.cancel()
-    return list(measured.took_ms.values())
+        for task in watching:
+            task.cancel()
+    return {name: list(watch.took_ms.values()) for name, watch in measured.items()}
+
+
+async def _watch(keys: AsyncIterator[Key], *watches: Stopwatch) -> None:
+    async for key in keys:
+        for watch in watches:
+            watch.see(key)
+
+
+@asynccontextmanager
+async def on_topic(settings: Settings, topic: str, key_of: KeyOf) -> AsyncIterator[AsyncIterator[Key]]:
+    """See the messages of a topic."""
+    async with AIOKafkaConsumer(topic, bootstrap_servers=settings.broker) as consumer:
+        yield (key_of(orjson.loads(record.value)) async for record in consumer)
+
+
+@asynccontextmanager
+async def on_channel(settings: Settings, channel: str, key_of: KeyOf) -> AsyncIterator[AsyncIterator[Key]]:
+    """See the messages of a Redis channel."""
+    async with Redis.from_url(settings.redis_url) as redis, redis.pubsub() as subscription:
+        await subscription.subscribe(channel)
+        heard = subscription.listen()
+        yield (key_of(orjson.loads(found["data"])) async for found in heard if found["type"] == "message")
 
 
 class Pace:
@@ -102,20 +128,16 @@ class Pace:
         self._began = time.perf_counter()
         self.number = 0
 
-    async def send(self, stopwatch: Stopwatch, until: Callable[[], bool]) -> None:
+    async def send(self, stopwatches: Collection[Stopwatch], until: Callable[[], bool]) -> None:
         """Send until something is so."""
         while not until():
             await asyncio.sleep(max(0.0, self._began + self.number / self._rate - time.perf_counter()))
             self.number += 1
             message = next(self._liquidations) | {"timestamp": time.time()}
-            stopwatch.send(key_of_event(message))
+            for stopwatch in stopwatches:
+                stopwatch.send(key_of_event(message))
             symbol = str(message["symbol"]).encode()
             await self._producer.send(contract.LIQUIDATIONS, codec.encode(message), key=symbol)
-
-
-async def _read(consumer: AIOKafkaConsumer, see: Callable[[dict[str, Any]], None]) -> None:
-    async for record in consumer:
-        see(orjson.loads(record.value))
 
 
 def _after(seconds: float) -> Callable[[], bool]:

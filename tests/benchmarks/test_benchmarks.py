@@ -4,9 +4,9 @@ import json
 from itertools import islice
 
 import pytest
-from load import BUSY, SYMBOLS, keyed, liquidations
+from load import BUSY, SYMBOLS, in_arrays, keyed, liquidations
 from observe import Observation, Run, summarize
-from report import Latency, latency, latency_summary, percentile, table, throughput_summary
+from report import latency_summary, percentile, table, throughput_summary
 from rich.console import Console
 from stopwatch import Stopwatch, key_of_event, key_of_signal
 
@@ -25,6 +25,16 @@ def test_the_load_is_liquidations_in_order_without_a_repeat():
     times = [found.messages[0].timestamp for found in decoded]
     assert times == sorted(times)
     assert len({codec.encode(found.messages[0]) for found in decoded}) == 2_000
+
+
+def test_arrays_hold_the_same_liquidations_each_of_one_symbol_in_its_order():
+    single = [json.loads(value) for _, value in keyed(500)]
+    arrays = [(key, json.loads(value)) for key, value in in_arrays(500, 20)]
+    assert max(len(array) for _, array in arrays) == 20
+    assert all(key.decode() == message["symbol"] for key, array in arrays for message in array)
+    for symbol in SYMBOLS:
+        inside = [message for key, array in arrays if key.decode() == symbol for message in array]
+        assert inside == [message for message in single if message["symbol"] == symbol]
 
 
 def test_ten_symbols_get_most_of_the_load_and_all_fifty_some():
@@ -61,7 +71,7 @@ def test_throughput_is_told_by_medians():
         "events_per_second": 50,
         "lowest": 25,
         "highest": 100,
-        "cpu_us_per_message": 20.0,
+        "cpu_us_per_event": 20.0,
         "subject_is_times_as_fast": 5.0,
     }
     assert summary["subject"]["subject_is_times_as_fast"] == 1.0
@@ -73,9 +83,8 @@ def test_percentile_is_a_value_that_occurred(percent, expected):
 
 
 def test_latency_is_told_by_medians_of_percentiles():
-    assert latency([3.0, 1.0, 2.0]) == Latency(2.0, 3.0)
-    summary = latency_summary({"there": [Latency(1, 9), Latency(2, 8), Latency(3, 7)]})
-    assert summary == {"there": {"p50_ms": 2, "p99_ms": 8}}
+    summary = latency_summary({"there": [[1.0, 2.0, 9.0], [3.0, 1.0, 8.0], [2.5, 2.5, 7.0]]})
+    assert summary == {"there": {"p50_ms": 2.5, "p99_ms": 8.0, "p99.9_ms": 8.0}}
 
 
 def test_a_table_has_a_row_for_each_name():

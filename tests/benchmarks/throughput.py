@@ -1,18 +1,21 @@
-"""How many messages a second: aiokafka alone, a stock Faust agent that does nothing, and a `cascade worker`.
+"""How many events a second, one process each, all on one broker: this pipeline and what it is compared with.
 
-All three read the same single liquidations (50 symbols, 3 venues, 4 partitions) from one broker, loaded
-before any clock starts, one contender at a time, each in a process of its own, in turns; medians are told.
+All read the same liquidations (50 symbols, 3 venues, 4 partitions), loaded before any clock starts, one
+contender at a time, in turns; medians are told.
 
 - `aiokafka alone`: one consumer with `getmany`, nothing decoded. From its first batch to its last.
 - `stock Faust`: an agent whose body is empty, Faust's own transport. From its first message to its last.
 - `this pipeline`: one worker with the default profile and settings, Redis off: decoding, folding, signals
-  and snapshots. It is watched from outside every 100 ms: from the last moment without an output to the first
-  one with all outputs; CPU time until all is committed (`observe.summarize`). An old backlog waits at first
-  for the market's context: that wait is as short as for the other topics here.
+  and snapshots. An old backlog waits at first for the market's context: that wait is as short as for the
+  other topics here.
+- `Bytewax`, `Quix Streams`: count and sum of a symbol's liquidations in a minute, one output an event (see
+  peers/): in Bytewax of the minute up to the event, without recovery; in Quix Streams of the minute that the
+  event is in, with state and changelog, as its sliding windows take several times as long.
+- `this pipeline, arrays of 20`: the same liquidations, 20 of a symbol in a message.
 
-CPU is user and system time of the whole process, all threads. The broker shares the machine.
-
-    uv run python tests/benchmarks/throughput.py [--messages 500000] [--repeat 3] [--json FILE]
+The last four are watched from outside every 100 ms: from the last moment without an output to the first one
+with all outputs; a worker's CPU time until all is committed (`observe.summarize`). CPU is user and system
+time of the whole process, all threads. The broker shares the machine.
 """
 
 from __future__ import annotations
@@ -24,16 +27,14 @@ import subprocess
 import sys
 import tempfile
 import uuid
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING
 
 import typer
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from load import load
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from load import in_arrays, keyed, load
 from observe import Run, observe, summarize
-from report import machine, show, throughput_summary
 from servers import broker_type, running
 from workers import Worker
 
@@ -41,26 +42,44 @@ from pipeline import contract
 from pipeline.runtime.topics import apply_topics
 from pipeline.settings import Settings
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PEERS = Path(__file__).with_name("peers")
 SUBJECT = "this pipeline"
+ARRAY = 20
 
 
-def main(
-    messages: Annotated[int, typer.Option(min=10_000, help="Messages to process.")] = 500_000,
-    repeat: Annotated[int, typer.Option(min=1, help="Runs of each contender.")] = 3,
-    output: Annotated[Path | None, typer.Option("--json", help="File for the figures.")] = None,
-) -> None:
-    """Measure, print a table, and write the figures."""
+def measure(messages: int, repeat: int) -> dict[str, list[Run]]:
+    """Return the runs of each contender."""
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # a new topic has no leader for a moment
+    with tempfile.TemporaryDirectory() as directory:
+        peers = install_peers(Path(directory))
+        with running(broker_type()()) as broker:
+            settings = create_settings(broker.bootstrap)
+            count = asyncio.run(load(settings, keyed(messages)))
+            contenders = {
+                "aiokafka alone": partial(run_child, "aiokafka_alone.py", settings.broker, count),
+                "stock Faust": partial(run_child, "stock_faust.py", settings.broker, count),
+                SUBJECT: partial(run_worker, settings.broker, count, messages),
+                "Bytewax": partial(run_peer, peers, "bytewax_count.py", settings, count),
+                "Quix Streams": partial(run_peer, peers, "quix_count.py", settings, count),
+            }
+            runs = in_turns(contenders, repeat)
     with running(broker_type()()) as broker:
-        settings = create_settings(broker.bootstrap)
-        asyncio.run(load(settings, messages))
-        runs = measure(settings, messages, repeat)
-    summary = throughput_summary(runs, SUBJECT)
-    show(f"{messages:,} messages on {broker.name}", summary)
-    if output is not None:
-        found = {name: [run._asdict() for run in found] for name, found in runs.items()}
-        figures = {"broker": broker.name, "machine": machine(), "median": summary, "runs": found}
-        output.write_text(json.dumps(figures, indent=2) + "\n")
+        count = asyncio.run(load(create_settings(broker.bootstrap), in_arrays(messages, ARRAY)))
+        arrays = partial(run_worker, broker.bootstrap, count, messages)
+        return runs | in_turns({f"{SUBJECT}, arrays of {ARRAY}": arrays}, repeat)
+
+
+def in_turns(contenders: dict[str, Callable[[], Run]], repeat: int) -> dict[str, list[Run]]:
+    """Run each contender so many times, in turns."""
+    runs: dict[str, list[Run]] = {name: [] for name in contenders}
+    for _ in range(repeat):
+        for name, contender in contenders.items():
+            runs[name].append(contender())
+            typer.echo(f"{name}: {runs[name][-1].rate:,.0f}/s, {runs[name][-1].cpu_us:.1f} us", err=True)
+    return runs
 
 
 def create_settings(broker: str) -> Settings:
@@ -74,42 +93,57 @@ def create_settings(broker: str) -> Settings:
     )
 
 
-def measure(settings: Settings, messages: int, repeat: int) -> dict[str, list[Run]]:
-    """Let the contenders run in turns."""
-    runs: dict[str, list[Run]] = {"aiokafka alone": [], "stock Faust": [], SUBJECT: []}
-    for _ in range(repeat):
-        runs["aiokafka alone"].append(run_child("aiokafka_alone.py", settings.broker, messages))
-        runs["stock Faust"].append(run_child("stock_faust.py", settings.broker, messages))
-        runs[SUBJECT].append(asyncio.run(run_worker(create_settings(settings.broker), messages)))
-        for name, found in runs.items():
-            typer.echo(f"{name}: {found[-1].rate:,.0f}/s, {found[-1].cpu_us:.1f} us", err=True)
-    return runs
-
-
 def run_child(script: str, broker: str, messages: int) -> Run:
     """Run a contender that measures itself."""
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory) / "figures.json"
-        command = [
-            sys.executable,
-            str(Path(__file__).with_name(script)),
-            broker,
-            contract.LIQUIDATIONS,
-            str(messages),
-            str(file),
-        ]
+        program = str(Path(__file__).with_name(script))
+        command = [sys.executable, program, broker, contract.LIQUIDATIONS, str(messages), str(file)]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         return Run(**json.loads(file.read_text()))
 
 
-async def run_worker(settings: Settings, messages: int) -> Run:
+def run_worker(broker: str, records: int, liquidations: int) -> Run:
     """Run a worker on everything that lies on the input topic."""
-    await apply_topics(settings)
+    settings = create_settings(broker)
+    asyncio.run(apply_topics(settings))
     with Worker(settings) as worker:
-        seen = await observe(settings, worker, messages)
+        watch = observe(settings, worker.process, contract.OUTPUTS, records, group=settings.app_id)
+        seen = asyncio.run(watch)
         worker.stop()
+    return summarize(seen, liquidations)
+
+
+def install_peers(directory: Path) -> Path:
+    """Install what the pipeline is compared with into an environment of its own; return its Python."""
+    environment = directory / "peers"
+    subprocess.run(["uv", "venv", "--quiet", "--python", sys.executable, str(environment)], check=True)
+    python = environment / "bin" / "python"
+    subprocess.run(
+        ["uv", "pip", "install", "--quiet", "--python", str(python), "-r", str(PEERS / "requirements.txt")],
+        check=True,
+    )
+    return python
+
+
+def run_peer(python: Path, script: str, settings: Settings, messages: int) -> Run:
+    """Run a contender that sends an output for each message, until all are there."""
+    output = f"counts-{uuid.uuid4().hex[:8]}"
+    asyncio.run(_create_topic(settings, output))
+    command = [str(python), str(PEERS / script), settings.broker, contract.LIQUIDATIONS, output]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        seen = asyncio.run(observe(settings, process, [output], messages, group=None))
+    finally:
+        process.kill()
+        process.wait()
     return summarize(seen, messages)
 
 
-if __name__ == "__main__":
-    typer.run(main)
+async def _create_topic(settings: Settings, name: str) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.broker)
+    await admin.start()
+    try:
+        await admin.create_topics([NewTopic(name, settings.partitions, 1)])
+    finally:
+        await admin.close()
