@@ -8,7 +8,7 @@ from faust.types import TP
 from worker_parts import HOME, Channel, Worker, idle, liquidation
 
 from pipeline import contract
-from pipeline.agents.projection import create_projection_agent
+from pipeline.agents.projection import ENOUGH, create_projection_agent
 from pipeline.agents.stages import create_intake_agent
 from pipeline.runtime.transport import Records
 
@@ -42,6 +42,7 @@ class App:
         self.intake = SimpleNamespace(given_back=[])
         self.intake.give_back_projected = lambda tp, count: self.intake.given_back.append((tp, count))
         self.consumer = SimpleNamespace(acknowledge=worker.acknowledged.update)
+        self.running = []
 
     def topic(self, *_names, schema):
         assert schema is not None
@@ -50,10 +51,13 @@ class App:
     def agent(self, stream, name):
         def run(body):
             self.stream = stream
-            self.running = asyncio.create_task(body(stream), name=name)
+            self.running.append(asyncio.create_task(body(stream), name=name))
             return body
 
         return run
+
+    def task(self, body):
+        self.running.append(asyncio.create_task(body()))
 
 
 @pytest.fixture
@@ -66,7 +70,8 @@ async def worker():
 async def app(worker):
     found = App(worker)
     yield found
-    found.running.cancel()
+    for task in found.running:
+        task.cancel()
 
 
 async def test_the_intake_starts_batches_on_their_way_through_all_stages(app, worker):
@@ -89,11 +94,11 @@ class Projection:
 
     def __init__(self):
         self.there = asyncio.Event()
-        self.projected = []
+        self.writes = []
 
     async def project(self, records):
         await self.there.wait()
-        self.projected += records
+        self.writes.append(records)
 
 
 def signal(offset):
@@ -116,16 +121,44 @@ async def test_the_projection_acknowledges_what_redis_has(app, worker):
     assert (worker.acknowledged, app.intake.given_back) == ({}, [])
     projection.there.set()
     await idle()
-    assert [record[0] for record in projection.projected] == [contract.SIGNALS] * 2
+    assert [[record[0] for record in write] for write in projection.writes] == [[contract.SIGNALS] * 2]
     assert worker.acknowledged == {PLACE: 5}
     assert app.intake.given_back == [(PLACE, 2)]
+
+
+async def test_batches_that_come_while_others_are_written_are_written_together(app, worker):
+    projection = Projection()
+    create_projection_agent(app, projection)
+    app.stream.put(signal(3))
+    await idle()
+    for offset in range(4, 4 + ENOUGH):
+        app.stream.put(signal(offset))
+    app.stream.put(signal(4 + ENOUGH), signal(5 + ENOUGH))
+    projection.there.set()
+    await idle()
+    assert [len(write) for write in projection.writes] == [1, ENOUGH, 2]
+    assert worker.acknowledged == {PLACE: 6 + ENOUGH}
+    assert sum(count for _, count in app.intake.given_back) == ENOUGH + 3
 
 
 async def test_the_projection_acknowledges_nothing_of_an_epoch_that_ended(app, worker):
     create_projection_agent(app, Projection())
     app.stream.put(signal(3))
     await idle()
+    app.stream.put(signal(4))
     worker.flow.end()
     await idle()
     assert (worker.acknowledged, app.intake.given_back) == ({}, [])
-    assert not app.running.done()
+    assert not any(task.done() for task in app.running)
+
+
+async def test_the_projection_goes_on_in_the_next_epoch(app, worker):
+    projection = Projection()
+    create_projection_agent(app, projection)
+    app.stream.put(signal(3))
+    await idle()
+    worker.flow.begin()
+    projection.there.set()
+    app.stream.put(signal(3))
+    await idle()
+    assert worker.acknowledged == {PLACE: 4}
