@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
@@ -29,6 +30,10 @@ LARGEST_LETTER: Final = 64 << 10
 LARGEST_KEY: Final = 1 << 10
 """Bytes of a dead letter's key, and of each of its headers, that are kept: a letter can always be sent."""
 MOST_HEADERS: Final = 16
+LONGEST_REASON: Final = 500
+"""Characters of a dead letter's reason that are kept: some quote what was sent."""
+LARGEST_ARRAY: Final = 20_000
+"""Objects of the largest array that is decoded: each may become a dead letter."""
 
 TYPES: Final[dict[str, type[Incoming]]] = {
     contract.LIQUIDATIONS: Liquidation,
@@ -66,7 +71,6 @@ def _decoder(wanted: Any) -> _Decoder:
 
 _either: Final[dict[str, _Decoder]] = {topic: _decoder(kind | list[kind]) for topic, kind in TYPES.items()}  # type: ignore[valid-type]
 _single: Final[dict[str, _Decoder]] = {topic: _decoder(kind) for topic, kind in TYPES.items()}
-_array: Final[_Decoder] = _decoder(list[msgspec.Raw])
 
 encode: Final[Callable[[Any], bytes]] = msgspec.json.Encoder().encode
 """Encode a message as JSON."""
@@ -119,13 +123,17 @@ def decode(topic: str, value: bytes | None) -> Decoded:
         found = _either[topic](value)
     except _UNUSABLE as error:
         return _decode_each(topic, value, error)
-    return Decoded(found if isinstance(found, list) else (found,))
+    if not isinstance(found, list):
+        return Decoded((found,))
+    return _too_many(found, value) or Decoded(found)
 
 
 def _decode_each(topic: str, value: bytes, error: Exception) -> Decoded:
     parts = split(value)
     if parts is None:
         return Decoded((), (Rejection(_reason(error, value), value),))
+    if refused := _too_many(parts, value):
+        return refused
     messages: list[Incoming | None] = []
     rejections: list[Rejection] = []
     for index, part in enumerate(parts):
@@ -133,52 +141,43 @@ def _decode_each(topic: str, value: bytes, error: Exception) -> Decoded:
             messages.append(_single[topic](part))
         except _UNUSABLE as bad:
             messages.append(None)
-            kept = bytes(part)
-            rejections.append(Rejection(_reason(bad, kept), kept, index))
+            rejections.append(Rejection(_reason(bad, part), part, index))
     return Decoded(messages, rejections)
 
 
-def split(value: bytes) -> Sequence[bytes] | None:
-    """Return the objects of an array as they were written, None when it is none."""
-    try:
-        parts: Sequence[bytes] = _array(value)
-    except _UNUSABLE:
-        return _split_loosely(value)
-    return parts
-
-
-def _split_loosely(value: bytes) -> Sequence[bytes] | None:
-    """Split an array of what Python's json writes for NaN, infinities and halves of surrogate pairs.
-
-    They are no JSON, but spoil only the object that holds them.
-    """
-    try:
-        text = value.decode()
-        return _slices(text) if isinstance(json.loads(text), list) else None
-    except (ValueError, RecursionError):
+def _too_many(found: Sequence[Any], value: bytes) -> Decoded | None:
+    if len(found) <= LARGEST_ARRAY:
         return None
+    reason = f"array of {len(found)} objects: at most {LARGEST_ARRAY} are read"
+    return Decoded((), (Rejection(reason, value),))
 
 
-def _slices(text: str) -> list[bytes]:
-    """Return the texts between an array's commas."""
-    found: list[bytes] = []
-    begin = _beyond_space(text, text.index("[") + 1)
-    while text[begin] != "]":
-        _, end = _scan(text, begin)
-        found.append(text[begin:end].encode())
-        begin = _beyond_space(text, end)
-        if text[begin] == ",":
-            begin = _beyond_space(text, begin + 1)
-    return found
+_SPACE: Final = b" \t\r\n"
+_MARKS: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[{,}\]"]', re.DOTALL)
 
 
-_scan: Final = json.JSONDecoder().raw_decode
+def split(value: bytes) -> Sequence[bytes] | None:
+    """Return what lies between an array's commas as it was written, None when the value is no array.
 
-
-def _beyond_space(text: str, place: int) -> int:
-    while text[place].isspace():
-        place += 1
-    return place
+    Only brackets, commas and quotes are looked at, so whatever is wrong spoils its object alone: what is no
+    JSON (Python writes NaN, and halves of surrogate pairs), bytes that are no text, depth.
+    """
+    text = value.strip(_SPACE)
+    if text[:1] + text[-1:] != b"[]":
+        return None
+    parts: list[bytes] = []
+    depth = begin = 0
+    for found in _MARKS.finditer(text):
+        mark, place = found[0], found.start()
+        if mark == b'"':  # of a text that never ends
+            return None
+        depth += (mark in {b"[", b"{"}) - (mark in {b"]", b"}"})
+        if depth == 0 or (depth == 1 and mark == b","):
+            parts.append(text[begin + 1 : place].strip(_SPACE))
+            begin = place
+        if depth == 0:
+            return parts if place == len(text) - 1 else None
+    return None
 
 
 _ADVICE: Final = {
@@ -186,6 +185,7 @@ _ADVICE: Final = {
     "timestamp": "Unix seconds between 2000 and 2100 (milliseconds are the usual mistake)",
 }
 """What a field has to be, by its name."""
+_BYTE_ORDER_MARKS: Final = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 
 
 def _reason(error: Exception, value: bytes) -> str:
@@ -197,6 +197,10 @@ def _reason(error: Exception, value: bytes) -> str:
     field = path.rstrip("`").lstrip(".")
     if field in _ADVICE:
         text += f": {_ADVICE[field]}"
+    elif value.startswith(_BYTE_ORDER_MARKS):
+        text += ": send UTF-8 without a byte order mark"
+    elif text == "Input data was truncated" and b"\\u" in value:
+        text += ", or ends in half of a surrogate pair"
     elif text.startswith("JSON is malformed") and (b"NaN" in value or b"Infinity" in value):
         text += ": NaN and Infinity are no JSON, leave such a field out"
     return f"{field}: {text}" if field else text
@@ -223,7 +227,7 @@ def dead_letter(  # noqa: PLR0913
         partition=partition,
         offset=offset,
         stage=stage,
-        reason=rejection.reason,
+        reason=_shortened(rejection.reason),
         key=key_text,
         value=value,
         encoding=encoding,
@@ -233,6 +237,12 @@ def dead_letter(  # noqa: PLR0913
         key_encoding=key_encoding,
         header_encodings=[encoding for _, encoding in contents],
     )
+
+
+def _shortened(reason: str) -> str:
+    """Return a reason without the middle of what it quotes; advice comes last."""
+    half = LONGEST_REASON // 2
+    return reason if len(reason) <= LONGEST_REASON else f"{reason[:half]}...{reason[-half:]}"
 
 
 def _text(value: bytes | None, most: int) -> tuple[str | None, Encoding]:

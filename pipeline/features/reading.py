@@ -135,7 +135,7 @@ def _letters_of_parts(record: Received, refused: list[tuple[int, str]], size: in
         if parts is None:
             yield _letter(record, codec.Rejection(reason, value))
         else:
-            yield _letter(record, codec.Rejection(reason, bytes(parts[index]), index))
+            yield _letter(record, codec.Rejection(reason, parts[index], index))
 
 
 def _letter(record: Received, rejection: codec.Rejection) -> Output:

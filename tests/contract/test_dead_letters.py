@@ -101,6 +101,16 @@ REASONS = [
     (contract.PRICES, b"{'symbol': 1}", "JSON is malformed: object keys must be strings (byte 1)"),
     (contract.PRICES, b'{"a":' * 100_000, "nested too deeply"),
     (contract.PRICES, b" " * (1 << 20) + b"1", "value of 1048577 bytes: at most 1048576 are read"),
+    (
+        contract.PRICES,
+        b"\xef\xbb\xbf{}",
+        "JSON is malformed: invalid character (byte 0): send UTF-8 without a byte order mark",
+    ),
+    (
+        contract.PRICES,
+        b'{"symbol": "\\ud800"}',
+        "Input data was truncated, or ends in half of a surrogate pair",
+    ),
     (contract.CONTROL, CONTROL | {"setting": "levels"}, "setting: Invalid enum value 'levels'"),
     (contract.CONTROL, CONTROL | {"version": 0}, "version: Expected `int` >= 1"),
     (
@@ -266,6 +276,23 @@ def test_a_value_is_cut_at_64_kib(size, truncated):
     letter = refused(contract.PRICES, b"x" * size)
     assert letter.value == "x" * (64 << 10)
     assert letter.truncated is truncated
+
+
+@pytest.mark.parametrize("character", ["x", "\x7f", "\u2028", "\U0001f600"])
+@pytest.mark.parametrize(
+    "letter_of",
+    [
+        lambda text: refused(contract.LIQUIDATIONS, LIQUIDATION | {"side": text}),
+        lambda text: refused(contract.CONTROL, CONTROL | {"setting": text}),
+        lambda text: refused(contract.CONTROL, CONTROL | {"weights": WEIGHTS | {text: 1}}),
+    ],
+    ids=["side", "setting", "weights"],
+)
+def test_a_reason_that_quotes_what_was_sent_is_shortened_in_its_middle(letter_of, character):
+    short, long = (letter_of(character * times) for times in (5, 80_000))
+    assert (long.reason[:9], long.reason[-6:]) == (short.reason[:9], short.reason[-6:])
+    assert len(long.reason) <= codec.LONGEST_REASON + 3
+    assert len(codec.encode(long)) < 1_000_000
 
 
 def test_every_letter_can_be_sent():

@@ -2,6 +2,7 @@ import json
 import math
 
 import msgspec
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -165,6 +166,62 @@ def test_bytes_that_are_no_text_spoil_their_object_alone():
     decoded = codec.decode(contract.PRICES, b'[%b,{"symbol": "\xff", "price": 1, "timestamp": 1}]' % PRICE)
     assert [message is None for message in decoded.messages] == [False, True]
     assert [rejection.index for rejection in decoded.rejections] == [1]
+
+
+DEEP = b"[" * 100_000 + b"]" * 100_000
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        [b'{"symbol": NaN}', b'"\xff"'],
+        [b"NaN", b"9" * 5_000],
+        [b"NaN", DEEP],
+        [DEEP],
+        [b'{"symbol": "BTCUSDT",}'],
+        [b""],
+        [b"{]"],
+        [b'"\\"],[{"', b'{"\\\\": "]"}', b"NaN"],
+    ],
+    ids=lambda bad: " ".join(repr(part)[:20] for part in bad),
+)
+def test_whatever_is_wrong_within_an_array_spoils_its_object_alone(bad):
+    value = b"[%b , %b ,\n%b]" % (PRICE, b",".join(bad), PRICE)
+    decoded = codec.decode(contract.PRICES, value)
+    assert [message is None for message in decoded.messages] == [False, *[True] * len(bad), False]
+    assert [(found.index, found.value) for found in decoded.rejections] == list(enumerate(bad, 1))
+
+
+@pytest.mark.parametrize(
+    "value", [b"[%b", b"[%b]]", b"[%b] x", b'[%b,"x]', b"[%b}", b"%b]", b"[%b,{]", b"{%b:1}", b"[%b][%b]"]
+)
+def test_what_does_not_end_where_an_array_ends_is_one_bad_value(value):
+    value = value.replace(b"%b", PRICE)
+    [rejection] = codec.decode(contract.PRICES, value).rejections
+    assert (rejection.index, rejection.value) == (None, value)
+
+
+@pytest.mark.parametrize("part", [b"0", b"{}", json.dumps({"price": 1}).encode()])
+def test_an_array_of_more_objects_than_are_read_is_one_bad_value(part):
+    value = b"[" + b",".join([part] * (codec.LARGEST_ARRAY + 1)) + b"]"
+    [rejection] = codec.decode(contract.PRICES, value).rejections
+    assert rejection.reason == "array of 20001 objects: at most 20000 are read"
+    fewer = b"[" + b",".join([part] * codec.LARGEST_ARRAY) + b"]"
+    assert len(codec.decode(contract.PRICES, fewer).rejections) == codec.LARGEST_ARRAY
+
+
+def test_an_array_of_good_objects_is_limited_too():
+    good = b'{"symbol":"A","price":1,"timestamp":1e9}'
+    fewer = b"[" + b",".join([good] * codec.LARGEST_ARRAY) + b"]"
+    assert len(codec.decode(contract.PRICES, fewer).messages) == codec.LARGEST_ARRAY
+    [rejection] = codec.decode(contract.PRICES, fewer[:-1] + b"," + good + b"]").rejections
+    assert rejection.reason == "array of 20001 objects: at most 20000 are read"
+
+
+@pytest.mark.parametrize("last", [5.0, -1.0])
+def test_of_a_repeated_field_the_last_counts_and_all_have_to_be_valid(last):
+    decoded = codec.decode(contract.PRICES, PRICE.replace(b"}", b', "price": %r}' % last))
+    assert [message.price for message in decoded.messages] == [last] * (last > 0)
 
 
 def test_an_object_that_is_nested_too_deeply_is_refused():
