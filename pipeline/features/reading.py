@@ -117,8 +117,9 @@ def _objection(found: Event, owner: bytes | None, latest: float) -> str | None:
 
 
 def _normal(key: bytes | None) -> bytes | None:
+    """Return a key as its symbol is written; none for a long one: normal forms are remembered."""
     try:
-        return None if key is None else normal_symbol(key.decode()).encode()
+        return None if key is None or len(key) > codec.LARGEST_KEY else normal_symbol(key.decode()).encode()
     except ValueError:
         return None
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import structlog
 
-from pipeline import contract
+from pipeline import codec, contract
 from pipeline.features.reading import read
 from pipeline.features.stage import Event, Output, Stage, States
 from pipeline.runtime.placement import partition_of
@@ -219,6 +219,8 @@ class Flow:
 
     def _look_at_place(self, received: Any) -> None:
         if received.topic not in contract.FEEDS or received.key is None:
+            return
+        if len(received.key) > codec.LARGEST_KEY:  # no symbol is that long, and keys are remembered
             return
         expected = partition_of(received.key, self._partitions)
         if received.partition != expected:

@@ -8,6 +8,7 @@ from pipeline import SEED, contract
 from pipeline.engine import Engine, create_stages
 from pipeline.features.stage import States, read_snapshot
 from pipeline.runtime.flow import Flow, TopicRecreatedError
+from pipeline.runtime.placement import partition_of
 from pipeline.runtime.transport import Records
 
 TABLES = contract.TABLES
@@ -248,6 +249,12 @@ async def test_keys_on_their_own_partition_and_records_without_keys_are_not_misp
         take(flow, liquidation(0), record(contract.PRICES, b"{}", 0, key=None))
     assert flow.counts["misplaced"] == 0
     assert logs == []
+
+
+async def test_keys_longer_than_any_symbol_are_not_remembered(flow):
+    before = partition_of.cache_info().currsize
+    take(flow, *[record(contract.PRICES, b"{}", place, key=b"K" * (2_000 + place)) for place in range(9)])
+    assert (partition_of.cache_info().currsize, flow.counts["misplaced"]) == (before, 0)
 
 
 async def test_copies_for_every_partition_are_not_misplaced(flow):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pipeline import Engine, codec, contract
 from pipeline.features.reading import LARGEST_LEAD, Record, create_event, read
 from pipeline.features.stage import SHARED
-from pipeline.messages import Context, Control, Price
+from pipeline.messages import Context, Control, Price, normal_symbol
 
 NOW = 1_760_000_000
 PRICE = {"symbol": "BTCUSDT", "price": 60_000.0, "timestamp": NOW}
@@ -95,6 +95,14 @@ def test_keys_of_control_and_context_are_free():
     for topic, value in ((contract.CONTROL, CONTROL), (contract.CONTEXT, CONTEXT)):
         events, letters = read(record(topic, value, key=b"anything"))
         assert (len(events), letters) == (1, [])
+
+
+def test_a_key_longer_than_any_symbol_is_refused_and_not_remembered():
+    assert read(record(contract.PRICES, PRICE, key=b" " * 500 + b"BTCUSDT"))[1] == []
+    before = normal_symbol.cache_info().currsize
+    [letter] = read(record(contract.PRICES, PRICE, key=b" " * 2_000 + b"BTCUSDT"))[1]
+    assert letter.body.reason.startswith("key: expected the symbol BTCUSDT, got ")
+    assert normal_symbol.cache_info().currsize == before
 
 
 def test_a_file_needs_no_keys():
