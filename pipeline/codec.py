@@ -153,7 +153,7 @@ def _too_many(found: Sequence[Any], value: bytes) -> Decoded | None:
 
 
 _SPACE: Final = b" \t\r\n"
-_MARKS: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[{,}\]"]', re.DOTALL)
+_MARKS: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[{]++|[\]}]++|[,"]', re.DOTALL)
 
 
 def split(value: bytes) -> Sequence[bytes] | None:
@@ -168,15 +168,18 @@ def split(value: bytes) -> Sequence[bytes] | None:
     parts: list[bytes] = []
     depth = begin = 0
     for found in _MARKS.finditer(text):
-        mark, place = found[0], found.start()
+        mark, place = found[0], found.end() - 1
         if mark == b'"':  # of a text that never ends
             return None
-        depth += (mark in {b"[", b"{"}) - (mark in {b"]", b"}"})
+        if mark[0] in b"[{":
+            depth += len(mark)
+        elif mark[0] in b"]}":
+            depth -= len(mark)
         if depth == 0 or (depth == 1 and mark == b","):
             parts.append(text[begin + 1 : place].strip(_SPACE))
             begin = place
-        if depth == 0:
-            return parts if place == len(text) - 1 else None
+        if depth <= 0:
+            return parts if (depth, place) == (0, len(text) - 1) else None
     return None
 
 
