@@ -112,12 +112,17 @@ class Hostile:
     ----------
     share
         The part of the objects that is damaged.
+    symbols
+        Whose records it makes.
+    clock
+        The time of the last record, Unix seconds.
 
     """
 
-    def __init__(self, seed, share=0.3):
+    def __init__(self, seed, share=0.3, symbols=SYMBOLS):
         self.rng = Random(seed)
         self.share = share
+        self.symbols = symbols
         self.version = 0
         self.clock = float(NOW)
 
@@ -129,7 +134,7 @@ class Hostile:
 
     def record(self, offset):
         topic = self.rng.choice(TOPICS)
-        symbol = self.rng.choice(SYMBOLS)
+        symbol = self.rng.choice(self.symbols)
         time_ms = None if self.rng.random() < 0.02 else round(self.clock * 1_000)
         return Record(
             topic,

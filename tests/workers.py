@@ -104,10 +104,13 @@ async def lag(settings: Settings, topics: Sequence[str] = contract.FEEDS) -> int
 
 
 async def until_caught_up(
-    settings: Settings, topics: Sequence[str] = contract.FEEDS, workers: Sequence[Worker] = ()
+    settings: Settings,
+    topics: Sequence[str] = contract.FEEDS,
+    workers: Sequence[Worker] = (),
+    patience: float = PATIENCE,
 ) -> None:
     """Wait until everything in some topics is committed; fail when a worker ends before that."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     while behind := await lag(settings, topics):
         assert time.monotonic() < deadline, f"{behind} records are still not processed"
         assert all(worker.process.poll() is None for worker in workers), "a worker ended"
