@@ -31,7 +31,7 @@ def hostile_market(seconds, seed, many):
     otherwise tell whether the context of that very time has come to its partition.
     """
     hostile = Hostile(seed, symbols=SYMBOLS)
-    found = []
+    found = [quoted_at_length()]
     for tick in simulate(seconds, seed, START):
         if tick.time < START - WARM_UP:
             continue
@@ -47,6 +47,13 @@ def hostile_market(seconds, seed, many):
             if len(record.value or b"") < LARGEST_SENT:
                 found.append(record)
     return sorted(found, key=place_in_time)
+
+
+def quoted_at_length():
+    """Return a record whose reason for being refused quotes all of it, five times as long."""
+    side = {"symbol": "ETHUSDT", "exchange": "okx", "side": "\x7f" * 800_000, "price": 1, "quantity": 1}
+    value = json.dumps(side | {"timestamp": START}, ensure_ascii=False).encode()
+    return Record(contract.LIQUIDATIONS, value, 0, 0, b"ETHUSDT", (), START * 1_000)
 
 
 def place_in_time(record):
