@@ -24,7 +24,7 @@ def write_corpus(folder, number):
             (folder / str(record.offset)).write_bytes(chosen + record.value)
 
 
-@pytest.mark.parametrize("runs", [5_000, pytest.param(5_000_000, marks=pytest.mark.endurance)])
+@pytest.mark.parametrize("runs", [5_000, pytest.param(1_000_000, marks=pytest.mark.endurance)])
 def test_fuzzed_records_are_read_as_the_contract_says(tmp_path, runs):
     write_corpus(tmp_path / "corpus", 300)
     limits = [f"-runs={runs}", f"-max_len={LARGEST}", "-seed=1", "-timeout=60"]
