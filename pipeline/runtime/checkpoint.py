@@ -159,10 +159,10 @@ class Checkpoint:
             self._lease.check()
             future = await self._delivery.send(changelog, key.encode(), data, partition)
             writes.append((partition, key, data, future))
-        for partition, key, data, future in writes:
-            confirmed = await future
-            if epoch == self._flow.epoch:
-                table.data.put(TP(changelog, partition), key, data, confirmed.offset)
+        await _all_confirmed({future for *_, future in writes})
+        if epoch == self._flow.epoch:
+            for partition, key, data, confirmed in writes:
+                table.data.put(TP(changelog, partition), key, data, confirmed.result().offset)
 
 
 async def _all_confirmed(pending: set[asyncio.Future[Any]]) -> None:

@@ -381,15 +381,16 @@ async def test_another_worker_goes_on_from_what_was_stored(worker):
             assert other.stored(table) == whole.stored(table)
 
 
-async def test_a_broker_that_does_not_confirm_is_told_of_and_waited_for(worker, monkeypatch):
+@pytest.mark.parametrize("topic", [contract.SIGNALS, SCORING])
+async def test_a_broker_that_does_not_confirm_is_told_of_and_waited_for(worker, monkeypatch, topic):
     monkeypatch.setattr(checkpoint, "_SLOW", 0.01)
-    worker.producer.held = {contract.SIGNALS}
+    worker.producer.held = {topic}
     worker.put(liquidation(0))
     with capture_logs() as logs:
         taking = asyncio.create_task(worker.checkpoint.take())
         while len(logs) < 2:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-        worker.producer.release(contract.SIGNALS)
+        worker.producer.release(topic)
         await taking
     assert {entry["event"].partition(":")[0] for entry in logs} == {
         "the broker does not confirm what was sent"
@@ -397,15 +398,16 @@ async def test_a_broker_that_does_not_confirm_is_told_of_and_waited_for(worker, 
     assert worker.acknowledged
 
 
-async def test_who_stops_waiting_for_a_confirmation_does_not_cancel_it(worker):
-    worker.producer.held = {contract.SIGNALS}
+@pytest.mark.parametrize("topic", [contract.SIGNALS, SCORING])
+async def test_who_stops_waiting_for_a_confirmation_does_not_cancel_it(worker, topic):
+    worker.producer.held = {topic}
     worker.put(liquidation(0))
     taking = asyncio.create_task(worker.checkpoint.take())
-    await worker.producer.until(contract.SIGNALS)
+    await worker.producer.until(topic)
     await idle()
     taking.cancel()
     await asyncio.wait({taking})
-    [sending] = worker.producer.of(contract.SIGNALS)
+    [sending] = worker.producer.of(topic)
     assert not sending.confirmed.cancelled()
 
 
