@@ -13,28 +13,24 @@ the next table; and only then acknowledges the source records. So, killed at any
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
-import structlog
 from faust.types import TP
 
 from pipeline import contract
 from pipeline.features.stage import SHARED
+from pipeline.runtime.confirmation import all_confirmed
 from pipeline.runtime.flow import Barrier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from pipeline.runtime.confirmation import Pending
     from pipeline.runtime.delivery import Delivery
     from pipeline.runtime.flow import Flow, Snapshots, Unit
     from pipeline.runtime.intake import Intake
     from pipeline.runtime.lease import Lease
     from pipeline.runtime.store import SnapshotTable
-
-log = structlog.get_logger(__name__)
-
-_SLOW: Final = 5.0
-"""Seconds without a confirmation after which the log says so, and each time that they pass again."""
 
 
 class Sent:
@@ -43,9 +39,9 @@ class Sent:
     def __init__(self) -> None:
         self.offsets: dict[TP, int] = {}
         self.records = self.size = 0
-        self.pending: set[asyncio.Future[Any]] = set()
+        self.pending: Pending = {}
 
-    def add(self, unit: Unit, pending: set[asyncio.Future[Any]]) -> None:
+    def add(self, unit: Unit, pending: Pending) -> None:
         """Add a unit whose messages were handed to the producer."""
         self.offsets.update({TP(topic, unit.partition): offset for topic, offset in unit.offsets.items()})
         self.records += unit.records
@@ -133,7 +129,7 @@ class Checkpoint:
         self._due.clear()
 
     async def _confirm(self, barrier: Barrier, sent: Sent) -> None:
-        await _all_confirmed(sent.pending)
+        await all_confirmed(sent.pending)
         for name in reversed(contract.TABLES):
             await self._write(self._tables[name], barrier)
         if barrier.epoch == self._flow.epoch:
@@ -159,22 +155,7 @@ class Checkpoint:
             self._lease.check()
             future = await self._delivery.send(changelog, key.encode(), data, partition)
             writes.append((partition, key, data, future))
-        await _all_confirmed({future for *_, future in writes})
+        await all_confirmed(dict.fromkeys((future for *_, future in writes), changelog))
         if epoch == self._flow.epoch:
             for partition, key, data, confirmed in writes:
                 table.data.put(TP(changelog, partition), key, data, confirmed.result().offset)
-
-
-async def _all_confirmed(pending: set[asyncio.Future[Any]]) -> None:
-    """Wait for futures; one that is aiokafka's own must not be cancelled with whoever waits for it."""
-    while pending:
-        done, pending = await asyncio.wait(pending, timeout=_SLOW, return_when=asyncio.FIRST_EXCEPTION)
-        for future in done:
-            future.result()
-        if pending:
-            log.warning(
-                "the broker does not confirm what was sent: checkpoints and commits wait for it; look at the "
-                "broker's replicas and disks, and at the network",
-                batches=len(pending),
-                every_seconds=_SLOW,
-            )

@@ -1,4 +1,4 @@
-"""The way out: messages to the broker, and the wait until the broker has confirmed them."""
+"""The way out: messages to the broker."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
 
 from pipeline import codec
 from pipeline.contract import CONTEXT
 from pipeline.messages import Context, Signal
+from pipeline.runtime.confirmation import NotConfirmedError
 from pipeline.signals.statistics import Statistics
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pipeline.messages import Outgoing
+    from pipeline.runtime.confirmation import Pending
     from pipeline.runtime.flow import Unit
     from pipeline.runtime.lease import Lease
 
@@ -43,10 +46,10 @@ class Delivery:
         self._partitions = range(partitions)
         self.statistics = Statistics()
 
-    async def send_unit(self, unit: Unit, is_current: Callable[[], bool]) -> set[asyncio.Future[Any]]:
+    async def send_unit(self, unit: Unit, is_current: Callable[[], bool]) -> Pending:
         """Hand a unit's messages to the producer while its epoch lasts; return what is to be awaited."""
         self._lease.check()
-        pending: set[asyncio.Future[Any]] = set()
+        pending: Pending = {}
         body, key, data = None, b"", b""
         for output in unit.outputs():
             if not is_current():
@@ -56,15 +59,15 @@ class Delivery:
             if isinstance(body, Context):
                 pending |= await self._spread(body, data, unit.partition, is_current)
             else:
-                pending.add(await self.put(output.topic, key, data, unit.partition))
+                pending[await self.put(output.topic, key, data, unit.partition)] = output.topic
         return pending
 
     async def _spread(
         self, context: Context, data: bytes, made_in: int, is_current: Callable[[], bool]
-    ) -> set[asyncio.Future[Any]]:
+    ) -> Pending:
         key, time_ms = context.symbol.encode(), round(context.timestamp * 1_000)
         return {
-            await self.put(CONTEXT, key, data, number, timestamp_ms=time_ms)
+            await self.put(CONTEXT, key, data, number, timestamp_ms=time_ms): CONTEXT
             for number in self._partitions
             if number != made_in and is_current()
         }
@@ -89,10 +92,19 @@ class Delivery:
     async def send(
         self, topic: str, key: bytes, value: bytes, partition: int, *, timestamp_ms: int | None = None
     ) -> asyncio.Future[Any]:
-        """Hand one record to the producer; the future gives its metadata once the broker has confirmed it."""
-        future: asyncio.Future[Any] = await self._producer().send(
-            topic, value, key=key, partition=partition, timestamp_ms=timestamp_ms
-        )
+        """Hand one record to the producer; the future gives its metadata once the broker has confirmed it.
+
+        Raises
+        ------
+        NotConfirmedError
+            The producer cannot take it.
+        """
+        try:
+            future: asyncio.Future[Any] = await self._producer().send(
+                topic, value, key=key, partition=partition, timestamp_ms=timestamp_ms
+            )
+        except KafkaError as error:
+            raise NotConfirmedError(topic, error) from error
         return future
 
     def _encode(self, body: Outgoing, polled: float) -> bytes:

@@ -11,7 +11,6 @@ from worker_parts import (
     HOME,
     NOW,
     SYMBOL,
-    BrokerError,
     Worker,
     idle,
     liquidation,
@@ -21,7 +20,8 @@ from worker_parts import (
 
 from pipeline import contract
 from pipeline.features.stage import SHARED, read_snapshot
-from pipeline.runtime import checkpoint
+from pipeline.runtime import confirmation
+from pipeline.runtime.confirmation import NotConfirmedError
 from pipeline.runtime.lease import LeaseLostError
 
 CHANGELOGS = {CHANGELOG.format(table) for table in contract.TABLES}
@@ -144,7 +144,7 @@ async def test_a_shared_key_waits_until_the_symbols_of_its_table_are_confirmed(w
 async def test_a_failed_confirmation_acknowledges_nothing(worker, failing):
     worker.producer.failing = {failing}
     worker.put(*everything())
-    with pytest.raises(BrokerError, match=failing):
+    with pytest.raises(NotConfirmedError, match=f"^{failing}: the broker did not take"):
         await worker.checkpoint.take()
     assert worker.acknowledged == {}
     assert worker.intake.records == 4
@@ -156,7 +156,7 @@ async def test_a_failed_confirmation_acknowledges_nothing(worker, failing):
 async def test_after_a_failed_checkpoint_no_later_one_acknowledges_past_it(worker):
     worker.producer.failing = {contract.SIGNALS}
     worker.put(liquidation(0))
-    with pytest.raises(BrokerError):
+    with pytest.raises(NotConfirmedError):
         await worker.checkpoint.take()
     worker.producer.failing = set()
     worker.put(liquidation(1))
@@ -168,7 +168,7 @@ async def test_after_a_failed_checkpoint_no_later_one_acknowledges_past_it(worke
 async def test_a_failed_signal_leaves_the_state_unwritten(worker):
     worker.producer.failing = {contract.SIGNALS}
     worker.put(liquidation(0))
-    with pytest.raises(BrokerError):
+    with pytest.raises(NotConfirmedError):
         await worker.checkpoint.take()
     assert written(worker) == []
 
@@ -383,7 +383,7 @@ async def test_another_worker_goes_on_from_what_was_stored(worker):
 
 @pytest.mark.parametrize("topic", [contract.SIGNALS, SCORING])
 async def test_a_broker_that_does_not_confirm_is_told_of_and_waited_for(worker, monkeypatch, topic):
-    monkeypatch.setattr(checkpoint, "_SLOW", 0.01)
+    monkeypatch.setattr(confirmation, "_SLOW", 0.01)
     worker.producer.held = {topic}
     worker.put(liquidation(0))
     with capture_logs() as logs:
@@ -392,8 +392,8 @@ async def test_a_broker_that_does_not_confirm_is_told_of_and_waited_for(worker, 
             await asyncio.sleep(0.01)
         worker.producer.release(topic)
         await taking
-    assert {entry["event"].partition(":")[0] for entry in logs} == {
-        "the broker does not confirm what was sent"
+    assert {(entry["event"].partition(":")[0], *entry["topics"]) for entry in logs} == {
+        ("the broker does not confirm what was sent", topic)
     }
     assert worker.acknowledged
 

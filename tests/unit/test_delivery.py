@@ -4,6 +4,7 @@ import json
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.cluster import ClusterMetadata
+from aiokafka.errors import KafkaTimeoutError, MessageSizeTooLargeError, UnknownTopicOrPartitionError
 from aiokafka.producer.message_accumulator import MessageAccumulator
 from aiokafka.record import MemoryRecords
 from worker_parts import (
@@ -21,6 +22,7 @@ from worker_parts import (
 
 from pipeline import SEED, codec, contract
 from pipeline.engine import create_stages
+from pipeline.runtime.confirmation import NotConfirmedError
 from pipeline.runtime.delivery import Delivery
 from pipeline.runtime.flow import Flow
 from pipeline.runtime.lease import Lease, LeaseLostError
@@ -68,7 +70,7 @@ async def test_what_a_unit_led_to_is_sent_in_order_under_its_key_to_its_partitio
     ]
     assert {sending.partition for sending in producer.sent} == {HOME}
     assert [json.loads(sending.value) for sending in producer.sent] == [output.message for output in outputs]
-    assert pending == {sending.confirmed for sending in producer.sent}
+    assert pending == {sending.confirmed: sending.topic for sending in producer.sent}
     assert {contract.SIGNALS, contract.ALERTS, contract.CRITICAL} <= {output.topic for output in outputs}
 
 
@@ -121,6 +123,26 @@ async def test_letters_are_sent_first_under_their_records_key(delivery, producer
     letter = producer.sent[0]
     assert (letter.topic, letter.key, letter.partition) == (contract.DEAD_LETTERS, b"/w==", HOME)
     assert json.loads(letter.value)["offset"] == 3
+
+
+@pytest.mark.parametrize(
+    ("error", "remedy"),
+    [
+        (MessageSizeTooLargeError, "max.message.bytes"),
+        (UnknownTopicOrPartitionError, "cascade topics check"),
+        (KafkaTimeoutError, "the broker's log"),
+    ],
+)
+async def test_a_record_that_the_producer_cannot_take_is_told_of_with_its_topic(
+    delivery, producer, monkeypatch, error, remedy
+):
+    async def send(*_, **__):
+        await asyncio.sleep(0)
+        raise error
+
+    monkeypatch.setattr(producer, "send", send)
+    with pytest.raises(NotConfirmedError, match=rf"^cascade\.signals: .*{remedy}"):
+        await delivery.put(contract.SIGNALS, b"K", b"V", 3)
 
 
 async def test_a_lost_lease_sends_nothing(delivery, producer, clock):
