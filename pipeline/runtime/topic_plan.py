@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from pipeline.settings import Settings
 
 APPLY: Final = "run `cascade topics apply`"
+STATE_LOST: Final = (
+    f"its state is lost: set another PIPELINE_APP_ID and {APPLY}; state is then made again "
+    "from what the input topics still hold, and its signals are sent again"
+)
 _BINDING: Final = {"cleanup.policy", "min.compaction.lag.ms"}
 """Settings without which state or weights would be lost."""
 
@@ -92,14 +96,23 @@ def _retained(hours: int) -> dict[str, str]:
     return {"cleanup.policy": "delete", "retention.ms": str(milliseconds)}
 
 
-def find_problems(wanted: Iterable[Topic], found: Mapping[str, Found]) -> list[Problem]:
-    """Compare topics as they should be with those that the broker has."""
-    return [problem for topic in wanted for problem in _compare(topic, found.get(topic.name))]
+def find_problems(
+    wanted: Iterable[Topic], found: Mapping[str, Found], *, begun: bool = False
+) -> list[Problem]:
+    """Compare topics as they should be with those that the broker has.
+
+    Parameters
+    ----------
+    begun
+        Whether the group has committed: a changelog that is missing then was there, with state in it.
+    """
+    return [problem for topic in wanted for problem in _compare(topic, found.get(topic.name), begun=begun)]
 
 
-def _compare(wanted: Topic, found: Found | None) -> list[Problem]:
+def _compare(wanted: Topic, found: Found | None, *, begun: bool) -> list[Problem]:
     if found is None:
-        return [Problem(wanted.name, "missing", APPLY, blocking=True)]
+        remedy = STATE_LOST if begun and wanted.config.items() >= CHANGELOG.items() else APPLY
+        return [Problem(wanted.name, "missing", remedy, blocking=True)]
     problems = [
         Problem(
             wanted.name, f"{key} is {found.config.get(key)}, not {value}", APPLY, blocking=key in _BINDING

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import for_code
+from aiokafka.errors import GroupCoordinatorNotAvailableError, for_code
 
 from pipeline.runtime.topic_plan import (
     APPLY,
+    STATE_LOST,
     Found,
     Problem,
     Topic,
@@ -94,7 +95,22 @@ async def _read_configs(
 
 async def check_topics(settings: Settings) -> list[Problem]:
     """Return what is wrong with the broker's topics; nothing when all is as the settings want it."""
-    return find_problems(wanted_topics(settings), await read_topics(settings))
+    async with _admin(settings) as client:
+        return await _find_problems(client, settings)
+
+
+async def _find_problems(client: AIOKafkaAdminClient, settings: Settings) -> list[Problem]:
+    wanted = wanted_topics(settings)
+    found = await _read(client, wanted)
+    missing = any(topic.name not in found for topic in wanted)
+    return find_problems(wanted, found, begun=missing and await _has_commits(client, settings.app_id))
+
+
+async def _has_commits(client: AIOKafkaAdminClient, group: str) -> bool:
+    try:
+        return bool(await client.list_consumer_group_offsets(group))
+    except GroupCoordinatorNotAvailableError:  # a broker makes its offsets topic for the first group
+        return False
 
 
 async def apply_topics(settings: Settings) -> list[str]:
@@ -103,11 +119,12 @@ async def apply_topics(settings: Settings) -> list[str]:
     Raises
     ------
     TopicsError
-        A topic has another number of partitions, or the broker refuses. Partitions are compared before
-        anything is changed.
+        A topic has another number of partitions, a changelog with state was deleted, or the broker refuses.
+        The former are looked for before anything is changed.
     """
     wanted = wanted_topics(settings)
     async with _admin(settings) as client:
+        _refuse_lost_state(await _find_problems(client, settings))
         found = await _read(client, wanted)
         _refuse_repartitioning(wanted, found)
         missing = [topic for topic in wanted if topic.name not in found]
@@ -118,6 +135,12 @@ async def apply_topics(settings: Settings) -> list[str]:
         await _configure(client, differing, found)
         await _until_visible(client, [*missing, *differing])
     return [f"created {topic.name}" for topic in missing] + [f"changed {topic.name}" for topic in differing]
+
+
+def _refuse_lost_state(problems: Iterable[Problem]) -> None:
+    lost = [str(problem) for problem in problems if problem.remedy == STATE_LOST]
+    if lost:
+        raise TopicsError("\n".join(lost))
 
 
 def _refuse_repartitioning(wanted: Iterable[Topic], found: Mapping[str, Found]) -> None:

@@ -74,3 +74,10 @@ def test_another_number_of_partitions_blocks_except_for_dead_letters():
     problems = find_problems(wanted(partitions=8).values(), as_wanted(wanted()))
     assert {problem.topic for problem in problems} == set(wanted()) - {contract.DEAD_LETTERS}
     assert all(problem.blocking and "PIPELINE_PARTITIONS=4" in problem.remedy for problem in problems)
+
+
+def test_a_missing_changelog_of_a_group_that_has_committed_had_state_in_it():
+    remedies = {problem.topic: problem.remedy for problem in find_problems(wanted().values(), {}, begun=True)}
+    lost = {topic for topic, remedy in remedies.items() if "another PIPELINE_APP_ID" in remedy}
+    assert lost == {changelog_topic("app", table) for table in contract.TABLES}
+    assert {remedies[topic] for topic in remedies.keys() - lost} == {"run `cascade topics apply`"}

@@ -363,6 +363,7 @@ UPSTREAM = (
         "faust.tables.recovery:Recovery",
         "runtime/recovery.py",
         {
+            "_build_highwaters": Shape("91b4cc0d3724", "consumer tps destination title"),
             "_wait": Shape("ec7429b70176", "coro timeout"),
             "_restart_recovery": Shape("6bd8a8558a2d", ""),
         },
