@@ -78,6 +78,7 @@ def _faust_options(settings: Settings) -> dict[str, Any]:
         "broker_max_poll_interval": 30 * 86_400.0,
         "broker_commit_interval": settings.commit_interval,
         "consumer_group_instance_id": settings.group_instance_id,
+        "consumer_metadata_max_age_ms": 10_000,  # a topic that changed under the worker is soon noticed
         "consumer_max_fetch_size": 4 << 20,
         "producer_acks": -1,
         "producer_linger": settings.producer_linger_ms / 1_000,
