@@ -8,13 +8,11 @@ from typing import Any
 from faust.tables import recovery
 from mode.utils.times import want_seconds
 
+from pipeline.runtime.store import ChangelogLostError
+
 
 class RecoveryStuckError(Exception):
     """The broker did not answer while state was being recovered."""
-
-
-class ChangelogLostError(Exception):
-    """A changelog ends before what this worker has of it: it was deleted, or lost its end."""
 
 
 class Recovery(recovery.Recovery):
@@ -31,12 +29,7 @@ class Recovery(recovery.Recovery):
         await super()._build_offsets(consumer, tps, destination, title)
         for tp in tps:
             if destination[tp] > self.active_highwaters[tp]:
-                raise ChangelogLostError(
-                    f"{tp.topic}-{tp.partition}: it ends at offset {self.active_highwaters[tp]}, and this "
-                    f"worker wrote or read up to {destination[tp]}: it was deleted, or lost its end, and "
-                    "with it state. Stop all workers, set another PIPELINE_APP_ID and run "
-                    "`cascade topics apply`: state is then made again from what the input topics still hold"
-                )
+                raise ChangelogLostError(tp, self.active_highwaters[tp], destination[tp])
 
     async def _wait(self, coro: Any, timeout: Any = None) -> None:  # noqa: ASYNC109
         try:

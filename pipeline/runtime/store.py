@@ -20,6 +20,17 @@ if TYPE_CHECKING:
     from faust.types import TP
 
 
+class ChangelogLostError(Exception):
+    """A changelog ends before what this worker knows of it: it was deleted, or lost its end."""
+
+    def __init__(self, tp: TP, end: int, known: int) -> None:
+        super().__init__(
+            f"{tp.topic}-{tp.partition}: it ends at offset {end}, and this worker knows it up to {known}: it "
+            "was deleted, or lost its end, and with it state. Stop all workers, set another PIPELINE_APP_ID "
+            "and run `cascade topics apply`: state is then made again from what the input topics still hold"
+        )
+
+
 class SnapshotStore(Store[Any, Any]):
     """Snapshots of one table, by partition and key."""
 
@@ -35,7 +46,16 @@ class SnapshotStore(Store[Any, Any]):
         return self._snapshots.setdefault(number, {})
 
     def put(self, tp: TP, key: str, data: bytes, offset: int) -> None:
-        """Keep a snapshot that was confirmed at an offset of its changelog partition."""
+        """Keep a snapshot that was confirmed at an offset of its changelog partition.
+
+        Raises
+        ------
+        ChangelogLostError
+            What was written before lies there or behind it: the changelog was made anew meanwhile.
+        """
+        known = self._read.get(tp, -1)
+        if 0 <= offset <= known:  # aiokafka (0.14) knows no offset of what the broker had taken before
+            raise ChangelogLostError(tp, offset, known)
         self.partition(tp.partition)[key] = data
         self.set_persisted_offset(tp, offset)
 

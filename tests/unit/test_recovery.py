@@ -5,7 +5,8 @@ import faust
 import pytest
 from faust.types import TP
 
-from pipeline.runtime.recovery import ChangelogLostError, Recovery, RecoveryStuckError
+from pipeline.runtime.recovery import Recovery, RecoveryStuckError
+from pipeline.runtime.store import ChangelogLostError
 
 CHANGELOG = TP("app-velocity-changelog", 2)
 

@@ -6,7 +6,7 @@ import pytest
 from faust.types import TP
 
 from pipeline.features.stage import State, snapshot
-from pipeline.runtime.store import SnapshotTable
+from pipeline.runtime.store import ChangelogLostError, SnapshotTable
 
 CHANGELOG = "app-velocity-changelog"
 
@@ -135,3 +135,23 @@ async def test_a_partition_that_comes_back_is_read_again(store):
     await store.on_rebalance({tp}, set(), {tp})
     recover(store, written(7, snapshot(Counted(1))))
     assert store.partition(0) == {"BTCUSDT": snapshot(Counted(1))}
+
+
+def test_a_snapshot_that_lies_where_another_lay_tells_of_a_changelog_made_anew(store):
+    tp = TP(CHANGELOG, 2)
+    store.put(tp, "ETHUSDT", snapshot(Counted(2)), 9)
+    for offset in (0, 9):
+        with pytest.raises(
+            ChangelogLostError, match=r"^app-velocity-changelog-2: it ends at offset .* to 9: "
+        ):
+            store.put(tp, "ETHUSDT", snapshot(Counted(3)), offset)
+    store.put(tp, "ETHUSDT", snapshot(Counted(3)), 10)
+    assert store.persisted_offset(tp) == 10
+
+
+def test_a_snapshot_whose_offset_the_broker_does_not_know_is_kept(store):
+    tp = TP(CHANGELOG, 2)
+    store.put(tp, "ETHUSDT", snapshot(Counted(2)), 9)
+    store.put(tp, "ETHUSDT", snapshot(Counted(3)), -1)
+    assert store.partition(2) == {"ETHUSDT": snapshot(Counted(3))}
+    assert store.persisted_offset(tp) == 9
