@@ -7,10 +7,12 @@ import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import GroupCoordinatorNotAvailableError, for_code
 
+from pipeline import contract
 from pipeline.runtime.topic_plan import (
     APPLY,
     STATE_LOST,
@@ -103,12 +105,16 @@ async def _find_problems(client: AIOKafkaAdminClient, settings: Settings) -> lis
     wanted = wanted_topics(settings)
     found = await _read(client, wanted)
     missing = any(topic.name not in found for topic in wanted)
-    return find_problems(wanted, found, begun=missing and await _has_commits(client, settings.app_id))
+    return find_problems(wanted, found, begun=missing and await _has_commits(client, settings))
 
 
-async def _has_commits(client: AIOKafkaAdminClient, group: str) -> bool:
+async def _has_commits(client: AIOKafkaAdminClient, settings: Settings) -> bool:
+    inputs = [
+        TopicPartition(topic, number) for topic in contract.INPUTS for number in range(settings.partitions)
+    ]
     try:
-        return bool(await client.list_consumer_group_offsets(group))
+        committed = await client.list_consumer_group_offsets(settings.app_id, partitions=inputs)
+        return any(place.offset >= 0 for place in committed.values())
     except GroupCoordinatorNotAvailableError:  # a broker makes its offsets topic for the first group
         return False
 
