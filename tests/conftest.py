@@ -129,6 +129,17 @@ def own_valkey() -> Iterator[ValkeyServer]:
 @pytest.fixture
 async def settings(broker: str, valkey: str) -> Settings:
     """Settings of a deployment of the test's own on the shared servers: topics are empty, Redis too."""
+    return await deploy(broker, valkey)
+
+
+@pytest.fixture
+async def own_settings(own_broker: Broker, valkey: str) -> Settings:
+    """Settings of a deployment on the broker that the test may kill."""
+    return await deploy(own_broker.bootstrap, valkey)
+
+
+async def deploy(broker: str, valkey: str) -> Settings:
+    """Make the topics anew and Redis empty; return the settings of a deployment on them."""
     chosen = Settings(
         app_id=f"{TEST_APP}{uuid.uuid4().hex[:8]}",
         broker=broker,

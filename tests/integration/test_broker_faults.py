@@ -1,0 +1,99 @@
+"""A broker that goes away or stands still under a working worker: nothing is lost, doubled or different."""
+
+import asyncio
+
+import pytest
+from test_crash import SLOW, uninterrupted, until_signals
+from workers import (
+    PATIENCE,
+    Worker,
+    differing,
+    expected_signals,
+    produce,
+    read_signals,
+    read_states,
+    until_caught_up,
+)
+
+from pipeline.cli.simulation import simulate
+
+pytestmark = pytest.mark.apache_kafka
+
+UNCONFIRMED = "the broker does not confirm what was sent"
+PATIENT = {"session_timeout": 80.0, "rebalance_timeout": 80.0}
+"""A worker that no fault of the broker makes give up its lease."""
+
+
+async def until_unconfirmed(worker, times):
+    """Wait until the log has said that often that the broker does not confirm: every five seconds."""
+    before = worker.text().count(UNCONFIRMED)
+    while worker.text().count(UNCONFIRMED) < before + times:
+        assert worker.process.poll() is None, "the worker ended"
+        await asyncio.sleep(0.1)
+
+
+async def until_ended(worker):
+    """Wait until the worker ends by itself; return its exit code and the last line of its log."""
+    code = await asyncio.to_thread(worker.process.wait, PATIENCE)
+    return code, worker.text().splitlines()[-1]
+
+
+async def until_caught_up_or_told(settings, worker, reason):
+    """Wait until all is processed; a worker that ends says why, and goes on when it is started again."""
+    try:
+        await until_caught_up(settings, workers=[worker])
+    except AssertionError:
+        code, last = await until_ended(worker)
+        assert (code, reason in last) == (1, True), last
+        worker.start()
+        await until_caught_up(settings, workers=[worker])
+
+
+async def assert_whole(settings, ticks):
+    assert differing(await read_signals(settings), expected_signals(ticks)) == []
+    assert differing(await read_states(settings), await uninterrupted(settings)) == []
+
+
+async def test_a_worker_goes_on_when_the_broker_is_restarted_killed_or_stalled(own_broker, own_settings):
+    ticks = list(simulate(30, seed=31))
+    await produce(own_settings, ticks)
+    with Worker(own_settings, **PATIENT, **SLOW) as worker:
+        for moment, end in ((40, own_broker.stop), (600, own_broker.kill)):
+            await until_signals(own_settings, moment, worker)
+            await asyncio.to_thread(end)
+            await asyncio.to_thread(own_broker.start)
+        await until_signals(own_settings, 1_200, worker)
+        own_broker.pause()
+        await until_unconfirmed(worker, 1)
+        own_broker.resume()
+        await until_caught_up(own_settings, workers=[worker])
+        assert worker.stop() == 0
+    await assert_whole(own_settings, ticks)
+
+
+async def stall(broker, settings, seed, stalled):
+    """Stall the broker under a worker, which may end once it is told that it is no member any more."""
+    ticks = list(simulate(30, seed=seed))
+    await produce(settings, ticks)
+    with Worker(settings, **SLOW) as worker:
+        await until_signals(settings, 100, worker)
+        broker.pause()
+        await stalled(worker)
+        broker.resume()
+        await until_caught_up_or_told(settings, worker, "stopped: no heartbeat was confirmed")
+        assert worker.stop() == 0
+    await assert_whole(settings, ticks)
+
+
+async def test_a_broker_that_stalls_longer_than_a_session_costs_nothing(own_broker, own_settings):
+    assert own_settings.session_timeout < 10
+    await stall(own_broker, own_settings, 32, lambda worker: until_unconfirmed(worker, 2))
+
+
+@pytest.mark.endurance
+@pytest.mark.parametrize("session_timeout", [10.0, 60.0])
+async def test_a_broker_that_stalls_for_20_seconds_costs_nothing(own_broker, own_settings, session_timeout):
+    settings = own_settings.model_copy(
+        update={"session_timeout": session_timeout, "rebalance_timeout": session_timeout}
+    )
+    await stall(own_broker, settings, 33, lambda _: asyncio.sleep(20))
