@@ -49,14 +49,7 @@ def create_app(settings: Settings) -> Application:
 
 
 def _projection(settings: Settings, profile: Profile) -> Projection:
-    password = settings.redis_password
-    client = connect(
-        settings.redis_url,
-        password=None if password is None else password.get_secret_value(),
-        connect_timeout_s=settings.redis_connect_timeout,
-        timeout_s=settings.redis_timeout,
-        cluster=settings.redis_cluster,
-    )
+    client = connect(settings.redis_url, cluster=settings.redis_cluster, **settings.redis_client_options())
     rules = Rules(
         reference=profile.reference,
         history_level=settings.history_level,

@@ -94,6 +94,10 @@ class Settings(BaseSettings):
     redis_password: SecretStr | None = Field(
         default=None, description="Redis password (secret), instead of in the URL."
     )
+    redis_ca_file: Path | None = Field(
+        default=None,
+        description="CA certificates (PEM) that vouch for Redis at rediss://; by default the system's.",
+    )
     redis_cluster: bool = Field(default=False, description="Whether Redis is a cluster (database 0).")
     redis_connect_timeout: Seconds = Field(
         default=2.0, description="Seconds to wait for a connection to Redis."
@@ -211,7 +215,7 @@ class Settings(BaseSettings):
             )
         return url
 
-    @field_validator("ssl_ca_file", "ssl_cert_file", "ssl_key_file")
+    @field_validator("ssl_ca_file", "ssl_cert_file", "ssl_key_file", "redis_ca_file")
     @classmethod
     def _check_file(cls, path: Path | None) -> Path | None:
         if path is not None and not path.is_file():
@@ -264,6 +268,18 @@ class Settings(BaseSettings):
                 "sasl_plain_username": self.sasl_username,
                 "sasl_plain_password": self.sasl_password.get_secret_value(),
             }
+        return options
+
+    def redis_client_options(self) -> dict[str, Any]:
+        """Return the connection arguments of redis-py's clients, but for the URL."""
+        password = self.redis_password
+        options: dict[str, Any] = {
+            "password": None if password is None else password.get_secret_value(),
+            "socket_connect_timeout": self.redis_connect_timeout,
+            "socket_timeout": self.redis_timeout,
+        }
+        if self.redis_ca_file is not None and self.redis_url.startswith("rediss:"):
+            options["ssl_ca_certs"] = str(self.redis_ca_file)
         return options
 
     def child_environment(self) -> dict[str, str]:

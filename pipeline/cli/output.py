@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TypeVar
 
 import typer
 from aiokafka.errors import KafkaError
+from redis.exceptions import RedisClusterException, RedisError
 from rich.console import Console
 from rich.table import Table
 from typer.core import TyperGroup
@@ -17,6 +18,7 @@ from pipeline.runtime.topics import TopicsError
 from pipeline.runtime.upstream import UnknownVersionError
 from pipeline.settings import InvalidSettingsError
 from pipeline.signals.profile import ProfileError
+from pipeline.sinks.connection import advise
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Sequence
@@ -45,7 +47,18 @@ class Commands(TyperGroup):
         except TopicsError as error:
             fail(str(error))
         except KafkaError as error:
-            fail(f"Kafka: {error} (PIPELINE_BROKER says where it is)")
+            text = ": ".join([str(error), *getattr(error, "__notes__", ())])
+            fail(f"Kafka: {text} ({_advise(text)})")
+        except (RedisError, RedisClusterException) as error:
+            fail(f"Redis: {error} ({advise(error)})")
+
+
+def _advise(text: str) -> str:
+    if "CERTIFICATE_VERIFY_FAILED" in text:
+        return "nobody vouches for the broker's certificate: set PIPELINE_SSL_CA_FILE"
+    if "SaslAuthenticationFailed" in text:
+        return "set PIPELINE_SASL_USERNAME and PIPELINE_SASL_PASSWORD"
+    return "PIPELINE_BROKER says where it is"
 
 
 def fail(text: str, code: int = PROBLEM) -> NoReturn:
@@ -56,8 +69,32 @@ def fail(text: str, code: int = PROBLEM) -> NoReturn:
 
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Run a command's asynchronous part; what Kafka's client would log is said once, by `Commands`."""
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    return asyncio.run(work)
+    with _Complaint() as complaint:
+        try:
+            return asyncio.run(work)
+        except KafkaError as error:
+            if complaint.text:
+                error.add_note(complaint.text)
+            raise
+
+
+class _Complaint(logging.Handler):
+    """Keeps what Kafka's client logs last, and from the log: its errors alone do not say why."""
+
+    text: str | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.text = record.getMessage()
+
+    def __enter__(self) -> Self:
+        self._logger = logging.getLogger("aiokafka")
+        self._logger.addHandler(self)
+        self._logger.propagate = False
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._logger.propagate = True
+        self._logger.removeHandler(self)
 
 
 def counted(number: int, noun: str) -> str:

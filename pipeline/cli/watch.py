@@ -15,8 +15,9 @@ from pipeline import contract
 from pipeline.cli.marks import marked
 from pipeline.cli.output import USAGE, fail, on_terminal, run
 from pipeline.messages import LEVELS, Level
+from pipeline.runtime.topics import count_partitions
 from pipeline.settings import load_settings
-from pipeline.sinks.connection import without_database
+from pipeline.sinks.connection import connect, without_database
 from pipeline.subscriber import SignalSubscriber
 
 if TYPE_CHECKING:
@@ -41,21 +42,27 @@ def watch(
 
 
 async def _watch(settings: Settings, printer: _Printer, *, redis: bool) -> None:
+    # Whoever is refused at first learns why; after that a connection that is lost is made again.
+    await (_ask_redis(settings) if redis else count_partitions(settings, contract.SIGNALS))
     subscriber = _from_redis(settings) if redis else _from_kafka(settings)
     printer.subscriber = subscriber
     await subscriber.subscribe([contract.CHANNEL_SIGNALS if redis else contract.SIGNALS], printer)
 
 
+async def _ask_redis(settings: Settings) -> None:
+    client = connect(_redis_url(settings), **settings.redis_client_options())
+    try:
+        await client.ping()
+    finally:
+        await client.aclose()
+
+
 def _from_redis(settings: Settings) -> SignalSubscriber:
-    password = settings.redis_password
-    options: dict[str, Any] = {
-        "socket_connect_timeout": settings.redis_connect_timeout,
-        "socket_timeout": settings.redis_timeout,
-    }
-    if password is not None:
-        options["password"] = password.get_secret_value()
-    url = settings.redis_url
-    return SignalSubscriber(without_database(url) if settings.redis_cluster else url, **options)
+    return SignalSubscriber(_redis_url(settings), **settings.redis_client_options())
+
+
+def _redis_url(settings: Settings) -> str:
+    return without_database(settings.redis_url) if settings.redis_cluster else settings.redis_url
 
 
 def _from_kafka(settings: Settings) -> SignalSubscriber:

@@ -50,6 +50,8 @@ def configure_log(form: Literal["console", "json"], level: str) -> None:
     logging.basicConfig(handlers=[handler], level=level, force=True)
     for name in _CHATTY:
         logging.getLogger(name).setLevel(level if level == "DEBUG" else "WARNING")
+    # At DEBUG it writes every request, and one of them holds the password.
+    logging.getLogger("aiokafka.conn").setLevel("INFO" if level == "DEBUG" else "WARNING")
 
 
 def log_to_stderr() -> None:

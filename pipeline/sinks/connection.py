@@ -45,34 +45,21 @@ _ADVICE: Final[tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], 
 )
 
 
-def connect(
-    url: str,
-    *,
-    password: str | None = None,
-    connect_timeout_s: float = 2.0,
-    timeout_s: float = 2.0,
-    cluster: bool = False,
-) -> Client:
+def connect(url: str, *, cluster: bool = False, **options: Any) -> Client:
     """Return a client that waits for nothing longer than told and leaves trying again to its caller.
 
     Parameters
     ----------
     url
         `redis://`, `rediss://` or `unix://`, with a user, a password and a database if need be.
-    password
-        Used if the URL has none.
-    connect_timeout_s, timeout_s
-        Seconds for a connection, and for each answer.
     cluster
         Whether the URL names a node of a cluster, which has database 0 alone.
+    options
+        Further arguments of redis-py's client; a password counts if the URL has none.
 
     """
-    options: dict[str, Any] = {
-        "password": password,
-        "socket_connect_timeout": connect_timeout_s,
-        "socket_timeout": timeout_s,
-        "retry": Retry(NoBackoff(), 0),
-    }
+    options = {"socket_connect_timeout": 2.0, "socket_timeout": 2.0} | options
+    options["retry"] = Retry(NoBackoff(), 0)
     if cluster:
         return RedisCluster.from_url(without_database(url), **options)
     client: Redis = Redis.from_url(url, **options)
@@ -86,4 +73,6 @@ def without_database(url: str) -> str:
 
 def advise(error: Exception) -> str:
     """Say what to do about trouble with Redis."""
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return "nobody vouches for Redis's certificate: set PIPELINE_REDIS_CA_FILE"
     return next((advice for kinds, advice in _ADVICE if isinstance(error, kinds)), "see Redis's own log")

@@ -65,7 +65,7 @@ async def nodes():
 
 @pytest.fixture
 async def client(nodes):
-    client = connect(nodes[0].url, cluster=True, timeout_s=0.5)
+    client = connect(nodes[0].url, cluster=True, socket_timeout=0.5)
     yield client
     await client.aclose()
 

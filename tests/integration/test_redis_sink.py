@@ -56,7 +56,7 @@ def sink(client, clock):
 
 @pytest.fixture
 async def own_client(own_valkey):
-    client = connect(own_valkey.url, timeout_s=0.5)
+    client = connect(own_valkey.url, socket_timeout=0.5)
     yield client
     await client.aclose()
 
@@ -396,7 +396,7 @@ async def test_the_projection_waits_for_room_in_redis(own_client, own_sink):
 
 
 async def test_the_projection_can_be_cancelled_while_redis_stands_still(own_valkey, clock):
-    client = connect(own_valkey.url, timeout_s=3_600)
+    client = connect(own_valkey.url, socket_timeout=3_600)
     sink = RedisSink(client, now=clock)
     await sink.write([record(signal(1))])
     own_valkey.pause()

@@ -50,5 +50,12 @@ def test_for_people_a_traceback_shows_no_variables(capsys, configure):
     assert shown.out == ""
 
 
+@pytest.mark.parametrize("level", ["DEBUG", "INFO"])
+def test_requests_to_kafka_are_never_logged_for_one_holds_the_password(capsys, level):
+    configure_log("console", level)
+    logging.getLogger("aiokafka.conn").debug("Request: %s", SECRET)
+    assert SECRET not in capsys.readouterr().err
+
+
 def test_a_commands_own_traceback_shows_no_variables():
     assert not app.pretty_exceptions_enable

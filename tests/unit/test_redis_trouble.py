@@ -22,6 +22,7 @@ from pipeline.sinks.projection import Projection
         (exceptions.BusyLoadingError("LOADING"), "wait"),
         (exceptions.TimeoutError("2 s"), "does not answer in time"),
         (exceptions.ConnectionError("refused"), "PIPELINE_REDIS_URL"),
+        (exceptions.ConnectionError("[SSL: CERTIFICATE_VERIFY_FAILED]"), "set PIPELINE_REDIS_CA_FILE"),
         (exceptions.RedisClusterException("no node"), "PIPELINE_REDIS_URL"),
         (ConnectionResetError("reset"), "PIPELINE_REDIS_URL"),
         (exceptions.ResponseError("ERR something new"), "see Redis's own log"),

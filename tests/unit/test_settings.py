@@ -189,6 +189,12 @@ def test_a_protected_connection_verifies_the_broker_and_names_the_user():
     assert options["sasl_plain_password"] == PASSWORD
 
 
+@pytest.mark.parametrize(("scheme", "given"), [("redis", False), ("rediss", True)])
+def test_whoever_vouches_for_redis_is_named_where_there_is_tls(scheme, given):
+    settings = Settings(redis_url=f"{scheme}://h:1/1", redis_ca_file=__file__)
+    assert settings.redis_client_options().get("ssl_ca_certs") == (__file__ if given else None)
+
+
 def test_a_client_certificate_is_loaded(tmp_path):
     certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
     certificate.write_text("no certificate")
