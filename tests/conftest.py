@@ -14,7 +14,6 @@ PIPELINE_TEST_REQUIRE_RECORDED
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import uuid
@@ -22,11 +21,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient
 from redis.asyncio import Redis
-from servers import TansuServer, ValkeyServer, broker_type, running
+from servers import TansuServer, ValkeyServer, broker_type, has_java, running
+from workers import TEST_APP, delete_topics
 
-from pipeline.runtime.topic_plan import wanted_topics
 from pipeline.runtime.topics import apply_topics
 from pipeline.settings import Settings
 
@@ -44,7 +42,6 @@ NAMED_BROKER = os.environ.get("PIPELINE_TEST_BROKER")
 REQUIRE_KAFKA = os.environ.get("PIPELINE_TEST_REQUIRE_KAFKA") == "1"
 REQUIRE_RECORDED = os.environ.get("PIPELINE_TEST_REQUIRE_RECORDED") == "1"
 
-TEST_APP = "cascade-test-"
 _left_out = pytest.StashKey[list[str]]()
 
 
@@ -74,6 +71,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         _leave_out(config, items, "recorded", f"there are no recorded data (no directory {RECORDED})")
     if broker_type() is TansuServer:
         _leave_out(config, items, "apache_kafka", "they need Apache Kafka: Docker, or Maven and Java")
+    if not has_java():
+        _leave_out(config, items, "java", "they set Apache Kafka up by themselves: Maven and Java")
 
 
 def _leave_out(config: pytest.Config, items: list[pytest.Item], marker: str, reason: str) -> None:
@@ -153,18 +152,3 @@ async def deploy(broker: str, valkey: str) -> Settings:
     async with Redis.from_url(valkey) as redis:
         await redis.flushdb()
     return chosen
-
-
-async def delete_topics(chosen: Settings) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=chosen.broker)
-    await admin.start()
-    try:
-        listed = set(await admin.list_topics())
-        found = listed & {topic.name for topic in wanted_topics(chosen)}
-        found |= {name for name in listed if name.startswith(TEST_APP) and name.endswith("-changelog")}
-        if found:
-            await admin.delete_topics(sorted(found))
-        while found & set(await admin.list_topics()):  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
-    finally:
-        await admin.close()

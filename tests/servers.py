@@ -167,12 +167,17 @@ class KafkaServer(ProcessServer):
         settings = {"port": self.port, "controller_port": free_port(), "data": self.directory / "data"}
         self.properties.write_text(template.format(**settings))
         self._java(
-            "kafka.tools.StorageTool", "format", "-t", "cascadeTestClusterId00", "-c", str(self.properties)
+            *("kafka.tools.StorageTool", "format", "-t", "cascadeTestClusterId00"),
+            *("-c", str(self.properties), *self.format_options()),
         )
 
     @property
     def bootstrap(self) -> str:
         return f"{HOST}:{self.port}"
+
+    def format_options(self) -> list[str]:
+        """Return what else is said when the data directory is made."""
+        return []
 
     def command(self) -> list[str]:
         return ["java", "-Xmx512m", *self._java_options("kafka.Kafka", str(self.properties))]
@@ -272,7 +277,7 @@ class ValkeyServer(ProcessServer):
         ]
 
     def answers(self) -> bool:
-        return _ask(self.port, b"PING\r\n").startswith(b"+PONG")
+        return ask(self.port, b"PING\r\n").startswith(b"+PONG")
 
 
 def knows_brokers(port: int) -> bool:
@@ -282,11 +287,12 @@ def knows_brokers(port: int) -> bool:
     first number after the correlation id is the count of brokers.
     """
     request = struct.pack(">hhihi", 3, 1, 1, -1, 0)
-    answer = _ask(port, struct.pack(">i", len(request)) + request)
+    answer = ask(port, struct.pack(">i", len(request)) + request)
     return len(answer) >= 12 and struct.unpack_from(">i", answer, 8)[0] > 0
 
 
-def _ask(port: int, request: bytes) -> bytes:
+def ask(port: int, request: bytes) -> bytes:
+    """Return the beginning of what a port answers; nothing when nobody does."""
     try:
         with socket.create_connection((HOST, port), timeout=2) as connection:
             connection.sendall(request)
@@ -323,10 +329,15 @@ def _succeeds(*command: str) -> bool:
     return subprocess.run(command, check=False, capture_output=True).returncode == 0
 
 
+def has_java() -> bool:
+    """Tell whether Apache Kafka can be run from its jars."""
+    return bool(shutil.which("mvn") and shutil.which("java"))
+
+
 def broker_type() -> type[DockerKafkaServer | KafkaServer | TansuServer]:
     """Return the best broker that this machine can run."""
     if docker_answers():
         return DockerKafkaServer
-    if shutil.which("mvn") and shutil.which("java"):
+    if has_java():
         return KafkaServer
     return TansuServer

@@ -18,7 +18,7 @@ from aiokafka.errors import GroupCoordinatorNotAvailableError
 from pipeline import Engine, codec, contract
 from pipeline.features.stage import read_snapshot
 from pipeline.runtime.reading import read_topic
-from pipeline.runtime.topic_plan import changelog_topic
+from pipeline.runtime.topic_plan import changelog_topic, wanted_topics
 
 if TYPE_CHECKING:
     import signal
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pipeline.settings import Settings
 
 PATIENCE = 90
+TEST_APP = "cascade-test-"
 
 
 class Worker:
@@ -82,7 +83,7 @@ class Worker:
 
 async def produce(settings: Settings, ticks: Iterable[Tick]) -> int:
     """Produce a market, each record with its event's time as its own; return how many there were."""
-    async with AIOKafkaProducer(bootstrap_servers=settings.broker, linger_ms=5, acks="all") as producer:
+    async with AIOKafkaProducer(**settings.kafka_client_options(), linger_ms=5, acks="all") as producer:
         sent = [
             await producer.send(
                 tick.topic,
@@ -94,6 +95,18 @@ async def produce(settings: Settings, ticks: Iterable[Tick]) -> int:
         ]
         await asyncio.gather(*sent)
     return len(sent)
+
+
+async def delete_topics(settings: Settings) -> None:
+    """Delete the topics of the pipeline's names, and the changelogs of tests."""
+    async with _Admin(settings) as admin:
+        listed = set(await admin.list_topics())
+        found = listed & {topic.name for topic in wanted_topics(settings)}
+        found |= {name for name in listed if name.startswith(TEST_APP) and name.endswith("-changelog")}
+        if found:
+            await admin.delete_topics(sorted(found))
+        while found & set(await admin.list_topics()):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
 
 
 async def lag(settings: Settings, topics: Sequence[str] = contract.FEEDS) -> int:
@@ -170,7 +183,7 @@ async def _committed(settings: Settings) -> dict[Any, Any]:
 
 
 async def _ends(settings: Settings, topics: Sequence[str]) -> dict[Any, int]:
-    consumer = AIOKafkaConsumer(bootstrap_servers=settings.broker)
+    consumer = AIOKafkaConsumer(**settings.kafka_client_options())
     await consumer.start()
     try:
         tps = [TopicPartition(topic, number) for topic in topics for number in range(settings.partitions)]
@@ -186,7 +199,7 @@ def _offset(committed: Any) -> int:
 
 class _Admin:
     def __init__(self, settings: Settings) -> None:
-        self._client = AIOKafkaAdminClient(bootstrap_servers=settings.broker)
+        self._client = AIOKafkaAdminClient(**settings.kafka_client_options())
 
     async def __aenter__(self) -> AIOKafkaAdminClient:
         await self._client.start()

@@ -63,7 +63,7 @@ async def kafka_publisher(settings):
 
 @asynccontextmanager
 async def redis_publisher(settings):
-    async with Redis.from_url(settings.redis_url) as redis:
+    async with Redis.from_url(settings.redis_url, **settings.redis_client_options()) as redis:
         yield lambda body: redis.publish(contract.CHANNEL_SIGNALS, body)
 
 

@@ -25,9 +25,9 @@ async def history_ids(redis, symbol):
     return [orjson.loads(member)["id"] for member in members]
 
 
-async def check_redis(url, expected):
+async def check_redis(url, expected, **options):
     """Compare what outlives the test's market (which lies in the past) with the signals on Kafka."""
-    async with Redis.from_url(url) as redis:
+    async with Redis.from_url(url, **options) as redis:
         for symbol in {signal["symbol"] for signal in expected.values()}:
             alerts = [
                 signal["id"]

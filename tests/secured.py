@@ -1,0 +1,97 @@
+"""Servers that prove who they are and ask who you are: Kafka and Valkey, with passwords over TLS.
+
+The certificates are made when they are needed, by an authority of the tests' own.
+"""
+
+from __future__ import annotations
+
+import ssl
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import trustme
+from cryptography.hazmat.primitives import serialization
+from passage import Passage
+from servers import HOST, KafkaServer, ValkeyServer, ask, free_port
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+USER = "worker"
+PASSWORD = "kept-between-us"  # noqa: S105 - it opens nothing
+
+
+def authority(directory: Path) -> tuple[trustme.CA, Path]:
+    """Return a new certificate authority, and the file of its certificate."""
+    made, path = trustme.CA(), directory / f"ca-{free_port()}.pem"
+    made.cert_pem.write_to_path(path)
+    return made, path
+
+
+class SecuredKafkaServer(KafkaServer):
+    """Apache Kafka with a listener of SASL over TLS; the plain one is for itself and for `answers`."""
+
+    def __init__(self, ca: trustme.CA, hostname: str = HOST) -> None:
+        self.secured_port = free_port()
+        super().__init__()
+        store = self.directory / "server.pem"
+        store.write_bytes(_key_and_chain(ca.issue_cert(hostname)))
+        plain = "org.apache.kafka.common.security.plain.PlainLoginModule"
+        scram = "org.apache.kafka.common.security.scram.ScramLoginModule"
+        text = self.properties.read_text()
+        for setting in ("listeners", "advertised.listeners"):
+            text = text.replace(
+                f"\n{setting}=PLAINTEXT", f"\n{setting}=SASL_SSL://{HOST}:{self.secured_port},PLAINTEXT"
+            )
+        text = text.replace("map=CONTROLLER", "map=SASL_SSL:SASL_SSL,CONTROLLER")
+        text += f"""
+inter.broker.listener.name=PLAINTEXT
+ssl.keystore.type=PEM
+ssl.keystore.location={store}
+sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512
+listener.name.sasl_ssl.plain.sasl.jaas.config={plain} required user_{USER}="{PASSWORD}";
+listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config={scram} required;
+listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config={scram} required;
+"""
+        self.properties.write_text(text)
+
+    def format_options(self) -> list[str]:
+        """Return who may come in by SCRAM: that is kept with the data, not with the settings."""
+        return [
+            option
+            for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-512")
+            for option in ("--add-scram", f"{mechanism}=[name={USER},password={PASSWORD}]")
+        ]
+
+    @property
+    def bootstrap(self) -> str:
+        return f"{HOST}:{self.secured_port}"
+
+
+def _key_and_chain(certificate: trustme.LeafCert) -> bytes:
+    """Return a certificate with its key as Kafka reads it: PKCS#8."""
+    key = serialization.load_pem_private_key(certificate.private_key_pem.bytes(), None)
+    text = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return text + b"".join(part.bytes() for part in certificate.cert_chain_pems)
+
+
+class SecuredValkeyServer(ValkeyServer):
+    """Valkey that asks for a password."""
+
+    def command(self) -> list[str]:
+        return [*super().command(), "--requirepass", PASSWORD]
+
+    def answers(self) -> bool:
+        return ask(self.port, f"AUTH {PASSWORD}\r\n".encode()).startswith(b"+OK")
+
+
+@asynccontextmanager
+async def tls_before(port: int, ca: trustme.CA, hostname: str = HOST) -> AsyncIterator[int]:
+    """Take TLS connections for a server that knows none (as the Valkey of the tests); yield the port."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    ca.issue_cert(hostname).configure_cert(context)
+    async with Passage(port, context) as passage:
+        yield passage.port
