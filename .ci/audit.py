@@ -1,4 +1,4 @@
-"""Look the pinned requirements up among the known vulnerabilities; where that cannot be done, say why and go on."""
+"""Look the pinned requirements up among known vulnerabilities, or say why not."""  # noqa: INP001
 
 from __future__ import annotations
 
