@@ -55,6 +55,7 @@ class Projection:
         self.state: Literal["up", "down"] = "up"
         self.since = now()
         self.last_error: str | None = None
+        self._given: set[str] = set()
 
     async def project(self, records: Sequence[Record]) -> None:
         """Write a batch: return when it is written, trying until then; may be cancelled at any time."""
@@ -75,9 +76,12 @@ class Projection:
         self.last_error = f"{error} ({advice})"
         if self.state == "up":
             self._turn("down")
+        if advice not in self._given:  # a lost connection may turn out to be a refused password
+            self._given.add(advice)
             _log.warning("Redis is not updated, Kafka keeps the rest", error=str(error), advice=advice)
 
     def _went_well(self) -> None:
+        self._given.clear()
         if self.state == "down":
             seconds = round(self._now() - self.since, 1)
             self._turn("up")

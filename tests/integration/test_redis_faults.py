@@ -12,7 +12,7 @@ import pytest
 from passage import Passage
 from redis.asyncio import Redis
 from servers import HOST, ValkeyServer, running
-from workers import Worker, differing, expected_signals, lag, produce, read_signals, until_caught_up
+from workers import PATIENCE, Worker, differing, expected_signals, lag, produce, read_signals, until_caught_up
 
 from pipeline import contract
 from pipeline.cli.simulation import simulate
@@ -182,7 +182,10 @@ async def test_trouble_with_redis_is_redis_own(settings, deployment, fault, seco
             await until_caught_up(settings, workers=[worker])
             assert await lag(settings, contract.PROJECTED) > 0, "Redis was not in trouble"
             assert differing(await read_signals(settings), expected) == []
+            deadline = time.monotonic() + PATIENCE
             while advice is not None and advice not in worker.text():  # noqa: ASYNC110
+                assert worker.process.poll() is None
+                assert time.monotonic() < deadline, f"the log does not say: {advice}"
                 await asyncio.sleep(0.1)
             assert memory_kb(worker) - before < MOST_GROWTH_KB
         await until_caught_up(settings, contract.PROJECTED, workers=[worker])

@@ -33,6 +33,20 @@ def test_trouble_says_what_to_do(error, words):
     assert words in advise(error)
 
 
+async def test_a_trouble_that_turns_into_another_is_told_once_each():
+    errors = [exceptions.ConnectionError("closed"), exceptions.AuthenticationError("WRONGPASS")] * 3
+
+    class Sink:
+        async def write(self, records):
+            if errors:
+                raise errors.pop()
+
+    with structlog.testing.capture_logs() as logs:
+        await Projection(Sink(), longest_wait_s=0.0).project([])
+    assert [line["log_level"] for line in logs] == ["warning", "warning", "info"]
+    assert {line["error"] for line in logs[:2]} == {"closed", "WRONGPASS"}
+
+
 class AwayFor:
     """A sink that is away for a number of tries."""
 
