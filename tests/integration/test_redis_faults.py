@@ -183,7 +183,7 @@ async def test_trouble_with_redis_is_redis_own(settings, deployment, fault, seco
             assert await lag(settings, contract.PROJECTED) > 0, "Redis was not in trouble"
             assert differing(await read_signals(settings), expected) == []
             deadline = time.monotonic() + PATIENCE
-            while advice is not None and advice not in worker.text():  # noqa: ASYNC110
+            while advice is not None and advice not in worker.text():
                 assert worker.process.poll() is None
                 assert time.monotonic() < deadline, f"the log does not say: {advice}"
                 await asyncio.sleep(0.1)

@@ -37,7 +37,7 @@ async def test_a_trouble_that_turns_into_another_is_told_once_each():
     errors = [exceptions.ConnectionError("closed"), exceptions.AuthenticationError("WRONGPASS")] * 3
 
     class Sink:
-        async def write(self, records):
+        async def write(self, records):  # noqa: ARG002
             if errors:
                 raise errors.pop()
 
