@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import subprocess
 import sys
 import tempfile
@@ -40,6 +41,7 @@ class Worker:
         self.start()
 
     def start(self) -> None:
+        self._begin = self.log.stat().st_size
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "pipeline", "worker"],
@@ -61,14 +63,26 @@ class Worker:
         self.process.terminate()
         return self.process.wait(PATIENCE)
 
-    async def until_ready(self) -> None:
-        """Wait until the worker has its partitions and their state."""
-        while " ready " not in self.text():
+    async def until_ready(self, times: int = 1) -> None:
+        """Wait until the worker has its partitions and their state; more than once after rebalances."""
+        while self.times_ready < times:
             assert self.process.poll() is None, "the worker ended"
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.05)
+
+    @property
+    def partitions(self) -> set[int]:
+        """The partitions that the worker got last, as its log tells."""
+        found = re.findall(r"\] ready .*partitions=\[([\d, ]*)\]", self.text())
+        return {int(number) for number in found[-1].split(", ") if number} if found else set()
+
+    @property
+    def times_ready(self) -> int:
+        """How often the worker got its partitions since it was started."""
+        return self.text().count("] ready ")
 
     def text(self) -> str:
-        return self.log.read_text(errors="replace")
+        """Return what the worker has logged since it was started."""
+        return self.log.read_bytes()[self._begin :].decode(errors="replace")
 
     def __enter__(self) -> Self:
         return self
@@ -84,15 +98,7 @@ class Worker:
 async def produce(settings: Settings, ticks: Iterable[Tick]) -> int:
     """Produce a market, each record with its event's time as its own; return how many there were."""
     async with AIOKafkaProducer(**settings.kafka_client_options(), linger_ms=5, acks="all") as producer:
-        sent = [
-            await producer.send(
-                tick.topic,
-                codec.encode(tick.message),
-                key=tick.symbol.encode(),
-                timestamp_ms=round(tick.time * 1_000),
-            )
-            for tick in ticks
-        ]
+        sent = [await send(producer, tick) for tick in ticks]
         await asyncio.gather(*sent)
     return len(sent)
 
@@ -109,11 +115,44 @@ async def delete_topics(settings: Settings) -> None:
             await asyncio.sleep(0.05)
 
 
+async def send(producer: AIOKafkaProducer, tick: Tick) -> asyncio.Future[Any]:
+    """Hand one record to a producer."""
+    time_ms = round(tick.time * 1_000)
+    sent: asyncio.Future[Any] = await producer.send(
+        tick.topic, codec.encode(tick.message), key=tick.symbol.encode(), timestamp_ms=time_ms
+    )
+    return sent
+
+
 async def lag(settings: Settings, topics: Sequence[str] = contract.FEEDS) -> int:
     """Return how many records of some topics are not committed by the settings' group."""
-    committed = await _committed(settings)
-    ends = await _ends(settings, topics)
-    return sum(end - _offset(committed.get(tp)) for tp, end in ends.items())
+    done = await committed(settings)
+    found = await ends(settings, topics)
+    return sum(end - _offset(done.get(tp)) for tp, end in found.items())
+
+
+async def committed(settings: Settings) -> dict[Any, Any]:
+    """Return where the settings' group goes on in each partition that it has committed."""
+    async with _Admin(settings) as admin:
+        try:
+            offsets: dict[Any, Any] = await admin.list_consumer_group_offsets(settings.app_id)
+        except GroupCoordinatorNotAvailableError:  # a broker makes its offsets topic for the first group
+            return {}
+        return offsets
+
+
+async def ends(settings: Settings, topics: Sequence[str]) -> dict[Any, int]:
+    """Return where the partitions of some topics end."""
+    consumer = AIOKafkaConsumer(**settings.kafka_client_options())
+    await consumer.start()
+    try:
+        tps = [TopicPartition(topic, number) for topic in topics for number in range(settings.partitions)]
+        consumer.assign(tps)  # so that it asks about all topics at once
+        consumer.pause(*tps)
+        found: dict[Any, int] = await consumer.end_offsets(tps)
+        return found
+    finally:
+        await consumer.stop()
 
 
 async def until_caught_up(
@@ -171,26 +210,6 @@ def expected_signals(ticks: Iterable[Tick], engine: Engine | None = None) -> dic
     engine = engine or Engine()
     outputs = [output for tick in ticks for output in engine.process(tick.topic, codec.encode(tick.message))]
     return {output.message["id"]: output.message for output in outputs if output.topic == contract.SIGNALS}
-
-
-async def _committed(settings: Settings) -> dict[Any, Any]:
-    async with _Admin(settings) as admin:
-        try:
-            offsets: dict[Any, Any] = await admin.list_consumer_group_offsets(settings.app_id)
-        except GroupCoordinatorNotAvailableError:  # a broker makes its offsets topic for the first group
-            return {}
-        return offsets
-
-
-async def _ends(settings: Settings, topics: Sequence[str]) -> dict[Any, int]:
-    consumer = AIOKafkaConsumer(**settings.kafka_client_options())
-    await consumer.start()
-    try:
-        tps = [TopicPartition(topic, number) for topic in topics for number in range(settings.partitions)]
-        ends: dict[Any, int] = await consumer.end_offsets(tps)
-        return ends
-    finally:
-        await consumer.stop()
 
 
 def _offset(committed: Any) -> int:
