@@ -1,0 +1,102 @@
+"""Workers are killed (`kill -9`) at random moments under load: nothing is lost, doubled or different."""
+
+import asyncio
+import random
+from collections import Counter
+from contextlib import ExitStack
+from datetime import UTC, datetime
+
+import pytest
+from interruptions import ALL, QUICK, Load, Uninterrupted, group_state, market, until_owned, until_sent
+from workers import Worker, lag, produce, until_caught_up
+
+MOMENTS = ("mid-stream", "rebalance", "recovery")
+SECONDS_A_KILL = 20
+"""How much of a market there is for each kill."""
+RATE = 200
+TODAY = datetime.now(tz=UTC).toordinal()
+
+
+class Killer:
+    """Kills workers of a fleet, each time at another kind of moment, and starts them again at once."""
+
+    def __init__(self, settings, fleet, seed):
+        self.settings, self.fleet = settings, fleet
+        self.chance = random.Random(seed)
+        self.killed = Counter()
+
+    async def kill(self, number):
+        """Kill so many times: first once at each kind of moment, then as chance has it."""
+        plan = [*MOMENTS, *self.chance.choices(MOMENTS, k=number - len(MOMENTS))]
+        for moment in plan:
+            while not await self._kill_at(moment):
+                pass
+
+    async def _kill_at(self, moment):
+        """Kill a worker; return whether it was at such a moment, which may have passed meanwhile."""
+        assert await lag(self.settings), "there is nothing left to do"
+        choose = {
+            "mid-stream": self._working,
+            "rebalance": self._rebalancing,
+            "recovery": self._recovering,
+        }
+        victim = await choose[moment]()
+        victim.kill()
+        met = moment == "rebalance" or (moment == "recovery") == is_recovering(victim)
+        victim.start()
+        self.killed[moment if met else "other"] += 1
+        return met
+
+    async def _working(self):
+        victim = self.chance.choice(self.fleet)
+        await victim.until_ready()
+        await until_sent(self.settings, self.chance.randint(1, 1_000))
+        return victim
+
+    async def _recovering(self):
+        """Wait for a worker that reads its state; after every kill there is one."""
+        delay = self.chance.uniform(0, 0.02)
+        while not (found := [worker for worker in self.fleet if is_recovering(worker)]):  # noqa: ASYNC110
+            await asyncio.sleep(0.002)
+        await asyncio.sleep(delay)
+        return self.chance.choice(found)
+
+    async def _rebalancing(self):
+        victim = self.chance.choice(self.fleet)
+        delay = self.chance.uniform(0, 0.1)
+        while not (await group_state(self.settings)).endswith("Rebalance"):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(delay)
+        return victim
+
+
+def is_recovering(worker):
+    """Tell from its log whether a worker reads snapshots that others have written."""
+    return "Restoring state" in worker.text().rpartition("] ready ")[2]
+
+
+@pytest.mark.parametrize(
+    ("seed", "workers", "kills"),
+    [
+        (1, 2, 3),
+        (TODAY, 2, 3),
+        *(pytest.param(seed, 3, 20, marks=pytest.mark.endurance) for seed in (2, 3, TODAY + 1_000_000)),
+    ],
+)
+async def test_killed_at_random_nothing_is_lost_doubled_or_different(settings, seed, workers, kills):
+    settings = settings.model_copy(update=QUICK)
+    ticks = market(kills * SECONDS_A_KILL, seed)
+    begun = len(ticks) // 2
+    await produce(settings, ticks[:begun])
+    with ExitStack() as stack:
+        fleet = [stack.enter_context(Worker(settings)) for _ in range(workers)]
+        async with Load(settings, ticks[begun:], RATE) as load:
+            killer = Killer(settings, fleet, seed)
+            await killer.kill(kills)
+            await load.finish()
+        await until_owned(settings, *fleet)
+        await until_caught_up(settings, ALL, workers=fleet)
+        assert [worker.stop() for worker in fleet] == [0] * workers
+        times = await Uninterrupted(settings, ticks).check(f"seed {seed}: {killer.killed}")
+    repeats = sum(times.values()) - len(times)
+    print(f"seed {seed}: killed {dict(killer.killed)}; {len(times)} messages, {repeats} repeats")  # noqa: T201
