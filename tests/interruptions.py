@@ -11,6 +11,7 @@ import struct
 import time
 from collections import Counter
 from contextlib import suppress
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import msgspec
@@ -18,7 +19,7 @@ import orjson
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from redis.asyncio import Redis
-from workers import PATIENCE, differing, ends, read_all, read_states, send, without_timing
+from workers import PATIENCE, differing, ends, read_all, read_states, send, until, without_timing
 
 from pipeline import Engine, codec, contract
 from pipeline.cli.scenario import VENUES
@@ -208,11 +209,12 @@ def _timeless(message: dict[str, Any]) -> dict[str, Any]:
 
 async def until_owned(settings: Settings, *workers: Worker) -> None:
     """Wait until all partitions are shared out among some workers, and each has one at least."""
-    while sorted(n for worker in workers for n in worker.partitions) != list(range(settings.partitions)) or (
-        not all(worker.partitions for worker in workers)
-    ):
-        assert all(worker.process.poll() is None for worker in workers), "a worker ended"
-        await asyncio.sleep(0.05)
+
+    def shared_out() -> bool:
+        owned = [worker.partitions for worker in workers]
+        return all(owned) and sorted(chain(*owned)) == list(range(settings.partitions))
+
+    await until(shared_out, "partitions are not shared out", workers)
 
 
 async def until_sent(settings: Settings, number: int) -> None:

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -23,11 +23,12 @@ from pipeline.runtime.topic_plan import changelog_topic, wanted_topics
 
 if TYPE_CHECKING:
     import signal
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from pipeline.cli.scenario import Tick
     from pipeline.settings import Settings
 
+T = TypeVar("T")
 PATIENCE = 90
 TEST_APP = "cascade-test-"
 
@@ -63,11 +64,9 @@ class Worker:
         self.process.terminate()
         return self.process.wait(PATIENCE)
 
-    async def until_ready(self, times: int = 1) -> None:
-        """Wait until the worker has its partitions and their state; more than once after rebalances."""
-        while self.times_ready < times:
-            assert self.process.poll() is None, "the worker ended"
-            await asyncio.sleep(0.05)
+    async def until_ready(self) -> None:
+        """Wait until the worker has its partitions and their state."""
+        await until(lambda: self.times_ready, "the worker gets no partitions", workers=[self])
 
     @property
     def partitions(self) -> set[int]:
@@ -92,7 +91,19 @@ class Worker:
             self.kill()
         if kind is not None:
             sys.stderr.write(f"--- {self.log} ---\n{self.text()[-6_000:]}\n")
-        self.log.unlink()
+        self.log.unlink(missing_ok=True)
+
+
+async def until(
+    condition: Callable[[], T], otherwise: str, workers: Sequence[Worker] = (), every_s: float = 0.05
+) -> T:
+    """Wait until something is true, and return it; fail when that takes too long, or a worker ends."""
+    deadline = time.monotonic() + PATIENCE
+    while not (found := condition()):
+        assert time.monotonic() < deadline, otherwise
+        assert all(worker.process.poll() is None for worker in workers), "a worker ended"
+        await asyncio.sleep(every_s)
+    return found
 
 
 async def produce(settings: Settings, ticks: Iterable[Tick]) -> int:

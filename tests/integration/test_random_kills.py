@@ -7,13 +7,12 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 
 import pytest
-from interruptions import ALL, QUICK, Load, Uninterrupted, group_state, market, until_owned, until_sent
-from workers import Worker, lag, produce, until_caught_up
+from interruptions import ALL, QUICK, Uninterrupted, group_state, market, until_owned, until_sent
+from workers import PATIENCE, Worker, produce, until, until_caught_up
 
 MOMENTS = ("mid-stream", "rebalance", "recovery")
 SECONDS_A_KILL = 20
 """How much of a market there is for each kill."""
-RATE = 200
 TODAY = datetime.now(tz=UTC).toordinal()
 
 
@@ -25,49 +24,51 @@ class Killer:
         self.chance = random.Random(seed)
         self.killed = Counter()
 
-    async def kill(self, number):
-        """Kill so many times: first once at each kind of moment, then as chance has it."""
-        plan = [*MOMENTS, *self.chance.choices(MOMENTS, k=number - len(MOMENTS))]
-        for moment in plan:
+    async def kill(self, parts):
+        """Kill once for each part of a market: first at each kind of moment, then as chance has it."""
+        moments = [*MOMENTS, *self.chance.choices(MOMENTS, k=len(parts) - len(MOMENTS))]
+        for moment, part in zip(moments, parts, strict=True):
+            if moment == "mid-stream":
+                await until_owned(self.settings, *self.fleet)
+            producing = asyncio.create_task(produce(self.settings, part))
             while not await self._kill_at(moment):
                 pass
+            await producing
 
     async def _kill_at(self, moment):
         """Kill a worker; return whether it was at such a moment, which may have passed meanwhile."""
-        assert await lag(self.settings), "there is nothing left to do"
         choose = {
             "mid-stream": self._working,
             "rebalance": self._rebalancing,
             "recovery": self._recovering,
         }
-        victim = await choose[moment]()
+        async with asyncio.timeout(PATIENCE):
+            victim = await choose[moment]()
         victim.kill()
-        met = moment == "rebalance" or (moment == "recovery") == is_recovering(victim)
+        met = moment != "recovery" or is_recovering(victim)
         victim.start()
-        self.killed[moment if met else "other"] += 1
+        self.killed[moment if met else "after recovery"] += 1
         return met
 
     async def _working(self):
-        victim = self.chance.choice(self.fleet)
-        await victim.until_ready()
         await until_sent(self.settings, self.chance.randint(1, 1_000))
-        return victim
+        return self.chance.choice(self.fleet)
 
     async def _recovering(self):
         """Wait for a worker that reads its state; after every kill there is one."""
-        delay = self.chance.uniform(0, 0.02)
-        while not (found := [worker for worker in self.fleet if is_recovering(worker)]):  # noqa: ASYNC110
-            await asyncio.sleep(0.002)
-        await asyncio.sleep(delay)
+        found = await until(
+            lambda: [worker for worker in self.fleet if is_recovering(worker)],
+            "nobody recovers",
+            every_s=0.002,
+        )
+        await asyncio.sleep(self.chance.uniform(0, 0.02))
         return self.chance.choice(found)
 
     async def _rebalancing(self):
-        victim = self.chance.choice(self.fleet)
-        delay = self.chance.uniform(0, 0.1)
         while not (await group_state(self.settings)).endswith("Rebalance"):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-        await asyncio.sleep(delay)
-        return victim
+        await asyncio.sleep(self.chance.uniform(0, 0.1))
+        return self.chance.choice(self.fleet)
 
 
 def is_recovering(worker):
@@ -87,13 +88,14 @@ async def test_killed_at_random_nothing_is_lost_doubled_or_different(settings, s
     settings = settings.model_copy(update=QUICK)
     ticks = market(kills * SECONDS_A_KILL, seed)
     begun = len(ticks) // 2
+    size = begun // (kills + 1) + 1
+    *parts, rest = (ticks[begin : begin + size] for begin in range(begun, len(ticks), size))
     await produce(settings, ticks[:begun])
     with ExitStack() as stack:
         fleet = [stack.enter_context(Worker(settings)) for _ in range(workers)]
-        async with Load(settings, ticks[begun:], RATE) as load:
-            killer = Killer(settings, fleet, seed)
-            await killer.kill(kills)
-            await load.finish()
+        killer = Killer(settings, fleet, seed)
+        await killer.kill(parts)
+        await produce(settings, rest)
         await until_owned(settings, *fleet)
         await until_caught_up(settings, ALL, workers=fleet)
         assert [worker.stop() for worker in fleet] == [0] * workers

@@ -91,10 +91,10 @@ async def test_under_a_steady_load_with_restarts_nothing_grows_and_nothing_is_le
             restarts = group.create_task(restart_until(over, other, pause))
             await load.end()
             over.set()
+        tell(watch, len(ticks), restarts.result())
         await until_caught_up(settings, ALL, workers=[steady, other])
         assert [worker.stop() for worker in (steady, other)] == [0, 0]
     grown, files = watch.growth("memory"), watch.growth("files")
-    tell(watch, len(ticks), restarts.result())
     assert grown < MOST_GROWTH, f"{grown / MIB:.1f} MiB more"
     assert files <= 0
     await Uninterrupted(settings, ticks).check()
@@ -108,4 +108,5 @@ def tell(watch, messages, restarts):
     print(  # noqa: T201
         f"{messages} messages, {messages / last.second:.0f} a second, {restarts} restarts;",
         f"{watch.growth('memory') / MIB:+.2f} MiB, {watch.growth('files'):+.0f} files",
+        flush=True,
     )

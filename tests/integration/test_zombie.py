@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import pytest
 from interruptions import ALL, QUICK, Load, Uninterrupted, market, redis_content, until_owned, until_sent
-from workers import Worker, committed, ends, produce, until_caught_up
+from workers import Worker, committed, ends, produce, until, until_caught_up
 
 from pipeline import contract
 from pipeline.runtime.topic_plan import changelog_topic
@@ -23,8 +23,10 @@ def check_end(zombie):
 
 async def until_noticed(zombie, times_ready):
     """Wait until a worker that was continued has ended, or is a member again; return whether it ended."""
-    while zombie.process.poll() is None and zombie.times_ready == times_ready:  # noqa: ASYNC110
-        await asyncio.sleep(0.05)
+    await until(
+        lambda: zombie.process.poll() is not None or zombie.times_ready > times_ready,
+        "the worker does not notice that it stood still",
+    )
     if zombie.process.poll() is None:
         return False
     check_end(zombie)
