@@ -159,6 +159,13 @@ class Application(faust.App):
             self.lease.give_up(reason)
             await self.crash(LeaseLostError(reason))
 
+    def _on_rebalance_when_stopped(self) -> None:
+        """Leave the consumer to the stop that is under way.
+
+        Faust (0.15) closes it here, without whose coordinator a seek that is under way asks again for ever,
+        and the stop waits for it.
+        """
+
     async def on_stop(self) -> None:
         """Hand over before anything is taken apart, so that nothing has to be repeated after a stop."""
         try:

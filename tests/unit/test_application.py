@@ -47,3 +47,12 @@ async def test_a_producer_that_sends_in_time_keeps_the_lease(app, monkeypatch):
 
 async def test_a_worker_that_polls_nothing_for_long_stays_a_member(app):
     assert app.conf.broker_max_poll_interval >= 86_400
+
+
+async def test_a_rebalance_that_comes_while_the_worker_stops_closes_nothing_under_a_seek(app, monkeypatch):
+    closed = []
+    monkeypatch.setattr(app.consumer, "close", lambda: closed.append(True))
+    app._stopped.set()
+    await faust.App._on_partitions_revoked(app, set())
+    await faust.App._on_partitions_assigned(app, set())
+    assert closed == []

@@ -198,6 +198,8 @@ UPSTREAM = (
             "on_stop": Shape("bfe5a933defb", ""),
             "_producer_flush": Shape("35c92baa028d", "logger"),
             "_on_partitions_revoked": Shape("d5c895bbe57d", "revoked"),
+            "_on_partitions_assigned": Shape("de932b7927db", "assigned generation_id"),
+            "_on_rebalance_when_stopped": Shape("1b172d9af8ff", ""),
             "__init__": Shape("698e2bf236c6", "id monitor config_source loop beacon options"),
         },
     ),
