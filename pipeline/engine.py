@@ -12,7 +12,8 @@ from msgspec import Struct
 
 from pipeline import codec, contract
 from pipeline.features.positioning import PositioningStage
-from pipeline.features.reading import Record, create_event, read
+from pipeline.features.reading import Record, create_event, read, refuse
+from pipeline.features.roster import MOST_SYMBOLS, Roster
 from pipeline.features.stage import Event, Output, Stage, States
 from pipeline.features.velocity import VelocityStage
 from pipeline.features.volatility import VolatilityStage
@@ -59,6 +60,8 @@ class Engine:
     ----------
     profile
         The constants of every stage.
+    max_symbols
+        How many symbols are kept, besides the reference symbol; records of others become dead letters.
 
     Examples
     --------
@@ -71,8 +74,9 @@ class Engine:
 
     """
 
-    def __init__(self, profile: Profile = SEED) -> None:
+    def __init__(self, profile: Profile = SEED, *, max_symbols: int = MOST_SYMBOLS) -> None:
         self.profile = profile
+        self._max_symbols = max_symbols
         self._statistics = Statistics()
         self._offsets: dict[str, int] = {}
         self._build({})
@@ -83,6 +87,8 @@ class Engine:
         self._steps: list[tuple[Stage[Any], States[Any]]] = [
             (stage, States(stage, self._stored[stage.table])) for stage in self._stages
         ]
+        known = [key for table in self._stored.values() for key in table]
+        self._roster = Roster(self._max_symbols, self.profile.reference, known)
 
     def process(
         self,
@@ -112,12 +118,18 @@ class Engine:
         self._check(topic)
         record = Record(topic, codec.as_json(value), self._next(topic, offset))
         events, letters = read(record, keyed=False)
+        if events and not self._roster.admits(events[0].symbol):
+            return [*letters, refuse(record, self._roster.objection)]
         return letters + [output for found in events for output in self._run(found)]
 
     def feed(self, topic: str, message: Incoming, *, offset: int | None = None) -> list[Output]:
         """Process one message that was validated already; otherwise as `process`."""
         self._check(topic)
-        return self._run(create_event(topic, message, self._next(topic, offset)))
+        found = create_event(topic, message, self._next(topic, offset))
+        if not self._roster.admits(found.symbol):
+            record = Record(topic, codec.encode(message), found.offset)
+            return [refuse(record, self._roster.objection)]
+        return self._run(found)
 
     @property
     def statistics(self) -> StatisticsReport:
@@ -144,7 +156,7 @@ class Engine:
         return codec.pack(EngineSnapshot(self._offsets, self._stored, self.profile.name))
 
     @classmethod
-    def restore(cls, data: bytes, profile: Profile = SEED) -> Self:
+    def restore(cls, data: bytes, profile: Profile = SEED, *, max_symbols: int = MOST_SYMBOLS) -> Self:
         """Return an engine that goes on where `snapshot` was taken.
 
         Raises
@@ -158,7 +170,7 @@ class Engine:
         stored = _read_engine(data)
         if stored.profile != profile.name:
             raise ValueError(f"a snapshot of profile {stored.profile!r} cannot go on under {profile.name!r}")
-        engine = cls(profile)
+        engine = cls(profile, max_symbols=max_symbols)
         engine._offsets = stored.offsets
         engine._build(stored.tables)
         return engine
@@ -176,10 +188,21 @@ class Engine:
     def _run(self, found: Event) -> list[Output]:
         for stage, states in self._steps:
             stage.step(found, states)
+        if found.context is not None:
+            self._forget()
         for output in found.outputs:
             if output.topic == contract.SIGNALS and isinstance(output.body, Signal):
                 self._statistics.add(output.body)
         return found.outputs
+
+    def _forget(self) -> None:
+        """Drop symbols that have been idle for so long that their next record begins anew."""
+        market_time = max(stage.market_time(states) for stage, states in self._steps)
+        idle = {key for _, states in self._steps for key in states.forget(market_time, self._ends)}
+        self._roster.forget(key for key in idle if not any(key in states for _, states in self._steps))
+
+    def _ends(self) -> dict[str, int]:
+        return {topic: offset + 1 for topic, offset in self._offsets.items()}
 
 
 _read_engine: Final = codec.unpacker(EngineSnapshot)

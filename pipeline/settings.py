@@ -114,6 +114,12 @@ class Settings(BaseSettings):
     )
 
     profile: str = Field(default="seed", min_length=1, description="`seed`, or the path of a profile file.")
+    max_symbols: int = Field(
+        default=10_000,
+        ge=1,
+        le=1_000_000,
+        description="Most symbols of a partition; records of further ones become dead letters.",
+    )
     merge_settle_ms: int = Field(
         default=250,
         ge=0,

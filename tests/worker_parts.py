@@ -86,7 +86,7 @@ class Producer:
         self.room = asyncio.Event()
         self.room.set()
 
-    async def send(self, topic, value, *, key, partition, timestamp_ms):
+    async def send(self, topic, value, *, key, partition, timestamp_ms, headers=()):  # noqa: ARG002, PLR0913
         await self.room.wait()
         future = asyncio.get_running_loop().create_future()
         sending = Sending(topic, key, value, partition, timestamp_ms, future)

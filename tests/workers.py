@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
 import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -17,7 +17,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError
 
 from pipeline import Engine, codec, contract
-from pipeline.features.stage import read_snapshot
+from pipeline.features.stage import read_head, read_snapshot
 from pipeline.runtime.reading import read_topic
 from pipeline.runtime.topic_plan import changelog_topic, wanted_topics
 
@@ -31,6 +31,14 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 PATIENCE = 90
 TEST_APP = "cascade-test-"
+
+
+class Recovered(NamedTuple):
+    """With which partitions a worker was ready, seconds after they were assigned, and what it had to read."""
+
+    partitions: str
+    seconds: float
+    snapshots_read: int
 
 
 class Worker:
@@ -64,9 +72,9 @@ class Worker:
         self.process.terminate()
         return self.process.wait(PATIENCE)
 
-    async def until_ready(self) -> None:
-        """Wait until the worker has its partitions and their state."""
-        await until(lambda: self.times_ready, "the worker gets no partitions", workers=[self])
+    async def until_ready(self, times: int = 1) -> None:
+        """Wait until the worker has its partitions and their state, that many times since it was started."""
+        await until(lambda: self.times_ready >= times, "the worker gets no partitions", workers=[self])
 
     @property
     def partitions(self) -> set[int]:
@@ -78,6 +86,11 @@ class Worker:
     def times_ready(self) -> int:
         """How often the worker got its partitions since it was started."""
         return self.text().count("] ready ")
+
+    def recoveries(self) -> list[Recovered]:
+        """Return what the worker told whenever it was ready, in order."""
+        found = re.findall(r" ready .*partitions=\[(.*?)\] .*seconds=(\S+) snapshots_read=(\d+)", self.text())
+        return [Recovered(partitions, float(seconds), int(read)) for partitions, seconds, read in found]
 
     def text(self) -> str:
         """Return what the worker has logged since it was started."""
@@ -195,13 +208,20 @@ async def read_signals(settings: Settings) -> dict[str, dict[str, Any]]:
 
 
 async def read_states(settings: Settings) -> dict[tuple[str, str], Any]:
-    """Return the newest snapshot of every key of every table, as a recovery would find it."""
-    found: dict[tuple[str, str], Any] = {}
+    """Return the newest state of every key of every table, as a recovery would find it."""
+    return {key: read_snapshot(data) for key, data in (await read_newest(settings)).items()}
+
+
+async def read_newest(settings: Settings) -> dict[tuple[str, str], bytes]:
+    """Return the newest snapshot of every key of every table that has no tombstone after it."""
+    found: dict[tuple[str, str], bytes] = {}
     for table in contract.TABLES:
         async for record in read_topic(settings, changelog_topic(settings.app_id, table)):
-            key, state = (table, f"{record.partition}:{record.key.decode()}"), read_snapshot(record.value)
-            if key not in found or state.order >= found[key].order:
-                found[key] = state
+            key = table, f"{record.partition}:{record.key.decode()}"
+            if record.value is None:
+                found.pop(key, None)
+            elif key not in found or read_head(record.value).order >= read_head(found[key]).order:
+                found[key] = record.value
     return found
 
 

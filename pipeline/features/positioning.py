@@ -180,7 +180,7 @@ class PositioningStage(Stage[PositioningState]):
         message = event.message
         if not isinstance(message, _CONCERNED):
             return
-        state = states.change(event.symbol)
+        state = states.change(event.symbol, event.time)
         if not state.seen(event):
             state.fold(event, message)
             state.mark(event)

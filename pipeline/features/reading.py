@@ -86,6 +86,11 @@ def read(record: Received, *, keyed: bool = True) -> tuple[list[Event], list[Out
     return events, letters
 
 
+def refuse(record: Received, reason: str) -> Output:
+    """Return the dead letter of a record none of which can be used."""
+    return _letter(record, codec.Rejection(reason, record.value or b""))
+
+
 def create_event(topic: str, message: Incoming, offset: int, *, last: bool = True) -> Event:
     """Return the event of one validated message."""
     time = micros(message.timestamp)

@@ -8,14 +8,14 @@ depends on the order of the events alone, never on how they were cut into batche
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeAlias, TypeVar
 
 from msgspec import Struct
 
 from pipeline import codec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from pipeline.features.positioning import PositioningReading
     from pipeline.features.velocity import Measurement
@@ -24,7 +24,13 @@ if TYPE_CHECKING:
 
 SHARED: Final = ""
 """The key of state that belongs to a partition as a whole: no symbol is empty."""
-_SNAPSHOT_VERSION: Final = 2
+LIFETIME: Final = 7 * 86_400_000_000
+"""Microseconds of a key's own event time without a record after which its state begins anew."""
+LATENESS: Final = 86_400_000_000
+"""Microseconds of the market's time for which such a state is kept yet: a record may come late."""
+_LOOK: Final = 3_600_000_000
+"""Microseconds of the market's time from one search for such states to the next."""
+_SNAPSHOT_VERSION: Final = 3
 
 
 class Output(Struct, gc=False):
@@ -79,15 +85,17 @@ class State(ABC):
     """What a stage knows about one key, and how far into each source topic it has read.
 
     `applied` maps a topic to the offset and the time (microseconds) of the last record folded in: a record
-    at or before that offset is a repeat, and folding it again would count it twice. `incarnation` counts
-    how often a source topic was made anew under the state, so that offsets began at 0 again.
+    at or before that offset is a repeat, and folding it again would count it twice. `incarnation` is when
+    the state began (microseconds), plus how often a source topic was made anew under it, so that offsets
+    began at 0 again. `newest` is the time of the newest record of the key's own; 0 before the first.
     """
 
-    __slots__ = ("applied", "incarnation")
+    __slots__ = ("applied", "incarnation", "newest")
 
     def __init__(self) -> None:
         self.applied: dict[str, tuple[int, int]] = {}
         self.incarnation = 0
+        self.newest = 0
 
     def seen(self, event: Event) -> bool:
         """Tell whether the event's record was folded in already."""
@@ -96,6 +104,8 @@ class State(ABC):
 
     def mark(self, event: Event) -> None:
         """Note that the event was folded in: with its last message a record counts as applied."""
+        if event.time > self.newest:  # noqa: PLR1730 - for each event, and `max` takes longer
+            self.newest = event.time
         if event.last:
             self.applied[event.topic] = (event.offset, event.time)
 
@@ -157,25 +167,46 @@ class Stage(ABC, Generic[S]):
     def step(self, event: Event, states: States[S]) -> None:
         """Fold one event into the states it concerns; note on it what was found and what is to be sent."""
 
+    def market_time(self, states: States[S]) -> int:  # noqa: ARG002
+        """Return the market's newest time (microseconds) that the stage has heard of; 0 for none."""
+        return 0
 
-class Snapshot(Struct, array_like=True):
-    """The stored form of a state."""
+
+Order: TypeAlias = tuple[int, tuple[int, ...]]
+"""A state's incarnation and position: of two snapshots of a key, the greater is the newer."""
+
+
+class Head(Struct, array_like=True):
+    """What can be told of a stored state without restoring it."""
 
     version: int
     incarnation: int
     position: tuple[int, ...]
     active: bool
     applied: dict[str, tuple[int, int]]
-    frozen: Any
+    newest: int
 
     @property
-    def order(self) -> tuple[int, tuple[int, ...]]:
+    def order(self) -> Order:
         """What decides which of two snapshots is the newer, whichever was written last."""
         return self.incarnation, self.position
 
 
+class Snapshot(Head, array_like=True):
+    """The stored form of a state."""
+
+    frozen: Any
+
+
+H = TypeVar("H", bound=Head)
+
+
 class States(Generic[S]):
     """The live states of one stage in one partition, and which of them changed since the last snapshot.
+
+    No state ever equals a fresh one again: clocks and running numbers remain. So a rule by event time makes
+    it fresh: the first record that comes more than `LIFETIME` after a key's newest finds a new state. Once
+    the market is past that, and `LATENESS` more, no record can find the old one, and `forget` drops it.
 
     Parameters
     ----------
@@ -191,18 +222,22 @@ class States(Generic[S]):
     def __init__(
         self,
         stage: Stage[S],
-        stored: Mapping[str, bytes] | None = None,
+        stored: dict[str, bytes] | None = None,
         ends: Mapping[str, int] | None = None,
     ) -> None:
         self._stage = stage
         self._stored = stored if stored is not None else {}
         self._ends = ends if ends is not None else {}
         self._touched: set[str] = set()
+        self._look_from = 0
         self.live: dict[str, S] = {}
         self.recreated: set[str] = set()
         for key, data in self._stored.items():
-            if read_snapshot(data).active:
+            if read_head(data).active:
                 self.get(key)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.live or key in self._stored
 
     def get(self, key: str) -> S:
         """Return the live state of a key, restored or new."""
@@ -212,11 +247,51 @@ class States(Generic[S]):
             state = self.live[key] = self._stage.new(key) if data is None else self._restore(key, data)
         return state
 
-    def change(self, key: str) -> S:
-        """Return the live state of a key, noting that it is about to change."""
+    def change(self, key: str, time: int = 0) -> S:
+        """Return the live state of a key, noting that it is about to change.
+
+        Parameters
+        ----------
+        key
+            Whose state it is.
+        time
+            When (microseconds) the record happened that changes it, if that is one of the key's own.
+
+        """
         self._touched.add(key)
         state = self.live.get(key)
-        return self.get(key) if state is None else state
+        if state is None:
+            state = self.get(key)
+        return self._begin(key, state, time) if time - state.newest > LIFETIME else state
+
+    def forget(self, market_time: int, committed: Callable[[], Mapping[str, int]]) -> dict[str, Order]:
+        """Drop the states that no record can find any more; return their keys and orders.
+
+        Parameters
+        ----------
+        market_time
+            The market's newest time in microseconds.
+        committed
+            Returns by topic up to which offset a crash repeats nothing.
+
+        """
+        if market_time < self._look_from:
+            return {}
+        self._look_from = market_time + _LOOK
+        horizon, offsets = market_time - LIFETIME - LATENESS, committed()
+        heads = ((key, self._head(key)) for key in self._stored.keys() | self.live.keys())
+        idle = {
+            key: (head.incarnation, head.position)
+            for key, head in heads
+            if 0 < head.newest < horizon
+            and not head.active
+            and all(offset < offsets.get(topic, 0) for topic, (offset, _) in head.applied.items())
+        }
+        for key in idle:
+            self.live.pop(key, None)
+            self._stored.pop(key, None)
+        self._touched.difference_update(idle)
+        return idle
 
     def active(self) -> Iterator[tuple[str, S]]:
         """Yield the keys and states that want to hear of the market's clock."""
@@ -231,10 +306,24 @@ class States(Generic[S]):
         touched, self._touched = self._touched, set()
         return {key: snapshot(self.live[key]) for key in touched}
 
+    def _begin(self, key: str, before: S, time: int) -> S:
+        """Let a key's state begin at a time; what it has read stays known, as a crash may repeat it."""
+        state = before
+        if before.newest:
+            state = self.live[key] = self._stage.new(key)
+            state.applied = before.applied
+        state.incarnation = max(time, before.incarnation + 1)
+        state.newest = time
+        return state
+
+    def _head(self, key: str) -> S | Head:
+        state = self.live.get(key)
+        return read_head(self._stored[key]) if state is None else state
+
     def _restore(self, key: str, data: bytes) -> S:
         stored = read_snapshot(data)
         state = self._stage.thaw(key, stored.frozen)
-        state.applied, state.incarnation = stored.applied, stored.incarnation
+        state.applied, state.incarnation, state.newest = stored.applied, stored.incarnation, stored.newest
         self.recreated.update(state.forget_recreated(self._ends))
         return state
 
@@ -243,12 +332,19 @@ def snapshot(state: State) -> bytes:
     """Return a state's stored form."""
     return codec.pack(
         Snapshot(
-            _SNAPSHOT_VERSION, state.incarnation, state.position, state.active, state.applied, state.freeze()
+            _SNAPSHOT_VERSION,
+            state.incarnation,
+            state.position,
+            state.active,
+            state.applied,
+            state.newest,
+            state.freeze(),
         )
     )
 
 
 _read: Final = codec.unpacker(Snapshot)
+_read_head: Final = codec.unpacker(Head)
 
 
 def read_snapshot(data: bytes) -> Snapshot:
@@ -261,7 +357,18 @@ def read_snapshot(data: bytes) -> Snapshot:
     ValueError
         They are one of another version.
     """
-    stored = _read(data)
+    return _checked(_read(data))
+
+
+def read_head(data: bytes) -> Head:
+    """Return what a stored state tells before its contents, which cost far more to decode.
+
+    Raises as `read_snapshot`.
+    """
+    return _checked(_read_head(data))
+
+
+def _checked(stored: H) -> H:
     if stored.version != _SNAPSHOT_VERSION:
         raise ValueError(f"snapshot of version {stored.version}, expected {_SNAPSHOT_VERSION}")
     return stored

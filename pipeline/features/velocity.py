@@ -124,6 +124,11 @@ class VelocityStage(Stage[Any]):
         state.thaw(frozen)
         return state
 
+    def market_time(self, states: States[Any]) -> int:
+        """Return the time of the newest context, in microseconds."""
+        market: Market = states.get(SHARED)
+        return market.time
+
     def step(self, event: Event, states: States[Any]) -> None:
         """Fold a liquidation, or let a price or a context move clocks."""
         if event.topic == contract.LIQUIDATIONS:
@@ -134,7 +139,7 @@ class VelocityStage(Stage[Any]):
             self._context(event, event.context, states)
 
     def _fold(self, event: Event, states: States[Any]) -> None:
-        state: VelocityState = states.change(event.symbol)
+        state: VelocityState = states.change(event.symbol, event.time)
         if state.seen(event):
             return
         market: Market = states.get(SHARED)
@@ -144,7 +149,7 @@ class VelocityStage(Stage[Any]):
         state.mark(event)
 
     def _price(self, event: Event, states: States[Any]) -> None:
-        state: VelocityState = states.change(event.symbol)
+        state: VelocityState = states.change(event.symbol, event.time)
         if state.seen(event):
             return
         market: Market = states.get(SHARED)

@@ -195,7 +195,7 @@ class VolatilityStage(Stage[VolatilityState]):
         tick = event.message
         if not isinstance(tick, Price):
             return
-        state = states.change(event.symbol)
+        state = states.change(event.symbol, event.time)
         if not state.seen(event):
             state.fold(event, tick)
             state.mark(event)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import faust
 import structlog
+from faust.types import TP
 
 from pipeline import contract
 from pipeline.runtime.checkpoint import Checkpoint
@@ -22,7 +24,6 @@ from pipeline.runtime.transport import Transport
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from faust.types import TP
     from mode.utils.queues import ThrowableQueue
 
     from pipeline.features.stage import Stage
@@ -85,6 +86,9 @@ class Application(faust.App):
             stages,
             lambda table, partition: self.state_tables[table].data.partition(partition),
             settings.partitions,
+            reference=reference,
+            max_symbols=settings.max_symbols,
+            committed=lambda topic, partition: self.consumer.committed(TP(topic, partition)),
         )
         self.channels = [HandOver(self) for _ in stages]
         self.delivery = Delivery(lambda: self.producer._producer, self.lease, settings.partitions)
@@ -98,12 +102,17 @@ class Application(faust.App):
             acknowledge=self.consumer.acknowledge,
             interval=settings.checkpoint_interval,
         )
+        self._assigned, self._read_before = 0.0, 0
         self.on_rebalance_complete.connect(cast("Any", self._recovered))
 
     @property
     def input_partitions(self) -> set[TP]:
         """The partitions of input topics that this worker has."""
         return {tp for tp in self.consumer.assignment() if tp.topic in contract.INPUTS}
+
+    @property
+    def _snapshots_read(self) -> int:
+        return sum(table.data.records_read for table in self.state_tables.values())
 
     def _state_table(self, name: str) -> SnapshotTable:
         table = SnapshotTable(
@@ -139,6 +148,8 @@ class Application(faust.App):
     def begin(self) -> None:
         """Begin a new epoch."""
         self.intake.consumer = self.consumer
+        self._assigned = time.monotonic()
+        self._read_before = self._snapshots_read
         self.flow.begin()
 
     async def _producer_flush(self, logger: Any) -> None:
@@ -181,7 +192,12 @@ class Application(faust.App):
         _check_together(tps)
         for tp, end in (await self.consumer.highwaters(*tps) if tps else {}).items():
             self.flow.ends.setdefault(tp.partition, {})[tp.topic] = end
-        log.info("ready", partitions=sorted({tp.partition for tp in tps}))
+        log.info(
+            "ready",
+            partitions=sorted({tp.partition for tp in tps}),
+            snapshots_read=self._snapshots_read - self._read_before,
+            seconds=round(time.monotonic() - self._assigned, 2),
+        )
 
 
 def _check_together(tps: set[TP]) -> None:

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING
 
 from faust.types import TP
 
-from pipeline import contract
+from pipeline import codec, contract
 from pipeline.features.stage import SHARED
 from pipeline.runtime.confirmation import all_confirmed
 from pipeline.runtime.flow import Barrier
+from pipeline.runtime.store import ORDER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -132,6 +133,7 @@ class Checkpoint:
         await all_confirmed(sent.pending)
         for name in reversed(contract.TABLES):
             await self._write(self._tables[name], barrier)
+            await self._bury(self._tables[name], barrier)
         if barrier.epoch == self._flow.epoch:
             self._acknowledge(sent.offsets)
             self._intake.give_back(sent.records, sent.size)
@@ -144,6 +146,20 @@ class Checkpoint:
             table, {place: snapshots[place] for place in snapshots.keys() - shared}, barrier.epoch
         )
         await self._write_group(table, shared, barrier.epoch)
+
+    async def _bury(self, table: SnapshotTable, barrier: Barrier) -> None:
+        """Write tombstones of forgotten states; each names its state, lest it buries a newer one."""
+        changelog = table.changelog_topic_name
+        pending: Pending = {}
+        for (partition, key), order in barrier.forgotten[table.name].items():
+            if barrier.epoch != self._flow.epoch:
+                return
+            self._lease.check()
+            headers = [(ORDER, codec.pack(order))]
+            pending[await self._delivery.send(changelog, key.encode(), None, partition, headers=headers)] = (
+                changelog
+            )
+        await all_confirmed(pending)
 
     async def _write_group(self, table: SnapshotTable, snapshots: Snapshots, epoch: int) -> None:
         """Write snapshots as long as their epoch lasts: then others own their partitions."""

@@ -17,7 +17,7 @@ from pipeline.signals.statistics import Statistics
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from pipeline.messages import Outgoing
     from pipeline.runtime.confirmation import Pending
@@ -89,8 +89,15 @@ class Delivery:
                 return future
         return await self.send(topic, key, value, partition, timestamp_ms=timestamp_ms)
 
-    async def send(
-        self, topic: str, key: bytes, value: bytes, partition: int, *, timestamp_ms: int | None = None
+    async def send(  # noqa: PLR0913
+        self,
+        topic: str,
+        key: bytes,
+        value: bytes | None,
+        partition: int,
+        *,
+        timestamp_ms: int | None = None,
+        headers: Sequence[tuple[str, bytes]] = (),
     ) -> asyncio.Future[Any]:
         """Hand one record to the producer; the future gives its metadata once the broker has confirmed it.
 
@@ -101,7 +108,7 @@ class Delivery:
         """
         try:
             future: asyncio.Future[Any] = await self._producer().send(
-                topic, value, key=key, partition=partition, timestamp_ms=timestamp_ms
+                topic, value, key=key, partition=partition, timestamp_ms=timestamp_ms, headers=headers
             )
         except KafkaError as error:
             raise NotConfirmedError(topic, error) from error

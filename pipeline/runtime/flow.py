@@ -11,19 +11,22 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import structlog
 
 from pipeline import codec, contract
-from pipeline.features.reading import read
+from pipeline.features.reading import read, refuse
+from pipeline.features.roster import MOST_SYMBOLS, Roster
 from pipeline.features.stage import Event, Output, Stage, States
 from pipeline.runtime.placement import partition_of
+from pipeline.signals.profile import SEED
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
+    from pipeline.features.stage import Order
     from pipeline.runtime.checkpoint import Sent
     from pipeline.runtime.transport import Records
 
@@ -60,14 +63,16 @@ class Unit:
 class Barrier:
     """Collects the snapshots of all stages between two units.
 
-    `passed` gives what was sent before it, once it has passed all stages, and None if its epoch ends first.
+    `forgotten` are the orders of states that were dropped, by table, partition and key. `passed` gives what
+    was sent before it, once it has passed all stages, and None if its epoch ends first.
     """
 
-    __slots__ = ("epoch", "passed", "snapshots")
+    __slots__ = ("epoch", "forgotten", "passed", "snapshots")
 
     def __init__(self, epoch: int) -> None:
         self.epoch = epoch
         self.snapshots: dict[str, Snapshots] = {}
+        self.forgotten: dict[str, dict[tuple[int, str], Order]] = {}
         self.passed: asyncio.Future[Sent | None] = asyncio.get_running_loop().create_future()
 
 
@@ -84,16 +89,27 @@ class Flow:
         Gives the snapshots of a table's partition, by key.
     partitions
         How many partitions every topic has, to notice keys that lie on another than theirs.
+    reference, max_symbols
+        The reference symbol, and how many others a partition keeps, at most.
+    committed
+        Returns of a topic and a partition from which offset on a crash repeats records.
 
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         stages: Sequence[Stage[Any]],
-        stored: Callable[[str, int], Mapping[str, bytes]],
+        stored: Callable[[str, int], dict[str, bytes]],
         partitions: int,
+        *,
+        reference: str = SEED.reference,
+        max_symbols: int = MOST_SYMBOLS,
+        committed: Callable[[str, int], int] = lambda _topic, _partition: 0,
     ) -> None:
         self.stages = tuple(stages)
+        self._reference = reference
+        self._max_symbols = max_symbols
+        self._committed = committed
         self._partitions = partitions
         self._stored = stored
         self.epoch = 0
@@ -102,6 +118,8 @@ class Flow:
         self.counts: Counter[str] = Counter()
         self._reached: dict[int, dict[str, int]] = {}
         self._states: dict[int, list[States[Any]]] = {}
+        self._rosters: dict[int, Roster] = {}
+        self._full: set[int] = set()
         self._barriers: set[Barrier] = set()
         self._over = asyncio.Event()
 
@@ -123,6 +141,7 @@ class Flow:
         self.ends.clear()
         self._reached.clear()
         self._states.clear()
+        self._rosters.clear()
         for barrier in self._barriers:
             if not barrier.passed.done():
                 barrier.passed.set_result(None)
@@ -154,12 +173,15 @@ class Flow:
         if not self.open_for_work:
             return None
         unit = Unit(self.epoch, records)
+        roster = self._roster(unit.partition)
         for received in records:
             if received.topic not in unit.offsets:
                 self._check_order(received)
             unit.offsets[received.topic] = received.offset + 1
             self._look_at_place(received)
             events, letters = read(received)
+            if events and not roster.admits(events[0].symbol):
+                events, letters = [], [*letters, self._refuse(received, roster)]
             unit.events += events
             unit.letters += letters
         self._reached.setdefault(unit.partition, {}).update(unit.offsets)
@@ -183,6 +205,7 @@ class Flow:
         if work.epoch != self.epoch:
             return False
         if isinstance(work, Barrier):
+            self._forget(place, work)
             work.snapshots[self.stages[place].table] = {
                 (partition, key): data
                 for partition, states in self._states.items()
@@ -198,6 +221,36 @@ class Flow:
             step(event, states)
         if states.recreated:
             self._tell_recreated(unit.partition, states)
+
+    def _forget(self, place: int, barrier: Barrier) -> None:
+        """Drop a stage's idle states; a symbol that no stage knows any more makes room for another."""
+        table = self.stages[place].table
+        dropped = barrier.forgotten[table] = {}
+        for partition, states in self._states.items():
+            market_time = max(map(_market_time, self.stages, states))
+            found = states[place].forget(market_time, partial(self._ends_committed, partition))
+            dropped.update({(partition, key): order for key, order in found.items()})
+            if found:
+                log.info("idle states are forgotten", table=table, partition=partition, states=len(found))
+                gone = [key for key in found if not any(key in each for each in states)]
+                self._roster(partition).forget(gone)
+
+    def _ends_committed(self, partition: int) -> dict[str, int]:
+        return {topic: self._committed(topic, partition) for topic in contract.INPUTS}
+
+    def _roster(self, partition: int) -> Roster:
+        roster = self._rosters.get(partition)
+        if roster is None:
+            known = [key for stage in self.stages for key in self._stored(stage.table, partition)]
+            roster = self._rosters[partition] = Roster(self._max_symbols, self._reference, known)
+        return roster
+
+    def _refuse(self, received: Any, roster: Roster) -> Output:
+        self.counts["refused_symbols"] += 1
+        if received.partition not in self._full:
+            self._full.add(received.partition)
+            log.warning("a partition is full: %s", roster.objection, partition=received.partition)
+        return refuse(received, roster.objection)
 
     def _tell_recreated(self, partition: int, states: States[Any]) -> None:
         self.counts["recreated"] += len(states.recreated)
@@ -235,6 +288,10 @@ class Flow:
                 States(stage, self._stored(stage.table, partition), ends) for stage in self.stages
             ]
         return states
+
+
+def _market_time(stage: Stage[Any], states: States[Any]) -> int:
+    return stage.market_time(states)
 
 
 @lru_cache(maxsize=4_096)

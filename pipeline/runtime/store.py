@@ -6,18 +6,24 @@ that it keeps, and keeps keys of partitions that it lost. This one remembers, an
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import faust
 import msgspec
 from faust.stores.base import Store
 
-from pipeline.features.stage import read_snapshot
+from pipeline import codec
+from pipeline.features.stage import Order, read_head
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from faust.types import TP
+
+
+ORDER: Final = "order"
+"""The header of a tombstone that tells which state it is for."""
+_read_order: Final[Callable[[bytes], Order]] = codec.unpacker(cast("Any", Order))
 
 
 class ChangelogLostError(Exception):
@@ -39,6 +45,7 @@ class SnapshotStore(Store[Any, Any]):
     def __post_init__(self) -> None:
         self._snapshots: dict[int, dict[str, bytes]] = {}
         self._read: dict[Any, int] = {}
+        self.records_read = 0
         self._revoked: set[Any] = set()
 
     def partition(self, number: int) -> dict[str, bytes]:
@@ -68,12 +75,13 @@ class SnapshotStore(Store[Any, Any]):
             if message.tp in self._revoked:
                 continue  # Faust (0.15) kept it from before the rebalance, and hands it over after
             try:
-                self._apply(self.partition(message.partition), message.key.decode(), message.value)
+                self._apply(self.partition(message.partition), message)
             except (AttributeError, ValueError, msgspec.MsgspecError) as error:
                 # Faust would log whatever is raised here, and wait for the end of recovery for ever.
                 self._give_up(message, error)
                 return
             self.set_persisted_offset(message.tp, message.offset)
+            self.records_read += 1
 
     def _give_up(self, message: Any, error: Exception) -> None:
         reason = RuntimeError(
@@ -83,10 +91,16 @@ class SnapshotStore(Store[Any, Any]):
         )
         self.app.add_future(self.app.crash(reason))
 
-    def _apply(self, snapshots: dict[str, bytes], key: str, data: bytes | None) -> None:
+    def _apply(self, snapshots: dict[str, bytes], message: Any) -> None:
+        key, data = message.key.decode(), message.value
+        known = snapshots.get(key)
+        if known is not None:
+            order = _buried(message) if data is None else read_head(data).order
+            if order is not None and read_head(known).order > order:
+                return
         if data is None:
             snapshots.pop(key, None)
-        elif key not in snapshots or read_snapshot(data).order >= read_snapshot(snapshots[key]).order:
+        else:
             snapshots[key] = data
 
     def persisted_offset(self, tp: TP) -> int | None:
@@ -116,6 +130,12 @@ class SnapshotStore(Store[Any, Any]):
 
     def restore_backup(self, tp: TP | int, latest: bool = True, backup_id: int = 0) -> None:
         """Do nothing: the changelog is the backup."""
+
+
+def _buried(tombstone: Any) -> Order | None:
+    """Return the order of the state that a tombstone is for; None when it does not say, and is for any."""
+    order = dict(tombstone.headers or ()).get(ORDER)
+    return None if order is None else _read_order(order)
 
 
 class SnapshotTable(faust.Table[Any, Any]):

@@ -140,6 +140,7 @@ class Consumer(driver.Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._acknowledged: dict[TP, int] = {}
+        self._confirmed: dict[TP, int] = {}
         self._read_offset = _NoBooks()
         self._fetching = asyncio.Lock()
         self._placed = False
@@ -152,6 +153,10 @@ class Consumer(driver.Consumer):
     def acknowledge(self, offsets: Mapping[TP, int]) -> None:
         """Note where to commit: for each partition the offset of the next record to be processed."""
         self._acknowledged.update(offsets)
+
+    def committed(self, tp: TP) -> int:
+        """Return from which offset on a crash repeats a partition's records, as far as is known."""
+        return self._confirmed.get(tp, 0)
 
     def caught_up(self, tp: TP) -> bool:
         """Tell whether all records of a partition that the broker is known to have were handed out."""
@@ -183,6 +188,7 @@ class Consumer(driver.Consumer):
         """
         async with self._fetching:
             committed: Mapping[TP, int] = await super().seek_to_committed()
+            self._confirmed = dict(committed)
             never = [tp for tp, offset in committed.items() if not offset and not self._is_changelog_tp(tp)]
             if never:
                 with suppress(IllegalStateError):  # taken away meanwhile: the next rebalance seeks anew
@@ -193,6 +199,13 @@ class Consumer(driver.Consumer):
         """Commit until nothing acknowledged is left: a commit under way may have left some out."""
         while self._acknowledged or self._commit_fut is not None:
             await self.commit()
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        """Commit; Faust (0.15) counts also what was refused as committed."""
+        done: bool = await super()._commit(offsets)
+        if done:
+            self._confirmed.update(offsets)
+        return done
 
     def _new_consumer_thread(self) -> LoopConsumer:
         return LoopConsumer(self, self.loop, self.beacon)

@@ -81,7 +81,7 @@ class ScoringStage(Stage[Any]):
             self._fold_tick(event, measured, states)
 
     def _fold_counted(self, event: Event, states: States[Any]) -> None:
-        state: SymbolState = states.change(event.symbol)
+        state: SymbolState = states.change(event.symbol, event.time)
         if state.seen(event):
             return
         shared: SharedState = states.get(SHARED)
@@ -98,7 +98,11 @@ class ScoringStage(Stage[Any]):
         state: SymbolState = states.get(measured.symbol)
         quiet = measured.trigger == "context" and state.level == levels.NONE
         if measured.clock > state.clock and not quiet:
-            states.change(measured.symbol)
+            if measured.trigger == "price":
+                state = states.change(measured.symbol, event.time)
+                state.newest = max(state.newest, event.time)
+            else:
+                states.change(measured.symbol)
             self._judge(event, measured, state, states.get(SHARED))
 
     def _take_context(self, context: Context, states: States[Any]) -> None:

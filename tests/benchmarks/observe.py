@@ -100,4 +100,4 @@ async def _committed(admin: AIOKafkaAdminClient, group: str) -> int:
         offsets = await admin.list_consumer_group_offsets(group)
     except GroupCoordinatorNotAvailableError:  # a broker makes its offsets topic for the first group
         return 0
-    return sum(max(found.offset, 0) for tp, found in offsets.items() if tp.topic == contract.LIQUIDATIONS)
+    return sum(max(found.offset, 0) for tp, found in offsets.items() if tp.topic in contract.FEEDS)

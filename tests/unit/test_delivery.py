@@ -177,7 +177,7 @@ class Broker:
         cluster.leader_for_partition = lambda _: 0
         self._message_accumulator = MessageAccumulator(cluster, batch_size, 0, 30)
 
-    async def send(self, topic, value, *, key, partition, timestamp_ms):
+    async def send(self, topic, value, *, key, partition, timestamp_ms, headers=()):  # noqa: ARG002, PLR0913
         tp = TopicPartition(topic, partition)
         return await self._message_accumulator.add_message(tp, key, value, 30, timestamp_ms=timestamp_ms)
 

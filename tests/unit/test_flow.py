@@ -298,3 +298,46 @@ async def test_offsets_may_fall_from_one_epoch_to_the_next(flow):
     take(flow, liquidation(5))
     flow.begin()
     assert take(flow, liquidation(0)).records == 1
+
+
+async def test_a_partition_that_is_full_refuses_further_symbols_and_logs_it_once():
+    flow = Flow(create_stages(SEED), lambda _table, _partition: {}, PARTITIONS, max_symbols=1)
+    flow.begin()
+    with capture_logs() as logs:
+        unit = take(flow, *[liquidation(offset, symbol=f"FULL{offset}") for offset in range(3)])
+    assert [event.symbol for event in unit.events] == ["FULL0"]
+    assert [letter.body.offset for letter in unit.letters] == [1, 2]
+    assert flow.counts["refused_symbols"] == flow.counts["dead_letters"] == 2
+    assert sum("full" in entry["event"] for entry in logs) == 1
+    assert take(flow, liquidation(3)).letters == []  # the reference symbol
+
+
+async def test_what_is_stored_counts_towards_the_limit():
+    flow = Flow(
+        create_stages(SEED), lambda _table, _partition: {"A": b"", "B": b""}, PARTITIONS, max_symbols=2
+    )
+    flow.begin()
+    unit = take(flow, liquidation(0, symbol="A"), liquidation(1, symbol="C"))
+    assert [event.symbol for event in unit.events] == ["A"]
+
+
+@pytest.mark.parametrize("committed", [0, 1])
+async def test_idle_symbols_are_dropped_with_a_barrier_once_their_records_are_committed(committed):
+    stored = {table: {} for table in TABLES}
+    flow = Flow(
+        create_stages(SEED),
+        lambda table, _partition: stored[table],
+        PARTITIONS,
+        max_symbols=1,
+        committed=lambda _topic, _partition: committed,
+    )
+    flow.begin()
+    fold(flow, take(flow, liquidation(0, symbol="OLD")))
+    later = NOW + 9 * 86_400
+    fold(flow, take(flow, price(0, at=later), price(1, at=later + 1)))
+    barrier = flow.barrier()
+    fold(flow, barrier)
+    dropped = {table for table, orders in barrier.forgotten.items() if (HOME, "OLD") in orders}
+    assert dropped == ({"velocity", "scoring"} if committed else set())
+    refused = take(flow, liquidation(1, symbol="NEW", at=later)).letters
+    assert len(refused) == (not committed)

@@ -2,7 +2,18 @@ import msgspec
 import pytest
 
 from pipeline import contract
-from pipeline.features.stage import Event, Output, Stage, State, States, read_snapshot, snapshot
+from pipeline.features.stage import (
+    LATENESS,
+    LIFETIME,
+    Event,
+    Output,
+    Stage,
+    State,
+    States,
+    read_head,
+    read_snapshot,
+    snapshot,
+)
 from pipeline.messages import Price
 
 START = 1_760_000_000_000_000
@@ -44,7 +55,7 @@ class CountingStage(Stage[Counter]):
         return Counter(frozen)
 
     def step(self, event, states):
-        state = states.change(event.symbol)
+        state = states.change(event.symbol, event.time)
         if not state.seen(event):
             state.count += 1
             state.mark(event)
@@ -181,7 +192,7 @@ def test_what_is_no_snapshot_is_refused(data):
 def test_a_snapshot_of_another_version_is_refused():
     found = read_snapshot(snapshot(Passive()))
     found.version += 1
-    with pytest.raises(ValueError, match="snapshot of version 3, expected 2"):
+    with pytest.raises(ValueError, match="snapshot of version 4, expected 3"):
         read_snapshot(msgspec.msgpack.encode(found))
 
 
@@ -197,3 +208,79 @@ def test_outputs_are_kept_in_order():
         (contract.SIGNALS, "BTCUSDT"),
         (contract.ALERTS, "BTCUSDT"),
     ]
+
+
+LONG_AFTER = START + LIFETIME + 1
+
+
+def everything():
+    return {contract.PRICES: 1_000}
+
+
+def idle(states, *, market_time=START + LIFETIME + LATENESS + 1, committed=everything):
+    return set(states.forget(market_time, committed))
+
+
+def test_a_state_begins_anew_with_a_record_that_comes_long_after_its_newest():
+    states = counted(event(0), event(1), event(2, time=START + LIFETIME))
+    assert states.get("BTCUSDT").count == 3
+    states = counted(event(0), event(1), event(2, time=LONG_AFTER))
+    assert states.get("BTCUSDT").count == 1
+
+
+def test_a_state_that_began_anew_knows_what_had_been_read_and_is_the_newer_one():
+    states = counted(event(7))
+    before = states.take_snapshots()["BTCUSDT"]
+    states = counted(event(0, topic=contract.FUNDING, time=LONG_AFTER), event(7), stored={"BTCUSDT": before})
+    assert states.get("BTCUSDT").count == 1
+    assert read_head(states.take_snapshots()["BTCUSDT"]).order > read_head(before).order
+
+
+def test_time_is_counted_from_the_newest_record_not_from_the_last():
+    newer, older = event(0, time=START + LIFETIME), event(1, time=START - LIFETIME)
+    assert counted(newer, older, event(2, time=START + LIFETIME)).get("BTCUSDT").count == 3
+
+
+def test_the_newest_record_is_known_after_a_restart():
+    stored = counted(event(0)).take_snapshots()
+    assert read_head(stored["BTCUSDT"]).newest == START
+    assert counted(event(1, time=LONG_AFTER), stored=stored).get("BTCUSDT").count == 1
+
+
+def test_an_idle_state_is_forgotten_live_or_stored():
+    states = counted(event(0))
+    states.get("BTCUSDT").count = 0
+    stored = states.take_snapshots()
+    states.change("BTCUSDT")
+    assert idle(states) == {"BTCUSDT"}
+    assert "BTCUSDT" not in states
+    assert states.take_snapshots() == {}
+    states = counted(stored=stored)
+    assert "BTCUSDT" in states
+    assert idle(states) == {"BTCUSDT"}
+    assert stored == {}
+
+
+@pytest.mark.parametrize("reason", ["not idle yet", "not committed", "active", "of no record"])
+def test_a_state_is_kept_that_is(reason):
+    states = counted(event(0))
+    states.get("BTCUSDT").count = reason == "active"
+    if reason == "of no record":
+        states.get("BTCUSDT").newest = 0
+    market_time = START + LIFETIME + LATENESS + (reason != "not idle yet")
+    offsets = {} if reason == "not committed" else everything()
+    assert idle(states, market_time=market_time, committed=lambda: offsets) == set()
+    assert "BTCUSDT" in states
+
+
+def test_idle_states_are_looked_for_once_an_hour_of_the_markets_time():
+    asked = []
+
+    def committed():
+        asked.append(1)
+        return {}
+
+    states = counted(event(0))
+    for minute in range(180):
+        states.forget(START + minute * 60_000_000, committed)
+    assert len(asked) == 3

@@ -5,8 +5,9 @@ import faust
 import pytest
 from faust.types import TP
 
+from pipeline import codec
 from pipeline.features.stage import State, snapshot
-from pipeline.runtime.store import ChangelogLostError, SnapshotTable
+from pipeline.runtime.store import ORDER, ChangelogLostError, SnapshotTable
 
 CHANGELOG = "app-velocity-changelog"
 
@@ -30,9 +31,11 @@ def store():
     return SnapshotTable(app, name="velocity", key_type=bytes, value_type=bytes, partitions=4).data
 
 
-def written(offset, value, *, partition=0, key=b"BTCUSDT"):
+def written(offset, value, *, partition=0, key=b"BTCUSDT", headers=()):
     tp = TP(CHANGELOG, partition)
-    message = SimpleNamespace(partition=partition, key=key, value=value, tp=tp, offset=offset)
+    message = SimpleNamespace(
+        partition=partition, key=key, value=value, tp=tp, offset=offset, headers=headers
+    )
     return SimpleNamespace(message=message)
 
 
@@ -60,6 +63,30 @@ def test_a_state_whose_topic_was_made_anew_beats_higher_offsets(store):
 def test_a_tombstone_removes_a_key(store):
     recover(store, written(0, snapshot(Counted(1))), written(1, None))
     assert store.partition(0) == {}
+
+
+def tombstone(offset, state):
+    return written(offset, None, headers=[(ORDER, codec.pack((state.incarnation, state.position)))])
+
+
+def test_a_tombstone_removes_the_state_that_it_is_for_and_older_ones(store):
+    recover(store, written(0, snapshot(Counted(150))), tombstone(1, Counted(150)))
+    assert store.partition(0) == {}
+    recover(store, written(2, snapshot(Counted(100))), tombstone(3, Counted(150)))
+    assert store.partition(0) == {}
+
+
+def test_a_tombstone_that_comes_late_leaves_the_newer_state_of_a_key(store):
+    began_anew = Counted(3, incarnation=1)
+    recover(store, written(0, snapshot(began_anew)), tombstone(1, Counted(150)))
+    assert store.partition(0)["BTCUSDT"] == snapshot(began_anew)
+
+
+def test_an_old_snapshot_that_comes_after_the_tombstone_does_not_beat_what_began_anew(store):
+    old, began_anew = Counted(150), Counted(151, incarnation=1)
+    recover(store, written(0, snapshot(old)), tombstone(1, old), written(2, snapshot(began_anew)))
+    recover(store, written(3, snapshot(old)))
+    assert store.partition(0)["BTCUSDT"] == snapshot(began_anew)
 
 
 def test_how_far_a_changelog_was_read_is_remembered(store):

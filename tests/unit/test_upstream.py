@@ -67,6 +67,7 @@ UPSTREAM = (
         {
             "__init__": Shape("7072ae80eac1", "args kwargs"),
             "_getmany": Shape("f9d47aa9010b", "active_partitions timeout"),
+            "_commit": Shape("a20eec84e4b2", "offsets"),
             "seek_to_committed": Shape("f1d483b861b0", ""),
         },
     ),
