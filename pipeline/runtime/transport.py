@@ -140,7 +140,7 @@ class Consumer(driver.Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._acknowledged: dict[TP, int] = {}
-        self._confirmed: dict[TP, int] = {}
+        self._confirmed: dict[TP, int | None] = {}
         self._read_offset = _NoBooks()
         self._fetching = asyncio.Lock()
         self._placed = False
@@ -156,7 +156,7 @@ class Consumer(driver.Consumer):
 
     def committed(self, tp: TP) -> int:
         """Return from which offset on a crash repeats a partition's records, as far as is known."""
-        return self._confirmed.get(tp, 0)
+        return self._confirmed.get(tp) or 0
 
     def caught_up(self, tp: TP) -> bool:
         """Tell whether all records of a partition that the broker is known to have were handed out."""

@@ -44,6 +44,11 @@ class Partition:
             self.position = self.committed
         return {PLACE: self.committed}
 
+    async def commit(self, offsets):
+        if not self.taken_away:
+            self.committed = offsets[PLACE]
+        return not self.taken_away
+
     async def seek_to_beginning(self, *tps):
         assert tps == (PLACE,)
         if self.taken_away:
@@ -107,3 +112,22 @@ async def test_a_partition_that_is_taken_away_during_the_seek_stops_nobody():
     partition.taken_away = True
     await consumer_of(partition).perform_seek()
     assert partition.position == 0
+
+
+@pytest.mark.parametrize("committed", [None, 0, 2])
+async def test_what_is_committed_is_known_from_the_assignment_on(committed):
+    consumer = consumer_of(Partition(committed))
+    consumer._confirmed = {}
+    assert consumer.committed(PLACE) == 0
+    await consumer.perform_seek()
+    assert consumer.committed(PLACE) == (committed or 0)
+
+
+async def test_what_was_refused_is_not_taken_for_committed():
+    partition = Partition()
+    consumer = consumer_of(partition)
+    consumer._confirmed = {}
+    assert await consumer._commit({PLACE: 5})
+    partition.taken_away = True
+    assert not await consumer._commit({PLACE: 9})
+    assert consumer.committed(PLACE) == 5
