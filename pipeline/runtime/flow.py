@@ -67,11 +67,12 @@ class Barrier:
     was sent before it, once it has passed all stages, and None if its epoch ends first.
     """
 
-    __slots__ = ("epoch", "forgotten", "passed", "snapshots")
+    __slots__ = ("epoch", "forgotten", "market_times", "passed", "snapshots")
 
     def __init__(self, epoch: int) -> None:
         self.epoch = epoch
         self.snapshots: dict[str, Snapshots] = {}
+        self.market_times: dict[int, int] = {}
         self.forgotten: dict[str, dict[tuple[int, str], Order]] = {}
         self.passed: asyncio.Future[Sent | None] = asyncio.get_running_loop().create_future()
 
@@ -120,6 +121,7 @@ class Flow:
         self._states: dict[int, list[States[Any]]] = {}
         self._rosters: dict[int, Roster] = {}
         self._full: set[int] = set()
+        self._market_times: dict[int, int] = {}
         self._barriers: set[Barrier] = set()
         self._over = asyncio.Event()
 
@@ -142,6 +144,7 @@ class Flow:
         self._reached.clear()
         self._states.clear()
         self._rosters.clear()
+        self._market_times = {}
         for barrier in self._barriers:
             if not barrier.passed.done():
                 barrier.passed.set_result(None)
@@ -227,13 +230,17 @@ class Flow:
         table = self.stages[place].table
         dropped = barrier.forgotten[table] = {}
         for partition, states in self._states.items():
-            market_time = max(map(_market_time, self.stages, states))
+            heard = self.stages[place].market_time(states[place])
+            barrier.market_times[partition] = max(heard, barrier.market_times.get(partition, 0))
+            market_time = self._market_times.get(partition, 0)
             found = states[place].forget(market_time, partial(self._ends_committed, partition))
             dropped.update({(partition, key): order for key, order in found.items()})
             if found:
                 log.info("idle states are forgotten", table=table, partition=partition, states=len(found))
                 gone = [key for key in found if not any(key in each for each in states)]
                 self._roster(partition).forget(gone)
+        if place == len(self.stages) - 1:  # from now on all stages know what was heard before this barrier
+            self._market_times = barrier.market_times
 
     def _ends_committed(self, partition: int) -> dict[str, int]:
         return {topic: self._committed(topic, partition) for topic in contract.INPUTS}
@@ -288,10 +295,6 @@ class Flow:
                 States(stage, self._stored(stage.table, partition), ends) for stage in self.stages
             ]
         return states
-
-
-def _market_time(stage: Stage[Any], states: States[Any]) -> int:
-    return stage.market_time(states)
 
 
 @lru_cache(maxsize=4_096)

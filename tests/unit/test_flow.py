@@ -335,9 +335,28 @@ async def test_idle_symbols_are_dropped_with_a_barrier_once_their_records_are_co
     fold(flow, take(flow, liquidation(0, symbol="OLD")))
     later = NOW + 9 * 86_400
     fold(flow, take(flow, price(0, at=later), price(1, at=later + 1)))
+    fold(flow, flow.barrier())
     barrier = flow.barrier()
     fold(flow, barrier)
     dropped = {table for table, orders in barrier.forgotten.items() if (HOME, "OLD") in orders}
     assert dropped == ({"velocity", "scoring"} if committed else set())
     refused = take(flow, liquidation(1, symbol="NEW", at=later)).letters
     assert len(refused) == (not committed)
+
+
+async def test_a_stage_forgets_nothing_that_units_on_their_way_have_yet_to_tell_it_about():
+    stored = {table: {} for table in TABLES}
+    flow = Flow(
+        create_stages(SEED),
+        lambda table, _: stored[table],
+        PARTITIONS,
+        committed=lambda _topic, _partition: 9,
+    )
+    flow.begin()
+    before = take(flow, liquidation(0, symbol="OLD"), price(0))
+    later = NOW + 9 * 86_400
+    barrier, after = flow.barrier(), take(flow, price(1, at=later), price(2, at=later + 1))
+    for place in range(len(TABLES)):
+        for work in (before, barrier, after):
+            flow.fold(place, work)
+    assert barrier.forgotten == {table: {} for table in TABLES}
