@@ -105,9 +105,8 @@ async def test_a_worker_that_keeps_partitions_does_not_read_their_changelogs_aga
         with Worker(settings) as second:
             await second.until_ready()
             await until_ready_again(first)
+            kept, taken = first.recoveries()[1:], second.recoveries()[-1]
             assert second.stop() == 0
-        kept = first.recoveries()[1:]
-        taken = second.recoveries()[-1]
         assert first.stop() == 0
     assert {found.snapshots_read for found in kept} == {0}
     assert taken.snapshots_read > 0
