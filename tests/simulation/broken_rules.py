@@ -1,0 +1,153 @@
+"""The rules of the runtime, each broken on purpose: what the simulation has to notice."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, NamedTuple
+from unittest import mock
+
+import pipeline.app
+from pipeline import contract
+from pipeline.runtime.application import HandOver
+from pipeline.runtime.checkpoint import Checkpoint
+from pipeline.runtime.confirmation import all_confirmed
+from pipeline.runtime.flow import Flow
+from pipeline.runtime.lease import Lease
+from pipeline.runtime.store import SnapshotStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class _SameEpoch:
+    """An epoch that is every other one's equal."""
+
+    def __eq__(self, other):
+        return True
+
+    def __hash__(self):
+        return 0
+
+    def __add__(self, _):
+        return self
+
+    __radd__ = __iadd__ = __add__
+
+
+def _no_epoch(stack):
+    """Work of an older epoch goes on in the next."""
+    init = Flow.__init__
+
+    def begin_all_alike(self, *args, **kwargs):
+        init(self, *args, **kwargs)
+        self.epoch = _SameEpoch()
+
+    stack.enter_context(mock.patch.object(Flow, "__init__", begin_all_alike))
+    stack.enter_context(mock.patch.object(Checkpoint, "forget"))
+
+
+async def _acknowledging_first(self, barrier, sent):
+    await all_confirmed(sent.pending)
+    self._acknowledge(sent.offsets)
+    for name in reversed(contract.TABLES):
+        await self._write(self._tables[name], barrier)
+    self._intake.give_back(sent.records, sent.size)
+
+
+async def _upstream_first(self, barrier, sent):
+    await all_confirmed(sent.pending)
+    for name in contract.TABLES:
+        await self._write(self._tables[name], barrier)
+    if barrier.epoch == self._flow.epoch:
+        self._acknowledge(sent.offsets)
+        self._intake.give_back(sent.records, sent.size)
+
+
+async def _unconfirmed(self, barrier, sent):
+    for name in reversed(contract.TABLES):
+        await self._write(self._tables[name], barrier)
+    if barrier.epoch == self._flow.epoch:
+        self._acknowledge(sent.offsets)
+        self._intake.give_back(sent.records, sent.size)
+
+
+async def _snapshots_afterwards(self, barrier, sent):
+    await all_confirmed(sent.pending)
+    for place, name in enumerate(contract.TABLES):
+        for partition, states in self._flow._states.items():
+            taken = states[place].take_snapshots().items()
+            barrier.snapshots[name].update({(partition, key): data for key, data in taken})
+    for name in reversed(contract.TABLES):
+        await self._write(self._tables[name], barrier)
+    if barrier.epoch == self._flow.epoch:
+        self._acknowledge(sent.offsets)
+        self._intake.give_back(sent.records, sent.size)
+
+
+def _last_written(_self, snapshots, key, data):
+    snapshots[key] = data
+
+
+def _blocking_agent(app, place):
+    """Hand over as to any bounded queue of Faust's: waiting for room, and cleared by a rebalance."""
+    following = app.channels[place + 1] if place + 1 < len(app.channels) else None
+
+    @app.agent(app.channels[place], name=app.flow.stages[place].table)
+    async def stage(units):
+        async for unit in units:
+            if not app.flow.fold(place, unit):
+                continue
+            if following is None:
+                await app.checkpoint.deliver(unit)
+            else:
+                for subscriber in following._subscribers:
+                    await subscriber.queue.put(unit)
+
+
+def _bounded_queue(self):
+    if self._queue is None:
+        self._queue = self.app.FlowControlQueue(maxsize=1, clear_on_resume=True)
+    return self._queue
+
+
+def _blocking(stack):
+    stack.enter_context(mock.patch.object(HandOver, "queue", property(_bounded_queue)))
+    stack.enter_context(mock.patch.object(pipeline.app, "create_stage_agent", _blocking_agent))
+
+    def put_nowait(self, work):
+        for subscriber in self._subscribers:
+            subscriber.queue.force_put_nowait(work)
+
+    stack.enter_context(mock.patch.object(HandOver, "put_nowait", put_nowait))
+
+
+def _patch(owner, name, value):
+    return lambda stack: stack.enter_context(mock.patch.object(owner, name, value))
+
+
+class Rule(NamedTuple):
+    """A way to break a rule, the first seed and how many to try, and a part of what is then said."""
+
+    break_it: Callable[[ExitStack], None]
+    seen_as: str
+    seeds: tuple[int, int] = (0, 200)
+
+
+RULES = {
+    "epochs": Rule(_no_epoch, "lacks it", (0, 300)),
+    "acknowledged-last": Rule(_patch(Checkpoint, "_confirm", _acknowledging_first), "lacks it"),
+    "downstream-first": Rule(_patch(Checkpoint, "_confirm", _upstream_first), "which comes after it"),
+    "messages-confirmed": Rule(_patch(Checkpoint, "_confirm", _unconfirmed), "was sent"),
+    "snapshots-of-one-moment": Rule(_patch(Checkpoint, "_confirm", _snapshots_afterwards), "was sent"),
+    "newer-snapshot-wins": Rule(_patch(SnapshotStore, "_apply", _last_written), "the state of"),
+    "hand-over-never-blocks": Rule(_blocking, "CancelledError"),
+    "lease": Rule(_patch(Lease, "check", lambda _: None), "taken for dead"),
+}
+
+
+def broken(name):
+    """Return a context in which a rule is broken; none where there is no name."""
+    stack = ExitStack()
+    if name is not None:
+        RULES[name].break_it(stack)
+    return stack

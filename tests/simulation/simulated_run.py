@@ -1,0 +1,245 @@
+"""One run of the simulation from its seed, and the command that replays it.
+
+`python tests/simulation/simulated_run.py FIRST [COUNT] [--broken RULE]` runs seeds until one fails, and tells
+which. The hash seed is part of what makes a run repeat exactly, so the command sets it for itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import logging
+import os
+import random
+import sys
+import traceback
+from functools import partial
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parents[2]))
+
+import structlog
+from broken_rules import RULES, broken
+from faust.types import TP
+from invariants import Violation, Watch
+from simulated_broker import Broker, Network
+from simulated_market import Expected, draw_market, old
+from simulated_worker import Worker, changelog_event
+from virtual_loop import WALL, NothingToDoError, VirtualLoop, virtual_time
+
+from pipeline import app, contract
+from pipeline.features.stage import read_snapshot
+from pipeline.runtime import intake
+from pipeline.runtime.flow import TopicRecreatedError
+from pipeline.runtime.lease import LeaseLostError
+from pipeline.runtime.topic_plan import changelog_topic
+from pipeline.settings import Settings
+
+HEALED = 60.0
+"""Virtual seconds after which the network is kind."""
+LONGEST = 400.0
+"""Virtual seconds within which a run has to come to its end."""
+PATIENCE = 0.5
+"""Instead of the intake's 0.02 s, how often it looks whether a wait is over."""
+BROKEN_BY_FATE = (LeaseLostError, TopicRecreatedError)
+
+
+class Run:
+    """A market, some workers, and what fate has for them."""
+
+    def __init__(self, seed):
+        self.rng = rng = random.Random(seed)
+        self.mixed = rng.random() < 0.6
+        self.partitions = rng.choice((1, 2, 2, 3))
+        self.settings = Settings(
+            app_id="sim",
+            partitions=self.partitions,
+            redis_enabled=False,
+            session_timeout=6.0,
+            rebalance_timeout=10.0,
+            context_settle_ms=60_000,
+            max_poll_records=rng.choice((5, 20, 200)),
+            budget_records=rng.choice((10, 50, 1_000)),
+            producer_idempotence=rng.random() < 0.8,
+        )
+        self.inputs = self._draw()
+        expected = Expected(self.inputs, self.partitions)
+        changelogs = {changelog_topic("sim", table): table for table in contract.TABLES}
+        self.watch = Watch(expected, changelogs)
+        self.ends = expected.ends
+        self.loop = VirtualLoop(rng)
+        network = Network(rng, latest=5.0 if self.mixed else 15.0)
+        self.broker = self.watch.broker = Broker(self.loop, network, self.settings, self.watch)
+        self.workers = {}
+        self._lives = 0
+        self._faults = rng.randrange(7)
+        self._batch_records = rng.choice((1, 4, 50))
+        self.done = None
+
+    def _draw(self):
+        count = self.rng.randrange(20, 120)
+        begin = old(self.rng) if self.mixed else WALL
+        return draw_market(self.rng, self.partitions, count, begin, mixed=self.mixed)
+
+    def go(self):
+        """Run to the end, and say what was wrong: raise Violation."""
+        try:
+            with virtual_time(self.loop):
+                self.done = self.loop.create_future()
+                self._feed()
+                for number in range(self.rng.choice((1, 2, 2, 3))):
+                    self.loop.outside(self.rng.uniform(0, 3) if number else 0, self._start, number)
+                self.loop.outside(HEALED, self.broker.network.heal)
+                self.loop.outside(0.5, self._look)
+                self._finish()
+        finally:
+            self.loop.close()
+
+    def _finish(self):
+        try:
+            ended = self.loop.run(self.done, LONGEST)
+        except NothingToDoError:
+            ended = False
+        if self.watch.problem is not None:
+            raise self.watch.problem
+        if not ended:
+            raise Violation(f"not done after {LONGEST:.0f} s: {self.broker.committed} of {dict(self.ends)}")
+        self.watch.at_the_end(self._recovered())
+        for worker in self.workers.values():
+            if self._settled(worker) and (worker.app.intake.records or worker.app.intake.size):
+                raise Violation(f"{worker.name} never got {worker.app.intake.records} records of budget back")
+
+    def _recovered(self):
+        """Return the snapshots that a new worker would find, by table, partition and key."""
+        tables = app.create_app(self.settings).state_tables
+        found = {}
+        for name, table in tables.items():
+            for partition in range(self.partitions):
+                tp = TP(table.changelog_topic_name, partition)
+                events = [changelog_event(tp, record) for record in self.broker.logs[tp]]
+                table.data.apply_changelog_batch(events, None, None)
+                stored = table.data.partition(partition).items()
+                found |= {(name, partition, key): read_snapshot(data) for key, data in stored}
+        return found
+
+    def _settled(self, worker):
+        coordinator = getattr(worker, "coordinator", None)
+        refused = coordinator is None or self.broker.group.refuses(coordinator.name, coordinator.generation)
+        return worker.process.alive and not refused
+
+    def _feed(self):
+        for record in self.inputs:
+            delay = 0.0 if self.mixed else record.time / 1_000 - WALL
+            self.loop.outside(delay, self.broker.write, record.tp, record.key, record.value, record.time)
+
+    def _start(self, number):
+        self._lives += 1
+        name = f"{number}.{self._lives}"
+        ended, overtaken = partial(self._ended, number), partial(self.loop.outside, 0.01, self._strike)
+        worker = Worker(name, self.broker, self.settings, self._batch_records, ended, overtaken)
+        self.workers[number] = worker
+        if self._faults > 0:
+            steps = round(10 ** self.rng.uniform(1, 4))
+            worker.process.burn(steps, partial(self._strike, worker))
+
+    def _strike(self, worker):
+        if self._faults <= 0 or self.done.done() or not worker.process.alive:
+            return
+        self._faults -= 1
+        fate = self.rng.random()
+        if fate < 0.5:
+            worker.end()
+        elif fate < 0.85:
+            worker.process.frozen = True
+            self.loop.outside(self.rng.choice((2.0, 5.5, 7.0, 15.0)), self._thaw, worker)
+        else:
+            worker.stop_soon()
+
+    def _thaw(self, worker):
+        worker.process.frozen = False
+        if worker.process.alive and self._faults > 0:
+            worker.process.burn(round(10 ** self.rng.uniform(0, 3)), partial(self._strike, worker))
+
+    def _ended(self, number, worker):
+        error = worker.error
+        if error is not None and not isinstance(_first_cause(error), BROKEN_BY_FATE):
+            self.watch.problem = self.watch.problem or Violation(
+                f"{worker.name} ended: {''.join(traceback.format_exception(error))}"
+            )
+        self.loop.outside(self.rng.choice((0.1, 1.0, 8.0)), self._start, number)
+
+    def _look(self):
+        if self.watch.problem is not None:
+            self._end()
+        elif self._all_is_committed() and self._all_calm():
+            self.loop.outside(1.0, self._end)
+        else:
+            self.loop.outside(0.5, self._look)
+
+    def _all_is_committed(self):
+        contexts = [TP(contract.CONTEXT, number) for number in range(self.partitions)]
+        wanted = self.ends | {tp: len(self.broker.logs[tp]) for tp in contexts}
+        return all(self.broker.committed.get(tp, 0) == end for tp, end in wanted.items())
+
+    def _all_calm(self):
+        return not any(worker.process.frozen for worker in self.workers.values())
+
+    def _end(self):
+        if not self.done.done():
+            self.done.set_result(None)
+
+    def __str__(self):
+        """Say what happened."""
+        sent = self.watch.times_sent
+        return (
+            f"{len(self.inputs)} records, {len(sent)} messages sent {sum(sent.values())} times, "
+            f"{self._lives} lives of workers, {self.loop.time():.1f} s, trace {self.digest()}"
+        )
+
+    def digest(self):
+        """Return what tells one run from another."""
+        return hashlib.sha256(repr(self.watch.trace).encode()).hexdigest()[:16]
+
+
+def _first_cause(error):
+    return error if error.__cause__ is None else _first_cause(error.__cause__)
+
+
+def run(seed):
+    """Run one seed; return its run, or raise Violation."""
+    found = Run(seed)
+    found.go()
+    return found
+
+
+def quiet():
+    """Log nothing: a worker's own log is made for its machine."""
+    logging.disable(logging.CRITICAL)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    intake._PATIENCE = PATIENCE
+    app.check_versions = lambda **_: None  # it reads files, each time
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Run seeds of the simulation until one fails.")
+    parser.add_argument("first", type=int)
+    parser.add_argument("count", type=int, nargs="?", default=1)
+    parser.add_argument("--broken", choices=RULES, help="a rule of the runtime to break")
+    chosen = parser.parse_args()
+    quiet()
+    with broken(chosen.broken):
+        for seed in range(chosen.first, chosen.first + chosen.count):
+            try:
+                found = run(seed)
+            except Violation as violation:
+                sys.stdout.write(f"seed {seed}: {violation}\n")
+                sys.exit(1)
+            if chosen.count == 1:
+                sys.stdout.write(f"seed {seed} holds: {found}\n")
+
+
+if __name__ == "__main__":
+    if os.environ.get("PYTHONHASHSEED") != "0":
+        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | {"PYTHONHASHSEED": "0"})  # noqa: S606
+    main()
