@@ -8,6 +8,7 @@ depends on the order of the events alone, never on how they were cut into batche
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeAlias, TypeVar
 
 from msgspec import Struct
@@ -201,6 +202,36 @@ class Snapshot(Head, array_like=True):
 H = TypeVar("H", bound=Head)
 
 
+class Moment(Generic[S]):
+    """States as they were at one moment, each packed when it is asked for or about to change.
+
+    So that moment holds nothing up, however many states there are.
+    """
+
+    __slots__ = ("_live", "_taken", "waiting")
+
+    def __init__(self, live: Mapping[str, S], keys: set[str]) -> None:
+        self._live = live
+        self._taken: dict[str, bytes] = {}
+        self.waiting = keys
+
+    def take(self, key: str) -> None:
+        """Pack one of the states that wait."""
+        self.waiting.remove(key)
+        self._taken[key] = snapshot(self._live[key])
+
+    def take_some(self, most: int) -> bool:
+        """Pack so many of the states that wait, and tell whether there are more."""
+        for key in list(islice(self.waiting, most)):
+            self.take(key)
+        return bool(self.waiting)
+
+    def take_all(self) -> dict[str, bytes]:
+        """Return the snapshots of all states."""
+        self.take_some(len(self.waiting))
+        return self._taken
+
+
 class States(Generic[S]):
     """The live states of one stage in one partition, and which of them changed since the last snapshot.
 
@@ -229,6 +260,7 @@ class States(Generic[S]):
         self._stored = stored if stored is not None else {}
         self._ends = ends if ends is not None else {}
         self._touched: set[str] = set()
+        self._moment: Moment[S] = Moment({}, set())
         self._look_from = 0
         self.live: dict[str, S] = {}
         self.recreated: set[str] = set()
@@ -258,6 +290,8 @@ class States(Generic[S]):
             When (microseconds) the record happened that changes it, if that is one of the key's own.
 
         """
+        if key in self._moment.waiting:
+            self._moment.take(key)
         self._touched.add(key)
         state = self.live.get(key)
         if state is None:
@@ -303,8 +337,13 @@ class States(Generic[S]):
 
     def take_snapshots(self) -> dict[str, bytes]:
         """Return the snapshots of all states that changed since the last call."""
-        touched, self._touched = self._touched, set()
-        return {key: snapshot(self.live[key]) for key in touched}
+        return self.moment().take_all()
+
+    def moment(self) -> Moment[S]:
+        """Return all states that changed since the last call, as they are now."""
+        self._moment.take_all()
+        self._moment, self._touched = Moment(self.live, self._touched), set()
+        return self._moment
 
     def _begin(self, key: str, before: S, time: int) -> S:
         """Let a key's state begin at a time; what it has read stays known, as a crash may repeat it."""

@@ -164,9 +164,11 @@ class VelocityStage(Stage[Any]):
             return
         market: Market = states.change(SHARED)
         market.set(context)
+        clock = time - self._grace
         for symbol, state in states.active():
-            if state.advance(time - self._grace):
+            if clock > state.clock:
                 states.change(symbol)
+                state.advance(clock)
                 self._measure(event, state, market, "context")
 
     def _measure(self, event: Event, state: VelocityState, market: Market, trigger: Trigger) -> None:

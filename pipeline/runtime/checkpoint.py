@@ -140,7 +140,7 @@ class Checkpoint:
 
     async def _write(self, table: SnapshotTable, barrier: Barrier) -> None:
         """Write a table's snapshots, those that other keys' states look at last: they may lag, not lead."""
-        snapshots = barrier.snapshots[table.name]
+        snapshots = await barrier.snapshots(table.name)
         shared = {place: data for place, data in snapshots.items() if place[1] == SHARED}
         await self._write_group(
             table, {place: snapshots[place] for place in snapshots.keys() - shared}, barrier.epoch

@@ -3,7 +3,7 @@
 A unit is one batch of one partition. It passes through the agents of the stages in their order and leaves
 with its messages sent. A barrier follows the units of all partitions on the same way: when it passes a
 stage, the stage's snapshots are taken, so that all of them are of the same moment, between the same two
-units (as in Chandy and Lamport's snapshots, and Flink's).
+units (as in Chandy and Lamport's snapshots, and Flink's). A state is packed later, or before it changes.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import asyncio
 import time
 from collections import Counter
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import structlog
 
 from pipeline import codec, contract
 from pipeline.features.reading import read, refuse
 from pipeline.features.roster import MOST_SYMBOLS, Roster
-from pipeline.features.stage import Event, Output, Stage, States
+from pipeline.features.stage import Event, Moment, Output, Stage, States
 from pipeline.runtime.placement import partition_of
 from pipeline.signals.profile import SEED
 
@@ -34,6 +34,8 @@ log = structlog.get_logger(__name__)
 
 Snapshots: TypeAlias = dict[tuple[int, str], bytes]
 """Snapshots of one table, by partition and key."""
+_FEW: Final = 8
+"""States that are packed in one go, which takes a millisecond or two."""
 
 
 class TopicRecreatedError(Exception):
@@ -61,20 +63,33 @@ class Unit:
 
 
 class Barrier:
-    """Collects the snapshots of all stages between two units.
+    """Collects the states of all stages as they are between two units.
 
-    `forgotten` are the orders of states that were dropped, by table, partition and key. `passed` gives what
-    was sent before it, once it has passed all stages, and None if its epoch ends first.
+    `moments` are those that changed, by table and partition, `forgotten` the orders of those that were
+    dropped, by table, partition and key. `passed` gives what was sent before it, once it has passed all
+    stages, and None if its epoch ends first.
     """
 
-    __slots__ = ("epoch", "forgotten", "market_times", "passed", "snapshots")
+    __slots__ = ("epoch", "forgotten", "market_times", "moments", "passed")
 
     def __init__(self, epoch: int) -> None:
         self.epoch = epoch
-        self.snapshots: dict[str, Snapshots] = {}
+        self.moments: dict[str, dict[int, Moment[Any]]] = {}
         self.market_times: dict[int, int] = {}
         self.forgotten: dict[str, dict[tuple[int, str], Order]] = {}
         self.passed: asyncio.Future[Sent | None] = asyncio.get_running_loop().create_future()
+
+    async def snapshots(self, table: str) -> Snapshots:
+        """Pack the states of a table, a few at a time: units pass in between."""
+        moments = self.moments[table]
+        for moment in moments.values():
+            while moment.take_some(_FEW):  # noqa: ASYNC110 - nothing to wait for: others have their turn
+                await asyncio.sleep(0)
+        return {
+            (partition, key): data
+            for partition, moment in moments.items()
+            for key, data in moment.take_all().items()
+        }
 
 
 class Flow:
@@ -209,10 +224,8 @@ class Flow:
             return False
         if isinstance(work, Barrier):
             self._forget(place, work)
-            work.snapshots[self.stages[place].table] = {
-                (partition, key): data
-                for partition, states in self._states.items()
-                for key, data in states[place].take_snapshots().items()
+            work.moments[self.stages[place].table] = {
+                partition: states[place].moment() for partition, states in self._states.items()
             }
         elif not self.stages[place].topics.isdisjoint(work.offsets):
             self._fold_unit(place, work)

@@ -1,12 +1,14 @@
 import asyncio
 
 import pytest
+from scoring_cases import context
 from structlog.testing import capture_logs
 from worker_parts import HOME, NOW, PARTITIONS, SYMBOL, liquidation, price, record
 
-from pipeline import SEED, contract
+from pipeline import SEED, codec, contract
 from pipeline.engine import Engine, create_stages
 from pipeline.features.stage import States, read_snapshot
+from pipeline.messages import micros
 from pipeline.runtime.flow import Flow, TopicRecreatedError
 from pipeline.runtime.placement import partition_of
 from pipeline.runtime.transport import Records
@@ -96,7 +98,7 @@ async def test_a_unit_of_an_older_epoch_does_nothing(flow):
     assert unit.outputs() == []
     barrier = flow.barrier()
     fold(flow, barrier)
-    assert barrier.snapshots == {table: {} for table in TABLES}
+    assert [await barrier.snapshots(table) for table in TABLES] == [{}] * len(TABLES)
 
 
 async def test_a_new_epoch_begins_with_what_is_stored_alone(flow):
@@ -114,7 +116,7 @@ async def test_a_barrier_of_an_older_epoch_takes_no_snapshots(flow):
     flow.begin()
     fold(flow, take(flow, liquidation(0)))
     assert fold(flow, barrier) == [False] * len(TABLES)
-    assert barrier.snapshots == {}
+    assert barrier.moments == {}
 
 
 async def test_the_end_of_an_epoch_ends_the_wait_for_its_barriers(flow):
@@ -131,12 +133,24 @@ async def test_a_barrier_holds_what_every_stage_knows_between_the_same_two_units
         for work in (before, barrier, after):
             assert flow.fold(place, work)
     for table in ("velocity", "scoring"):
-        found = read_snapshot(barrier.snapshots[table][HOME, SYMBOL])
+        found = read_snapshot((await barrier.snapshots(table))[HOME, SYMBOL])
         assert found.applied[contract.LIQUIDATIONS][0] == 0
     later = flow.barrier()
     fold(flow, later)
     for table in ("velocity", "scoring"):
-        assert read_snapshot(later.snapshots[table][HOME, SYMBOL]).applied[contract.LIQUIDATIONS][0] == 1
+        found = read_snapshot((await later.snapshots(table))[HOME, SYMBOL])
+        assert found.applied[contract.LIQUIDATIONS][0] == 1
+
+
+async def test_a_context_changes_nothing_of_what_a_barrier_holds(flow):
+    """It moves the clocks of symbols that no record names."""
+    fold(flow, take(flow, liquidation(0)))
+    barrier, later = flow.barrier(), flow.barrier()
+    fold(flow, barrier)
+    fold(flow, take(flow, record(contract.CONTEXT, codec.encode(context(micros(NOW + 10))), 0, at=NOW + 10)))
+    fold(flow, later)
+    states = [read_snapshot((await each.snapshots("velocity"))[HOME, SYMBOL]) for each in (barrier, later)]
+    assert [state.position[-1] for state in states] == [micros(NOW), micros(NOW + 7)]
 
 
 async def test_a_barrier_holds_what_changed_since_the_last_alone(flow):
@@ -144,8 +158,8 @@ async def test_a_barrier_holds_what_changed_since_the_last_alone(flow):
     first, second = flow.barrier(), flow.barrier()
     fold(flow, first)
     fold(flow, second)
-    assert (HOME, SYMBOL) in first.snapshots["velocity"]
-    assert second.snapshots == {table: {} for table in TABLES}
+    assert (HOME, SYMBOL) in await first.snapshots("velocity")
+    assert [await second.snapshots(table) for table in TABLES] == [{}] * len(TABLES)
 
 
 async def test_partitions_know_nothing_of_each_other(flow):
@@ -153,16 +167,17 @@ async def test_partitions_know_nothing_of_each_other(flow):
     fold(flow, take(flow, liquidation(0)))
     barrier = flow.barrier()
     fold(flow, barrier)
-    assert set(barrier.snapshots["scoring"]) == {(1, "ETHUSDT"), (HOME, SYMBOL)}
+    assert set(await barrier.snapshots("scoring")) == {(1, "ETHUSDT"), (HOME, SYMBOL)}
 
 
 async def test_a_new_epoch_goes_on_from_what_was_stored(flow):
     fold(flow, take(flow, liquidation(0)))
     barrier = flow.barrier()
     fold(flow, barrier)
+    packed = {table: await barrier.snapshots(table) for table in TABLES}
 
     def stored(table, partition):
-        return {key: data for (at, key), data in barrier.snapshots[table].items() if at == partition}
+        return {key: data for (at, key), data in packed[table].items() if at == partition}
 
     again = Flow(create_stages(SEED), stored, PARTITIONS)
     again.begin()
@@ -177,9 +192,10 @@ async def test_a_topic_that_ends_before_what_was_read_of_it_is_read_anew(flow):
     fold(flow, take(flow, liquidation(5)))
     barrier = flow.barrier()
     fold(flow, barrier)
+    packed = {table: await barrier.snapshots(table) for table in TABLES}
 
     def stored(table, _partition):
-        return {key: data for (_, key), data in barrier.snapshots[table].items()}
+        return {key: data for (_, key), data in packed[table].items()}
 
     again = Flow(create_stages(SEED), stored, PARTITIONS)
     again.begin()

@@ -137,6 +137,23 @@ def test_snapshots_are_taken_of_what_changed_since_the_last():
     assert set(states.take_snapshots()) == {"ETHUSDT"}
 
 
+def test_a_moment_holds_states_as_they_were_whatever_comes_after_it():
+    events = [event(offset, symbol=f"C{offset % 3}USDT") for offset in range(6)]
+    at_once, later = counted(*events), counted(*events)
+    expected = at_once.take_snapshots()
+    moment = later.moment()
+    for offset in range(6, 8):
+        CountingStage().step(event(offset, symbol=f"C{offset % 3}USDT"), later)
+    assert moment.take_all() == expected
+    assert set(later.take_snapshots()) == {"C0USDT", "C1USDT"}
+
+
+def test_a_moment_is_packed_a_few_states_at_a_time():
+    moment = counted(*[event(number, symbol=f"C{number}") for number in range(5)]).moment()
+    assert [moment.take_some(2) for _ in range(3)] == [True, True, False]
+    assert len(moment.take_all()) == 5
+
+
 def test_a_snapshot_holds_all_that_is_needed_to_go_on():
     states = counted(event(0), event(4))
     found = read_snapshot(states.take_snapshots()["BTCUSDT"])
