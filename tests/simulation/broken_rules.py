@@ -8,6 +8,7 @@ from unittest import mock
 
 import pipeline.app
 from pipeline import contract
+from pipeline.features.stage import Moment, States
 from pipeline.runtime.application import HandOver
 from pipeline.runtime.checkpoint import Checkpoint
 from pipeline.runtime.confirmation import all_confirmed
@@ -71,21 +72,14 @@ async def _unconfirmed(self, barrier, sent):
         self._intake.give_back(sent.records, sent.size)
 
 
-async def _snapshots_afterwards(self, barrier, sent):
-    await all_confirmed(sent.pending)
-    for place, name in enumerate(contract.TABLES):
-        for partition, states in self._flow._states.items():
-            taken = states[place].take_snapshots().items()
-            barrier.snapshots[name].update({(partition, key): data for key, data in taken})
-    for name in reversed(contract.TABLES):
-        await self._write(self._tables[name], barrier)
-    if barrier.epoch == self._flow.epoch:
-        self._acknowledge(sent.offsets)
-        self._intake.give_back(sent.records, sent.size)
+def _unwatched(self):
+    moment = Moment(self.live, self._touched)
+    self._touched = set()
+    return moment
 
 
-def _last_written(_self, snapshots, key, data):
-    snapshots[key] = data
+def _last_written(_self, snapshots, message):
+    snapshots[message.key.decode()] = message.value
 
 
 def _blocking_agent(app, place):
@@ -138,7 +132,7 @@ RULES = {
     "acknowledged-last": Rule(_patch(Checkpoint, "_confirm", _acknowledging_first), "lacks it"),
     "downstream-first": Rule(_patch(Checkpoint, "_confirm", _upstream_first), "which comes after it"),
     "messages-confirmed": Rule(_patch(Checkpoint, "_confirm", _unconfirmed), "was sent"),
-    "snapshots-of-one-moment": Rule(_patch(Checkpoint, "_confirm", _snapshots_afterwards), "was sent"),
+    "snapshots-of-one-moment": Rule(_patch(States, "moment", _unwatched), "was sent"),
     "newer-snapshot-wins": Rule(_patch(SnapshotStore, "_apply", _last_written), "the state of"),
     "hand-over-never-blocks": Rule(_blocking, "CancelledError"),
     "lease": Rule(_patch(Lease, "check", lambda _: None), "taken for dead"),

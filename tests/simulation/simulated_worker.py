@@ -65,7 +65,7 @@ class Producer:
         self._sender = SimpleNamespace(_send_produce_req=self._send_request)
         worker.app.lease.guard(self._sender)
 
-    async def send(self, topic, value, *, key, partition, timestamp_ms):
+    async def send(self, topic, value, *, key, partition, timestamp_ms, headers=()):  # noqa: ARG002, PLR0913
         tp = TopicPartition(topic, partition)
         while True:
             if self._failed is not None:
