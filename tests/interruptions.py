@@ -19,7 +19,18 @@ import orjson
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from redis.asyncio import Redis
-from workers import PATIENCE, differing, ends, read_all, read_states, send, until, without_timing
+from workers import (
+    PATIENCE,
+    Worker,
+    differing,
+    ends,
+    read_all,
+    read_states,
+    send,
+    until,
+    until_caught_up,
+    without_timing,
+)
 
 from pipeline import Engine, codec, contract
 from pipeline.cli.scenario import VENUES
@@ -28,13 +39,12 @@ from pipeline.engine import EngineSnapshot
 from pipeline.features.stage import SHARED, read_snapshot
 from pipeline.runtime.placement import partition_of
 from pipeline.runtime.reading import read_topic
+from pipeline.runtime.topics import apply_topics
 from pipeline.sinks.connection import connect
 from pipeline.sinks.redis import RedisSink
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from workers import Worker
 
     from pipeline.cli.scenario import Tick
     from pipeline.settings import Settings
@@ -48,6 +58,8 @@ QUICK: Final = {
     "budget_records": 600,
     "checkpoint_interval": 0.5,  # with messages sent of which no snapshot tells yet
 }
+SLOW: Final = {"max_poll_records": 200, "budget_records": 400}
+"""Little at a time, so that a worker can be met in the middle."""
 MESSAGES: Final = (*contract.PROJECTED, contract.ALERTS, contract.CRITICAL)
 ALL: Final = (*contract.FEEDS, *contract.PROJECTED)
 _PART: Final = 50
@@ -85,7 +97,7 @@ class Load:
     async def _produce(self) -> None:
         began, pending = time.monotonic(), []
         async with AIOKafkaProducer(
-            bootstrap_servers=self._settings.broker,
+            **self._settings.kafka_client_options(),
             acks="all",
             linger_ms=5,
             enable_idempotence=self._settings.producer_idempotence,
@@ -175,6 +187,23 @@ class Uninterrupted:
             await sink.write(records[begin : begin + 1_000])
         await sink.close()
         return await redis_content(beside)
+
+
+async def until_signals(settings: Settings, number: int, worker: Worker) -> None:
+    """Wait until so many signals were sent."""
+    while len(await read_all(settings, contract.SIGNALS)) < number:
+        assert worker.process.poll() is None, "the worker ended"
+        await asyncio.sleep(0.1)
+
+
+async def uninterrupted(settings: Settings) -> dict[tuple[str, str], Any]:
+    """Return the states that one worker leaves behind which nothing happens to."""
+    other = settings.model_copy(update={"app_id": f"{settings.app_id}-whole"})
+    await apply_topics(other)
+    with Worker(other) as worker:
+        await until_caught_up(other, workers=[worker])
+        assert worker.stop() == 0
+    return await read_states(other)
 
 
 def _compare(found: dict[Any, Any], expected: dict[Any, Any], why: object) -> None:

@@ -16,7 +16,7 @@ from msgspec import Struct
 from pipeline import codec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from pipeline.features.positioning import PositioningReading
     from pipeline.features.velocity import Measurement
@@ -128,15 +128,11 @@ class State(ABC):
         """How many messages changed nothing, by what was wrong with them."""
         return {}
 
-    def forget_recreated(self, ends: Mapping[str, int]) -> list[str]:
-        """Forget offsets that lie beyond their topic's end, as it was made anew; return those topics."""
-        recreated = [
-            topic for topic, (offset, _) in self.applied.items() if offset >= ends.get(topic, offset + 1)
-        ]
-        for topic in recreated:
-            del self.applied[topic]
-        self.incarnation += bool(recreated)
-        return recreated
+    def forget_offsets(self, topics: Collection[str]) -> None:
+        """Forget how far topics were read that were made anew."""
+        for topic in topics:
+            self.applied.pop(topic, None)
+        self.incarnation += 1
 
     @abstractmethod
     def freeze(self) -> Any:
@@ -245,8 +241,8 @@ class States(Generic[S]):
         Makes new states, and restores stored ones.
     stored
         Snapshots by key, read when a key is first asked for.
-    ends
-        End offsets by source topic, to notice topics that were made anew.
+    recreated
+        Topics that were made anew: every state that has read one of them reads it from its beginning.
 
     """
 
@@ -254,18 +250,20 @@ class States(Generic[S]):
         self,
         stage: Stage[S],
         stored: dict[str, bytes] | None = None,
-        ends: Mapping[str, int] | None = None,
+        recreated: Collection[str] = (),
     ) -> None:
         self._stage = stage
         self._stored = stored if stored is not None else {}
-        self._ends = ends if ends is not None else {}
+        self._recreated = frozenset(recreated)
         self._touched: set[str] = set()
         self._moment: Moment[S] = Moment({}, set())
         self._look_from = 0
         self.live: dict[str, S] = {}
-        self.recreated: set[str] = set()
         for key, data in self._stored.items():
-            if read_head(data).active:
+            head = read_head(data)
+            if not self._recreated.isdisjoint(head.applied):
+                self.change(key)
+            elif head.active:
                 self.get(key)
 
     def __contains__(self, key: str) -> bool:
@@ -318,7 +316,7 @@ class States(Generic[S]):
             key: (head.incarnation, head.position)
             for key, head in heads
             if 0 < head.newest < horizon
-            and not head.active
+            and not (head.active or key in self._moment.waiting)
             and all(offset < offsets.get(topic, 0) for topic, (offset, _) in head.applied.items())
         }
         for key in idle:
@@ -363,7 +361,8 @@ class States(Generic[S]):
         stored = read_snapshot(data)
         state = self._stage.thaw(key, stored.frozen)
         state.applied, state.incarnation, state.newest = stored.applied, stored.incarnation, stored.newest
-        self.recreated.update(state.forget_recreated(self._ends))
+        if not self._recreated.isdisjoint(state.applied):
+            state.forget_offsets(self._recreated)
         return state
 
 
@@ -380,6 +379,16 @@ def snapshot(state: State) -> bytes:
             state.freeze(),
         )
     )
+
+
+def made_anew(stored: Mapping[str, bytes], ends: Mapping[str, int]) -> set[str]:
+    """Return the topics that end before what some stored state has read of them: they were made anew."""
+    return {
+        topic
+        for data in stored.values()
+        for topic, (offset, _) in read_head(data).applied.items()
+        if offset >= ends.get(topic, offset + 1)
+    }
 
 
 _read: Final = codec.unpacker(Snapshot)

@@ -19,12 +19,12 @@ import structlog
 from pipeline import codec, contract
 from pipeline.features.reading import read, refuse
 from pipeline.features.roster import MOST_SYMBOLS, Roster
-from pipeline.features.stage import Event, Moment, Output, Stage, States
+from pipeline.features.stage import Event, Moment, Output, Stage, States, made_anew
 from pipeline.runtime.placement import partition_of
 from pipeline.signals.profile import SEED
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from pipeline.features.stage import Order
     from pipeline.runtime.checkpoint import Sent
@@ -235,8 +235,6 @@ class Flow:
         states, step = self._of(unit.partition)[place], self.stages[place].step
         for event in unit.events:
             step(event, states)
-        if states.recreated:
-            self._tell_recreated(unit.partition, states)
 
     def _forget(self, place: int, barrier: Barrier) -> None:
         """Drop a stage's idle states; a symbol that no stage knows any more makes room for another."""
@@ -272,15 +270,6 @@ class Flow:
             log.warning("a partition is full: %s", roster.objection, partition=received.partition)
         return refuse(received, roster.objection)
 
-    def _tell_recreated(self, partition: int, states: States[Any]) -> None:
-        self.counts["recreated"] += len(states.recreated)
-        log.warning(
-            "offsets of these topics were ahead of their ends: they were made anew, and are read from there",
-            topics=sorted(states.recreated),
-            partition=partition,
-        )
-        states.recreated.clear()
-
     def _check_order(self, received: Any) -> None:
         reached = self._reached.get(received.partition, {}).get(received.topic, 0)
         if received.offset < reached:
@@ -303,11 +292,27 @@ class Flow:
     def _of(self, partition: int) -> list[States[Any]]:
         states = self._states.get(partition)
         if states is None:
-            ends = self.ends.get(partition, {})
+            stored = [self._stored(stage.table, partition) for stage in self.stages]
+            recreated = self._recreated(partition, stored)
             states = self._states[partition] = [
-                States(stage, self._stored(stage.table, partition), ends) for stage in self.stages
+                States(stage, kept, recreated) for stage, kept in zip(self.stages, stored, strict=True)
             ]
         return states
+
+    def _recreated(self, partition: int, stored: Sequence[Mapping[str, bytes]]) -> set[str]:
+        """Find out which topics were made anew since the group or a state read them, and tell of it."""
+        ends = self.ends.get(partition, {})
+        found = {topic for topic, end in ends.items() if self._committed(topic, partition) > end}
+        found = found.union(*(made_anew(kept, ends) for kept in stored))
+        if found:
+            self.counts["recreated"] += len(found)
+            log.warning(
+                "these topics end before what was read of them: they were made anew, and are read from "
+                "their beginning",
+                topics=sorted(found),
+                partition=partition,
+            )
+        return found
 
 
 @lru_cache(maxsize=4_096)

@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from test_crash import SLOW, uninterrupted, until_signals
+from interruptions import SLOW, uninterrupted, until_signals
 from workers import (
     PATIENCE,
     Worker,

@@ -6,8 +6,8 @@ from collections import Counter
 from itertools import islice
 
 import pytest
+from interruptions import SLOW, uninterrupted, until_signals
 from many_symbols import feed
-from test_crash import SLOW, uninterrupted, until_signals
 from workers import (
     Worker,
     differing,

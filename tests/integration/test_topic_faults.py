@@ -5,9 +5,9 @@ import zlib
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import NewPartitions, NewTopic
+from interruptions import SLOW, uninterrupted, until_signals
 from test_broker_faults import until_caught_up_or_told, until_ended
 from test_cli_worker import work
-from test_crash import SLOW, uninterrupted, until_signals
 from test_topics import admin_does, set_config
 from workers import Worker, differing, expected_signals, produce, read_signals, read_states, until_caught_up
 

@@ -188,8 +188,9 @@ async def test_a_new_epoch_goes_on_from_what_was_stored(flow):
     assert [output.message["sequence"] for output in following.outputs()] == [2, 2]
 
 
-async def test_a_topic_that_ends_before_what_was_read_of_it_is_read_anew(flow):
-    fold(flow, take(flow, liquidation(5)))
+@pytest.mark.parametrize(("end", "committed"), [(5, 0), (6, 7)], ids=["by a state", "by the group"])
+async def test_a_topic_that_ends_before_what_was_read_of_it_is_read_anew_by_all(flow, end, committed):
+    fold(flow, take(flow, liquidation(0, symbol="ETHUSDT"), liquidation(5)))
     barrier = flow.barrier()
     fold(flow, barrier)
     packed = {table: await barrier.snapshots(table) for table in TABLES}
@@ -197,12 +198,15 @@ async def test_a_topic_that_ends_before_what_was_read_of_it_is_read_anew(flow):
     def stored(table, _partition):
         return {key: data for (_, key), data in packed[table].items()}
 
-    again = Flow(create_stages(SEED), stored, PARTITIONS)
+    again = Flow(create_stages(SEED), stored, PARTITIONS, committed=lambda *_: committed)
     again.begin()
-    again.ends[HOME] = {contract.LIQUIDATIONS: 1}
-    unit = take(again, liquidation(0, at=NOW + 11))
-    fold(again, unit)
+    again.ends[HOME] = {contract.LIQUIDATIONS: end}
+    unit = take(again, liquidation(0, symbol="ETHUSDT", at=NOW + 11))
+    with capture_logs() as logs:
+        fold(again, unit)
     assert [output.topic for output in unit.outputs()] == [contract.VELOCITY, contract.SIGNALS]
+    assert [entry["topics"] for entry in logs] == [[contract.LIQUIDATIONS]]
+    assert again.counts["recreated"] == 1
 
 
 async def test_work_that_is_done_within_the_epoch_is_said_to_be(flow):
@@ -351,8 +355,9 @@ async def test_idle_symbols_are_dropped_with_a_barrier_once_their_records_are_co
     fold(flow, take(flow, liquidation(0, symbol="OLD")))
     later = NOW + 9 * 86_400
     fold(flow, take(flow, price(0, at=later), price(1, at=later + 1)))
-    fold(flow, flow.barrier())
-    barrier = flow.barrier()
+    before, barrier = flow.barrier(), flow.barrier()
+    fold(flow, before)
+    assert [bool(await before.snapshots(table)) for table in TABLES] == [False, True, True, True, True]
     fold(flow, barrier)
     dropped = {table for table, orders in barrier.forgotten.items() if (HOME, "OLD") in orders}
     assert dropped == ({"velocity", "scoring"} if committed else set())

@@ -10,6 +10,7 @@ from pipeline.features.stage import (
     Stage,
     State,
     States,
+    made_anew,
     read_head,
     read_snapshot,
     snapshot,
@@ -65,9 +66,9 @@ def event(offset, *, topic=contract.PRICES, symbol="BTCUSDT", last=True, time=ST
     return Event(topic, symbol, PRICE, time, offset, last=last)
 
 
-def counted(*events, stored=None, ends=None):
+def counted(*events, stored=None):
     stage = CountingStage()
-    states = States(stage, stored, ends)
+    states = States(stage, stored)
     for each in events:
         stage.step(each, states)
     return states
@@ -98,21 +99,20 @@ def test_the_position_grows_with_every_record_of_any_topic():
     assert positions == [(0,), (1,), (8,), (9,), (10,)]
 
 
-def test_offsets_beyond_a_topics_end_are_forgotten_as_the_topic_was_made_anew():
+def test_offsets_of_topics_that_were_made_anew_are_forgotten():
     state = Counter()
     state.mark(event(5))
     state.mark(event(5, topic=contract.FUNDING))
-    assert state.forget_recreated({contract.PRICES: 5, contract.FUNDING: 6}) == [contract.PRICES]
+    state.forget_offsets({contract.PRICES})
     assert state.applied == {contract.FUNDING: (5, START)}
     assert state.incarnation == 1
     assert not state.seen(event(0))
 
 
-def test_offsets_of_topics_whose_end_is_unknown_are_kept():
-    state = Counter()
-    state.mark(event(5))
-    assert state.forget_recreated({}) == []
-    assert (state.applied, state.incarnation) == ({contract.PRICES: (5, START)}, 0)
+@pytest.mark.parametrize(("end", "found"), [(9, {contract.PRICES}), (10, set()), (None, set())])
+def test_a_topic_that_ends_before_what_a_state_has_read_was_made_anew(end, found):
+    stored = counted(event(0), event(9, symbol="ETHUSDT")).take_snapshots()
+    assert made_anew(stored, {} if end is None else {contract.PRICES: end}) == found
 
 
 def test_a_state_is_passive_unless_it_says_otherwise():
@@ -165,7 +165,6 @@ def test_restored_states_go_on_where_they_were():
     stored = counted(event(0), event(4)).take_snapshots()
     states = counted(event(4), event(5), stored=stored)
     assert states.get("BTCUSDT").count == 3
-    assert states.recreated == set()
 
 
 def test_active_states_are_restored_at_once_and_others_when_asked_for():
@@ -183,11 +182,21 @@ def test_active_states_may_change_while_they_are_gone_through():
     assert len(list(states.active())) == 4
 
 
-def test_a_state_of_a_topic_that_was_made_anew_starts_reading_it_again():
-    stored = counted(event(0), event(9)).take_snapshots()
-    states = counted(event(0), stored=stored, ends={contract.PRICES: 1})
-    assert states.get("BTCUSDT").count == 3
-    assert states.recreated == {contract.PRICES}
+def test_every_state_reads_a_topic_that_was_made_anew_again():
+    """Also one whose last offset the new topic has as well; and none waits for its next record to say so."""
+    stored = counted(event(0), event(9, symbol="ETHUSDT")).take_snapshots()
+    states = States(CountingStage(), stored, {contract.PRICES})
+    CountingStage().step(event(0), states)
+    assert states.get("BTCUSDT").count == 2
+    snapshots = states.take_snapshots()
+    assert read_snapshot(snapshots["ETHUSDT"]).applied == {}
+    assert all(read_snapshot(snapshots[key]).order > read_snapshot(stored[key]).order for key in stored)
+
+
+def test_states_that_have_not_read_a_topic_that_was_made_anew_are_left_alone():
+    stored = counted(event(9)).take_snapshots()
+    states = States(CountingStage(), stored, {contract.FUNDING})
+    assert (states.get("BTCUSDT").incarnation, states.take_snapshots()) == (START, {})
 
 
 def test_of_two_snapshots_the_later_incarnation_is_the_newer_then_the_higher_position():
