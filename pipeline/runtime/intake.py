@@ -20,6 +20,8 @@ LARGEST_BATCH: Final = 1 << 20
 """Bytes from which a batch is cut: while one is worked on nothing else is, not even a heartbeat."""
 _PATIENCE: Final = 0.02
 _POLL: Final = 1.0
+_SILENCE: Final = 1.0
+"""Seconds without an answer of the broker that still count as time in which a topic brought nothing."""
 
 
 class Fetching(Protocol):
@@ -27,6 +29,9 @@ class Fetching(Protocol):
 
     def caught_up(self, tp: TP) -> bool:
         """Tell whether all known records of a partition were handed out."""
+
+    def heard(self) -> float:
+        """Return when the broker last answered, in Unix seconds."""
 
 
 class Intake:
@@ -52,6 +57,7 @@ class Intake:
         self._merges: dict[int, Merge] = {}
         self._room = asyncio.Event()
         self.consumer: Fetching
+        self._heard = self._time = 0.0
         self.clear()
 
     def clear(self) -> None:
@@ -91,7 +97,7 @@ class Intake:
 
     def arrange(self, found: Mapping[TP, Sequence[Any]]) -> dict[TP, Sequence[Any]]:
         """Return what to hand over: batches, and the records of changelogs as they are."""
-        now = time.monotonic()
+        now = self._settling_time()
         arranged: dict[TP, Sequence[Any]] = {}
         for tp, records in found.items():
             if not records:
@@ -121,6 +127,13 @@ class Intake:
         """Note that records of an output partition were projected."""
         self._projected[tp] -= records
         self._room.set()
+
+    def _settling_time(self) -> float:
+        """Return seconds that pass as long as the broker answers: while it is away nothing settles."""
+        heard = self.consumer.heard()
+        self._time += min(max(heard - self._heard, 0.0), _SILENCE)
+        self._heard = heard
+        return self._time
 
     def _merge(self, partition: int, now: float) -> Merge:
         merge = self._merges.get(partition)

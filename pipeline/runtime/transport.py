@@ -130,6 +130,12 @@ class LoopConsumer(driver.AIOKafkaConsumerThread):
         position, end = state._position, state.highwater
         return position is not None and end is not None and bool(position >= end)
 
+    def heard(self) -> float:
+        """Return when the broker last answered a fetch, in Unix seconds; 0 when it has not yet."""
+        assignment = self._ensure_consumer()._subscription.subscription.assignment
+        states = [] if assignment is None else map(assignment.state_value, assignment.tps)
+        return max((state.timestamp or 0 for state in states if state is not None), default=0) / 1_000
+
 
 class Consumer(driver.Consumer):
     """Hands over batches as the intake arranges them, and commits what the checkpoint acknowledged."""
@@ -161,6 +167,10 @@ class Consumer(driver.Consumer):
     def caught_up(self, tp: TP) -> bool:
         """Tell whether all records of a partition that the broker is known to have were handed out."""
         return self._thread.caught_up(tp)
+
+    def heard(self) -> float:
+        """Return when the broker last answered a fetch, in Unix seconds; 0 when it has not yet."""
+        return self._thread.heard()
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Finish and commit what was begun before anything is taken away, then let Faust go on."""

@@ -168,6 +168,9 @@ class Thread:
         end, position = self._ends.get(tp), self._positions.get(tp)
         return None not in {end, position} and position >= end
 
+    def heard(self):
+        return self._loop.time()
+
     async def getmany(self, active, timeout):  # noqa: ASYNC109
         deadline = self._loop.time() + timeout
         while True:

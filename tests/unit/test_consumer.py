@@ -58,6 +58,9 @@ class Partition:
     def caught_up(self, _):
         return self.position >= len(self.log)
 
+    def heard(self):
+        return 1.0
+
 
 def consumer_of(partition):
     consumer = object.__new__(Consumer)

@@ -20,6 +20,10 @@ class Consumer:
 
     def __init__(self):
         self.lagging = set()
+        self.time = 1_000.0
+
+    def heard(self):
+        return self.time
 
     def caught_up(self, tp):
         return tp not in self.lagging
@@ -175,6 +179,26 @@ def test_the_reference_partition_does_not_wait_for_the_context_that_it_makes(int
     consumer.lagging = {TP(contract.CONTEXT, partition) for partition in range(2)}
     found = fetched(contract.PRICES, 1) | fetched(contract.PRICES, 1, partition=1)
     assert set(intake.arrange(found)) == {TP(contract.PRICES, 1)}
+
+
+def test_nothing_settles_while_the_broker_is_away(consumer):
+    """Then a topic that brings nothing may be one that nobody can tell about."""
+    intake = Intake(
+        reference_partition=1,
+        budget_records=10,
+        budget_bytes=1_000,
+        settle=dict.fromkeys(contract.INPUTS, 3.0),
+    )
+    intake.consumer = consumer
+    consumer.time += 1
+    assert intake.arrange(fetched(contract.LIQUIDATIONS, 1)) == {}
+    consumer.time += 60  # the answer that says so counts as one second
+    assert intake.arrange({}) == {}
+    for _ in range(2):
+        consumer.time += 0.9
+        assert intake.arrange({}) == {}
+    consumer.time += 0.9
+    assert TP(contract.LIQUIDATIONS, 0) in intake.arrange({})
 
 
 def test_changelogs_pass_as_they_are(intake):
