@@ -72,9 +72,9 @@ class Worker:
         self.process.terminate()
         return self.process.wait(PATIENCE)
 
-    async def until_ready(self, times: int = 1) -> None:
-        """Wait until the worker has its partitions and their state, that many times since it was started."""
-        await until(lambda: self.times_ready >= times, "the worker gets no partitions", workers=[self])
+    async def until_ready(self) -> None:
+        """Wait until the worker has its partitions and their state."""
+        await until(lambda: self.times_ready, "the worker gets no partitions", workers=[self])
 
     @property
     def partitions(self) -> set[int]:
