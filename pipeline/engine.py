@@ -14,7 +14,8 @@ from pipeline import codec, contract
 from pipeline.features.positioning import PositioningStage
 from pipeline.features.reading import Record, create_event, read, refuse
 from pipeline.features.roster import MOST_SYMBOLS, Roster
-from pipeline.features.stage import Event, Output, Stage, States
+from pipeline.features.stage import Event, Output, Stage
+from pipeline.features.states import States
 from pipeline.features.velocity import VelocityStage
 from pipeline.features.volatility import VolatilityStage
 from pipeline.messages import Signal

@@ -36,7 +36,8 @@ from pipeline import Engine, codec, contract
 from pipeline.cli.scenario import VENUES
 from pipeline.cli.simulation import simulate
 from pipeline.engine import EngineSnapshot
-from pipeline.features.stage import SHARED, read_snapshot
+from pipeline.features.stage import SHARED
+from pipeline.features.states import read_snapshot
 from pipeline.runtime.placement import partition_of
 from pipeline.runtime.reading import read_topic
 from pipeline.runtime.topics import apply_topics

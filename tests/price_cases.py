@@ -3,7 +3,8 @@
 from itertools import count
 
 from pipeline.features.positioning import PositioningStage
-from pipeline.features.stage import Event, States
+from pipeline.features.stage import Event
+from pipeline.features.states import States
 from pipeline.features.volatility import VolatilityStage
 from pipeline.messages import Funding, OpenInterest, Price, micros
 from pipeline.signals.regime import RegimeStage

@@ -2,7 +2,8 @@
 
 from pipeline.contract import CONTEXT, CONTROL, FUNDING, LIQUIDATIONS, OPEN_INTEREST, PRICES
 from pipeline.features.positioning import PositioningReading
-from pipeline.features.stage import Event, States
+from pipeline.features.stage import Event
+from pipeline.features.states import States
 from pipeline.features.velocity import Measurement
 from pipeline.messages import Context, Control, Funding, Liquidation, OpenInterest, Price, Signal, seconds
 from pipeline.signals.joins import Joined

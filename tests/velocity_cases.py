@@ -3,7 +3,8 @@
 import itertools
 
 from pipeline import contract
-from pipeline.features.stage import Event, States
+from pipeline.features.stage import Event
+from pipeline.features.states import States
 from pipeline.features.velocity import VelocityConstants, VelocityStage
 from pipeline.messages import Context, Liquidation, Price, micros
 

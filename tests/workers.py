@@ -17,7 +17,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError
 
 from pipeline import Engine, codec, contract
-from pipeline.features.stage import read_head, read_snapshot
+from pipeline.features.states import read_head, read_snapshot
 from pipeline.runtime.reading import read_topic
 from pipeline.runtime.topic_plan import changelog_topic, wanted_topics
 

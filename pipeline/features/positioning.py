@@ -9,11 +9,13 @@ from msgspec import Meta, Struct
 from pipeline.contract import FUNDING, OPEN_INTEREST, POSITIONING
 from pipeline.features.funding import FundingRates
 from pipeline.features.open_interest import MICROS, OpenInterests, VenueConstants
-from pipeline.features.stage import Event, Stage, State, States
+from pipeline.features.stage import Event, Stage, State
 from pipeline.messages import Funding, OpenInterest, PositioningUpdate, rounded_if_known, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from pipeline.features.states import States
 
 
 class PositioningConstants(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

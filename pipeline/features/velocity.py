@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Type
 from msgspec import Meta, Struct
 
 from pipeline import contract
-from pipeline.features.stage import SHARED, Event, Stage, States
+from pipeline.features.stage import SHARED, Event, Stage
 from pipeline.features.velocity_state import Market, VelocityState
 from pipeline.features.velocity_update import create_update
 from pipeline.features.windows import Windows
 from pipeline.messages import micros, seconds
 
 if TYPE_CHECKING:
+    from pipeline.features.states import States
     from pipeline.messages import Context, Liquidation
 
 Trigger: TypeAlias = Literal["liquidation", "price", "context"]

@@ -10,11 +10,13 @@ from pipeline.contract import PRICES, VOLATILITY
 from pipeline.features.judgement import Judge, Judgement, JudgementConstants
 from pipeline.features.sampling import SECOND, Sampler, SamplingConstants
 from pipeline.features.spans import RealisedVolatility
-from pipeline.features.stage import Event, Stage, State, States
+from pipeline.features.stage import Event, Stage, State
 from pipeline.messages import Price, VolatilityUpdate, rounded, rounded_if_known, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from pipeline.features.states import States
 
 
 class VolatilityConstants(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

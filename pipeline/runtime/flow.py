@@ -19,14 +19,15 @@ import structlog
 from pipeline import codec, contract
 from pipeline.features.reading import read, refuse
 from pipeline.features.roster import MOST_SYMBOLS, Roster
-from pipeline.features.stage import Event, Moment, Output, Stage, States, made_anew
+from pipeline.features.states import Moment, States, made_anew
 from pipeline.runtime.placement import partition_of
 from pipeline.signals.profile import SEED
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from pipeline.features.stage import Order
+    from pipeline.features.stage import Event, Output, Stage
+    from pipeline.features.states import Order
     from pipeline.runtime.checkpoint import Sent
     from pipeline.runtime.transport import Records
 

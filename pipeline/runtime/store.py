@@ -13,7 +13,7 @@ import msgspec
 from faust.stores.base import Store
 
 from pipeline import codec
-from pipeline.features.stage import Order, read_head
+from pipeline.features.states import Order, read_head
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -11,7 +11,7 @@ from pipeline.contract import CONTEXT, PRICES, REGIME, REGIME_HISTORY_LENGTH
 from pipeline.features.closes import Closes
 from pipeline.features.ladder import REGIMES
 from pipeline.features.sampling import SECOND
-from pipeline.features.stage import Event, Stage, State, States
+from pipeline.features.stage import Event, Stage, State
 from pipeline.features.turnover import Turnover
 from pipeline.messages import Context, Price, RegimeContext, RegimeUpdate, rounded_if_known, seconds
 from pipeline.signals.liquidity import Liquidity, LiquidityConstants, judge_liquidity
@@ -19,6 +19,7 @@ from pipeline.signals.market import MarketConstants, adjustments, confidence, ma
 from pipeline.signals.trend import Trend, TrendConstants, judge_trend
 
 if TYPE_CHECKING:
+    from pipeline.features.states import States
     from pipeline.features.volatility import VolatilityReading
 
 

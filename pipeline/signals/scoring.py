@@ -20,7 +20,8 @@ from pipeline.signals.scoring_state import SharedState, SymbolState
 from pipeline.signals.weights import WeightSet, name_weights, read_weights
 
 if TYPE_CHECKING:
-    from pipeline.features.stage import Event, States
+    from pipeline.features.stage import Event
+    from pipeline.features.states import States
     from pipeline.features.velocity import Measurement
     from pipeline.messages import Context
     from pipeline.signals.joins import Joined

@@ -19,7 +19,8 @@ from worker_parts import (
 )
 
 from pipeline import contract
-from pipeline.features.stage import SHARED, read_snapshot
+from pipeline.features.stage import SHARED
+from pipeline.features.states import read_snapshot
 from pipeline.runtime import confirmation
 from pipeline.runtime.confirmation import NotConfirmedError
 from pipeline.runtime.lease import LeaseLostError

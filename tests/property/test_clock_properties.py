@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from pipeline import SEED, contract
 from pipeline.engine import create_stages
 from pipeline.features.reading import Record, read
-from pipeline.features.stage import SHARED, States, snapshot
+from pipeline.features.stage import SHARED
+from pipeline.features.states import States, snapshot
 from pipeline.messages import micros
 
 START = 1_760_000_000.0

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import Engine, contract
-from pipeline.features.stage import LATENESS, LIFETIME
+from pipeline.features.states import LATENESS, LIFETIME
 from pipeline.messages import micros
 
 START = 1_760_000_000.0

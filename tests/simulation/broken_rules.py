@@ -8,7 +8,7 @@ from unittest import mock
 
 import pipeline.app
 from pipeline import contract
-from pipeline.features.stage import Moment, States
+from pipeline.features.states import Moment, States
 from pipeline.runtime.application import HandOver
 from pipeline.runtime.checkpoint import Checkpoint
 from pipeline.runtime.confirmation import all_confirmed

@@ -8,7 +8,7 @@ from collections import defaultdict
 from simulated_market import identify
 
 from pipeline import contract
-from pipeline.features.stage import read_snapshot
+from pipeline.features.states import read_snapshot
 
 
 class Violation(AssertionError):  # noqa: N818 - it is what a rule's breach is called

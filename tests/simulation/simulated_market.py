@@ -15,7 +15,7 @@ from faust.types import TP
 from virtual_loop import WALL
 
 from pipeline import Engine, codec, contract
-from pipeline.features.stage import read_snapshot
+from pipeline.features.states import read_snapshot
 from pipeline.runtime.control import WEIGHTS
 from pipeline.runtime.placement import partition_of
 

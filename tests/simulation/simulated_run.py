@@ -29,7 +29,7 @@ from simulated_worker import Worker, changelog_event
 from virtual_loop import WALL, NothingToDoError, VirtualLoop, virtual_time
 
 from pipeline import app, contract
-from pipeline.features.stage import read_snapshot
+from pipeline.features.states import read_snapshot
 from pipeline.runtime import intake
 from pipeline.runtime.flow import TopicRecreatedError
 from pipeline.runtime.lease import LeaseLostError

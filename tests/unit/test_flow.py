@@ -7,7 +7,7 @@ from worker_parts import HOME, NOW, PARTITIONS, SYMBOL, liquidation, price, reco
 
 from pipeline import SEED, codec, contract
 from pipeline.engine import Engine, create_stages
-from pipeline.features.stage import States, read_snapshot
+from pipeline.features.states import States, read_snapshot
 from pipeline.messages import micros
 from pipeline.runtime.flow import Flow, TopicRecreatedError
 from pipeline.runtime.placement import partition_of

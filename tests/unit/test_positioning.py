@@ -4,7 +4,8 @@ from price_cases import START, Market, funding, open_interest, price, sent
 
 from pipeline.features.open_interest import VenueConstants
 from pipeline.features.positioning import PositioningConstants, PositioningReading, PositioningStage
-from pipeline.features.stage import Event, snapshot
+from pipeline.features.stage import Event
+from pipeline.features.states import snapshot
 
 
 def market(**constants):

@@ -4,7 +4,8 @@ from scoring_cases import MINUTE, SECOND, START, Scoring, context, measurement, 
 
 from pipeline import codec
 from pipeline.contract import ALERTS, CRITICAL, SIGNALS
-from pipeline.features.stage import SHARED, snapshot
+from pipeline.features.stage import SHARED
+from pipeline.features.states import snapshot
 from pipeline.messages import COMPONENTS
 from pipeline.signals.profile import SEED
 from pipeline.signals.scoring_state import MOST_CONTEXTS, MOST_READINGS, MOST_WEIGHT_SETS

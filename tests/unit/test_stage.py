@@ -2,19 +2,8 @@ import msgspec
 import pytest
 
 from pipeline import contract
-from pipeline.features.stage import (
-    LATENESS,
-    LIFETIME,
-    Event,
-    Output,
-    Stage,
-    State,
-    States,
-    made_anew,
-    read_head,
-    read_snapshot,
-    snapshot,
-)
+from pipeline.features.stage import Event, Output, Stage, State
+from pipeline.features.states import LATENESS, LIFETIME, States, made_anew, read_head, read_snapshot, snapshot
 from pipeline.messages import Price
 
 START = 1_760_000_000_000_000

@@ -6,7 +6,8 @@ import pytest
 from faust.types import TP
 
 from pipeline import codec
-from pipeline.features.stage import State, snapshot
+from pipeline.features.stage import State
+from pipeline.features.states import snapshot
 from pipeline.runtime.store import ORDER, ChangelogLostError, SnapshotTable
 
 CHANGELOG = "app-velocity-changelog"

@@ -8,7 +8,8 @@ from price_cases import START, Market, funding, price, sent
 from pipeline.features.judgement import JudgementConstants
 from pipeline.features.risk import RiskConstants
 from pipeline.features.sampling import SamplingConstants
-from pipeline.features.stage import Event, snapshot
+from pipeline.features.stage import Event
+from pipeline.features.states import snapshot
 from pipeline.features.volatility import VolatilityConstants, VolatilityStage
 
 
