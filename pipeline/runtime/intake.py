@@ -20,8 +20,9 @@ LARGEST_BATCH: Final = 1 << 20
 """Bytes from which a batch is cut: while one is worked on nothing else is, not even a heartbeat."""
 _PATIENCE: Final = 0.02
 _POLL: Final = 1.0
-_SILENCE: Final = 1.0
-"""Seconds without an answer of the broker that still count as time in which a topic brought nothing."""
+_SILENCE: Final = 1.5
+"""Seconds without an answer of the broker that still count as time in which a topic brought nothing: more
+than a poll takes, and than the pause after which all begins anew (`Merge`)."""
 
 
 class Fetching(Protocol):
