@@ -21,8 +21,7 @@ LARGEST_BATCH: Final = 1 << 20
 _PATIENCE: Final = 0.02
 _POLL: Final = 1.0
 _SILENCE: Final = 1.5
-"""Seconds without an answer of the broker that still count as time in which a topic brought nothing: more
-than a poll takes, and than the pause after which all begins anew (`Merge`)."""
+"""Seconds without an answer of the broker after which it counts as away."""
 
 
 class Fetching(Protocol):
@@ -58,7 +57,8 @@ class Intake:
         self._merges: dict[int, Merge] = {}
         self._room = asyncio.Event()
         self.consumer: Fetching
-        self._heard = self._time = 0.0
+        self._looked = time.monotonic()
+        self._away = 0.0
         self.clear()
 
     def clear(self) -> None:
@@ -130,11 +130,12 @@ class Intake:
         self._room.set()
 
     def _settling_time(self) -> float:
-        """Return seconds that pass as long as the broker answers: while it is away nothing settles."""
-        heard = self.consumer.heard()
-        self._time += min(max(heard - self._heard, 0.0), _SILENCE)
-        self._heard = heard
-        return self._time
+        """Return monotonic seconds without those in which the broker was away: then nothing settles."""
+        now = time.monotonic()
+        if time.time() - self.consumer.heard() > _SILENCE:
+            self._away += now - self._looked
+        self._looked = now
+        return now - self._away
 
     def _merge(self, partition: int, now: float) -> Merge:
         merge = self._merges.get(partition)

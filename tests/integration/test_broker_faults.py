@@ -85,6 +85,7 @@ async def stall(broker, settings, seed, stalled):
     await assert_whole(settings, ticks)
 
 
+@pytest.mark.endurance
 async def test_a_broker_that_stalls_longer_than_a_session_costs_nothing(own_broker, own_settings):
     assert own_settings.session_timeout < 10
     await stall(own_broker, own_settings, 32, lambda worker: until_unconfirmed(worker, 2))

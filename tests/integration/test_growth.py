@@ -45,6 +45,7 @@ async def until_forgotten(settings, symbol, worker):
         assert worker.process.poll() is None, "the worker ended"
 
 
+@pytest.mark.endurance
 async def test_symbols_that_were_forgotten_and_come_back_are_exact_whatever_is_killed(settings):
     market = list(simulate(20, seed=3))
     back = later(market, 2 * DAYS)
@@ -112,7 +113,8 @@ async def test_a_worker_that_keeps_partitions_does_not_read_their_changelogs_aga
     assert taken.snapshots_read > 0
 
 
-@pytest.mark.parametrize("symbols", [300, pytest.param(5_000, marks=pytest.mark.endurance)])
+@pytest.mark.endurance
+@pytest.mark.parametrize("symbols", [300, 5_000])
 async def test_many_symbols_are_recovered_exactly(settings, symbols):
     ticks = list(islice(feed(symbols), 10 * symbols))
     half = 4 * symbols

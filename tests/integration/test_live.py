@@ -26,20 +26,19 @@ POISON = {
 }
 
 
-async def produce_raw(settings, topic, values):
+async def produce_raw(settings, topic, values, time_s):
     async with AIOKafkaProducer(bootstrap_servers=settings.broker) as producer:
         for value in values:
-            await producer.send_and_wait(topic, value, key=b"BTCUSDT")
+            time_ms = round(time_s * 1_000)
+            await producer.send_and_wait(topic, value, key=b"BTCUSDT", timestamp_ms=time_ms)
 
 
 async def test_poison_becomes_dead_letters_and_the_stream_goes_on(settings):
     ticks = list(simulate(30, seed=21))
     await produce(settings, ticks[: len(ticks) // 2])
+    await produce_raw(settings, contract.LIQUIDATIONS, POISON, ticks[len(ticks) // 2].time)
+    await produce(settings, ticks[len(ticks) // 2 :])
     with Worker(settings) as worker:
-        await until_caught_up(settings, workers=[worker])
-        await produce_raw(settings, contract.LIQUIDATIONS, POISON)
-        await until_caught_up(settings, workers=[worker])
-        await produce(settings, ticks[len(ticks) // 2 :])
         await until_caught_up(settings, workers=[worker])
         assert worker.stop() == 0
     letters = await read_all(settings, contract.DEAD_LETTERS)

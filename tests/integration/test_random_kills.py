@@ -80,7 +80,7 @@ def is_recovering(worker):
     ("seed", "workers", "kills"),
     [
         (1, 2, 3),
-        (TODAY, 2, 3),
+        pytest.param(TODAY, 2, 3, marks=pytest.mark.endurance),
         *(pytest.param(seed, 3, 20, marks=pytest.mark.endurance) for seed in (2, 3, TODAY + 1_000_000)),
     ],
 )

@@ -101,7 +101,11 @@ async def wrong_password(deployment):
     deployment.password = None
 
 
-FAULTS = [gone, slow, full, failing_over, wrong_password]
+FAULTS = [
+    gone,
+    wrong_password,
+    *(pytest.param(fault, marks=pytest.mark.endurance) for fault in (slow, full, failing_over)),
+]
 
 
 async def produce_over(settings, ticks, seconds):

@@ -37,7 +37,7 @@ async def add_partitions(settings, topic, total):
         pass
 
 
-@pytest.mark.parametrize("running", [False, True])
+@pytest.mark.parametrize("running", [False, pytest.param(True, marks=pytest.mark.endurance)])
 async def test_an_input_that_is_made_anew_is_read_from_its_beginning(settings, running):
     ticks = list(simulate(20, seed=41))
     # Less than before: what has grown past its old end cannot be told from what was there.
@@ -135,6 +135,7 @@ async def test_a_changelog_that_is_made_anew_under_a_worker_ends_it(settings):
     assert "PIPELINE_APP_ID" in last
 
 
+@pytest.mark.endurance
 async def test_a_topic_that_takes_no_record_of_that_size_ends_a_worker_which_goes_on_later(settings):
     ticks = list(simulate(20, seed=45))
     await produce(settings, ticks)

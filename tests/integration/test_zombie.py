@@ -51,7 +51,7 @@ async def test_a_worker_that_stood_still_leaves_alone_what_another_did(settings)
         zombie.signal(signal.SIGSTOP)
         await produce(settings, ticks[begun:])
         await until_owned(settings, heir)
-        await until_caught_up(settings, ALL, workers=[heir])
+        await until_caught_up(settings, (*ALL, contract.CONTEXT), workers=[heir])
         before, ready = await traces(settings), zombie.times_ready
         zombie.signal(signal.SIGCONT)
         ended = await until_noticed(zombie, ready)
@@ -63,7 +63,10 @@ async def test_a_worker_that_stood_still_leaves_alone_what_another_did(settings)
 
 @pytest.mark.parametrize(
     ("seed", "rounds", "seconds", "rate"),
-    [(10, 2, 60, 100), pytest.param(11, 20, 900, 150, marks=pytest.mark.endurance)],
+    [
+        pytest.param(10, 2, 60, 100, marks=pytest.mark.endurance),
+        pytest.param(11, 20, 900, 150, marks=pytest.mark.endurance),
+    ],
 )
 async def test_workers_that_stand_still_under_load_leave_nothing_different(
     settings, seed, rounds, seconds, rate

@@ -124,11 +124,11 @@ class Rule(NamedTuple):
 
     break_it: Callable[[ExitStack], None]
     seen_as: str
-    seeds: tuple[int, int] = (0, 200)
+    seeds: tuple[int, int] = (0, 1_000)
 
 
 RULES = {
-    "epochs": Rule(_no_epoch, "lacks it", (0, 300)),
+    "epochs": Rule(_no_epoch, "lacks it"),
     "acknowledged-last": Rule(_patch(Checkpoint, "_confirm", _acknowledging_first), "lacks it"),
     "downstream-first": Rule(_patch(Checkpoint, "_confirm", _upstream_first), "which comes after it"),
     "messages-confirmed": Rule(_patch(Checkpoint, "_confirm", _unconfirmed), "was sent"),

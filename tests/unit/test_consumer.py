@@ -1,6 +1,7 @@
 """The consumer over a partition of aiokafka's: what is fetched around a rebalance."""
 
 import asyncio
+import math
 from types import SimpleNamespace
 
 import pytest
@@ -59,7 +60,7 @@ class Partition:
         return self.position >= len(self.log)
 
     def heard(self):
-        return 1.0
+        return math.inf
 
 
 def consumer_of(partition):

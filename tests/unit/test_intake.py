@@ -1,4 +1,6 @@
 import asyncio
+import math
+from types import SimpleNamespace
 
 import pytest
 from aiokafka.structs import ConsumerRecord
@@ -20,10 +22,10 @@ class Consumer:
 
     def __init__(self):
         self.lagging = set()
-        self.time = 1_000.0
+        self.heard_at = math.inf
 
     def heard(self):
-        return self.time
+        return self.heard_at
 
     def caught_up(self, tp):
         return tp not in self.lagging
@@ -181,23 +183,19 @@ def test_the_reference_partition_does_not_wait_for_the_context_that_it_makes(int
     assert set(intake.arrange(found)) == {TP(contract.PRICES, 1)}
 
 
-def test_nothing_settles_while_the_broker_is_away(consumer):
+def test_nothing_settles_while_the_broker_is_away(consumer, monkeypatch):
     """Then a topic that brings nothing may be one that nobody can tell about."""
-    intake = Intake(
-        reference_partition=1,
-        budget_records=10,
-        budget_bytes=1_000,
-        settle=dict.fromkeys(contract.INPUTS, 3.0),
-    )
+    clock = SimpleNamespace(now=1.9e9, monotonic=lambda: clock.now, time=lambda: clock.now)
+    monkeypatch.setattr(module, "time", clock)
+    settle = dict.fromkeys(contract.INPUTS, 3.0)
+    intake = Intake(reference_partition=1, budget_records=10, budget_bytes=1_000, settle=settle)
     intake.consumer = consumer
-    consumer.time += 1
-    assert intake.arrange(fetched(contract.LIQUIDATIONS, 1)) == {}
-    consumer.time += 60  # the answer that says so counts as a second and a half
-    assert intake.arrange({}) == {}
-    consumer.time += 1.4
-    assert intake.arrange({}) == {}
-    consumer.time += 0.2
-    assert TP(contract.LIQUIDATIONS, 0) in intake.arrange({})
+    waiting = []
+    for seconds, answered in ((0, True), (60, False), (60, False), (1, True), (1.9, True), (0.2, True)):
+        clock.now += seconds
+        consumer.heard_at = clock.now if answered else consumer.heard_at
+        waiting.append(not intake.arrange({} if waiting else fetched(contract.LIQUIDATIONS, 1)))
+    assert waiting == [True, True, True, True, True, False]
 
 
 def test_changelogs_pass_as_they_are(intake):
