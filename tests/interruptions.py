@@ -62,7 +62,7 @@ QUICK: Final = {
 SLOW: Final = {"max_poll_records": 200, "budget_records": 400}
 """Little at a time, so that a worker can be met in the middle."""
 MESSAGES: Final = (*contract.PROJECTED, contract.ALERTS, contract.CRITICAL)
-ALL: Final = (*contract.FEEDS, *contract.PROJECTED)
+ALL: Final = (*contract.FEEDS, contract.CONTEXT, *contract.PROJECTED)
 _PART: Final = 50
 """Records that a load sends at a time."""
 

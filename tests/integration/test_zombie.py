@@ -51,7 +51,7 @@ async def test_a_worker_that_stood_still_leaves_alone_what_another_did(settings)
         zombie.signal(signal.SIGSTOP)
         await produce(settings, ticks[begun:])
         await until_owned(settings, heir)
-        await until_caught_up(settings, (*ALL, contract.CONTEXT), workers=[heir])
+        await until_caught_up(settings, ALL, workers=[heir])
         before, ready = await traces(settings), zombie.times_ready
         zombie.signal(signal.SIGCONT)
         ended = await until_noticed(zombie, ready)

@@ -22,6 +22,7 @@ from aiokafka.errors import KafkaError, NoError, RebalanceInProgressError
 from aiokafka.protocol.group import HeartbeatRequest, SyncGroupRequest
 from aiokafka.structs import RecordMetadata, TopicPartition
 from faust.types import TP
+from virtual_loop import WALL
 
 from pipeline import contract
 from pipeline.app import create_app
@@ -169,7 +170,7 @@ class Thread:
         return None not in {end, position} and position >= end
 
     def heard(self):
-        return self._loop.time()
+        return WALL + self._loop.time()
 
     async def getmany(self, active, timeout):  # noqa: ASYNC109
         deadline = self._loop.time() + timeout
