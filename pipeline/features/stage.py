@@ -8,7 +8,7 @@ depends on the order of the events alone, never on how they were cut into batche
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeAlias, TypeVar
 
 from msgspec import Struct
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from pipeline.features.volatility import VolatilityReading
     from pipeline.messages import Context, Incoming, Outgoing
 
+Order: TypeAlias = tuple[int, tuple[int, ...]]
+"""A state's incarnation and position: of two states of a key, the greater is the newer."""
 SHARED: Final = ""
 """The key of state that belongs to a partition as a whole: no symbol is empty."""
 
@@ -110,6 +112,11 @@ class State(ABC):
         Of two snapshots the one with the higher position is the newer.
         """
         return (sum(offset + 1 for offset, _ in self.applied.values()),)
+
+    @property
+    def order(self) -> Order:
+        """What decides which of two states of a key is the newer, whichever was stored last."""
+        return self.incarnation, self.position
 
     @property
     def active(self) -> bool:

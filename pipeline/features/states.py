@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from msgspec import Struct
 
 from pipeline import codec
-from pipeline.features.stage import Stage, State
+from pipeline.features.stage import Order, Stage, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
@@ -22,8 +22,6 @@ _LOOK: Final = 3_600_000_000
 _SNAPSHOT_VERSION: Final = 3
 
 S = TypeVar("S", bound=State)
-Order: TypeAlias = tuple[int, tuple[int, ...]]
-"""A state's incarnation and position: of two snapshots of a key, the greater is the newer."""
 
 
 class Head(Struct, array_like=True):
@@ -38,7 +36,7 @@ class Head(Struct, array_like=True):
 
     @property
     def order(self) -> Order:
-        """What decides which of two snapshots is the newer, whichever was written last."""
+        """As `State.order`."""
         return self.incarnation, self.position
 
 
@@ -166,7 +164,7 @@ class States(Generic[S]):
         horizon, offsets = market_time - LIFETIME - LATENESS, committed()
         heads = ((key, self._head(key)) for key in self._stored.keys() | self.live.keys())
         idle = {
-            key: (head.incarnation, head.position)
+            key: head.order
             for key, head in heads
             if 0 < head.newest < horizon
             and not (head.active or key in self._moment.waiting)

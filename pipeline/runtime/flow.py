@@ -26,8 +26,7 @@ from pipeline.signals.profile import SEED
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from pipeline.features.stage import Event, Output, Stage
-    from pipeline.features.states import Order
+    from pipeline.features.stage import Event, Order, Output, Stage
     from pipeline.runtime.checkpoint import Sent
     from pipeline.runtime.transport import Records
 

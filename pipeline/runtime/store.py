@@ -13,7 +13,8 @@ import msgspec
 from faust.stores.base import Store
 
 from pipeline import codec
-from pipeline.features.states import Order, read_head
+from pipeline.features.stage import Order
+from pipeline.features.states import read_head
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

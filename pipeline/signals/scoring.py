@@ -99,11 +99,9 @@ class ScoringStage(Stage[Any]):
         state: SymbolState = states.get(measured.symbol)
         quiet = measured.trigger == "context" and state.level == levels.NONE
         if measured.clock > state.clock and not quiet:
-            if measured.trigger == "price":
-                state = states.change(measured.symbol, event.time)
-                state.newest = max(state.newest, event.time)
-            else:
-                states.change(measured.symbol)
+            time = event.time if measured.trigger == "price" else 0
+            state = states.change(measured.symbol, time)
+            state.newest = max(state.newest, time)
             self._judge(event, measured, state, states.get(SHARED))
 
     def _take_context(self, context: Context, states: States[Any]) -> None:
