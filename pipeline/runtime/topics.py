@@ -98,12 +98,13 @@ async def _read_configs(
 async def check_topics(settings: Settings) -> list[Problem]:
     """Return what is wrong with the broker's topics; nothing when all is as the settings want it."""
     async with _admin(settings) as client:
-        return await _find_problems(client, settings)
+        return await _find_problems(client, settings, await _read(client, wanted_topics(settings)))
 
 
-async def _find_problems(client: AIOKafkaAdminClient, settings: Settings) -> list[Problem]:
+async def _find_problems(
+    client: AIOKafkaAdminClient, settings: Settings, found: Mapping[str, Found]
+) -> list[Problem]:
     wanted = wanted_topics(settings)
-    found = await _read(client, wanted)
     missing = any(topic.name not in found for topic in wanted)
     return find_problems(wanted, found, begun=missing and await _has_commits(client, settings))
 
@@ -130,8 +131,8 @@ async def apply_topics(settings: Settings) -> list[str]:
     """
     wanted = wanted_topics(settings)
     async with _admin(settings) as client:
-        _refuse_lost_state(await _find_problems(client, settings))
         found = await _read(client, wanted)
+        _refuse_lost_state(await _find_problems(client, settings, found))
         _refuse_repartitioning(wanted, found)
         missing = [topic for topic in wanted if topic.name not in found]
         differing = [
