@@ -24,6 +24,7 @@ from workers import (
     Worker,
     differing,
     ends,
+    produce,
     read_all,
     read_states,
     send,
@@ -74,6 +75,14 @@ def market(seconds: float, seed: int) -> list[Tick]:
     last = next(tick for tick in reversed(prices) if tick.message["exchange"] == VENUES[0])
     times = [ticks[-1].time + after for after in (1, 2, 3)]
     return ticks + [last._replace(message=last.message | {"timestamp": time}, time=time) for time in times]
+
+
+async def begin_market(settings: Settings, seconds: float, seed: int) -> tuple[list[Tick], list[Tick]]:
+    """Produce the first half of a market; return all of it, and the rest."""
+    ticks = market(seconds, seed)
+    begun = len(ticks) // 2
+    await produce(settings, ticks[:begun])
+    return ticks, ticks[begun:]
 
 
 class Load:

@@ -4,8 +4,8 @@ import random
 from contextlib import ExitStack
 
 import pytest
-from interruptions import ALL, QUICK, Load, Uninterrupted, generation, market, until_owned, until_sent
-from workers import Worker, produce, until_caught_up
+from interruptions import ALL, QUICK, Load, Uninterrupted, begin_market, generation, until_owned, until_sent
+from workers import Worker, until_caught_up
 
 MOST = 4
 PATIENT = {"session_timeout": 60.0, "rebalance_timeout": 60.0}
@@ -26,12 +26,10 @@ async def test_workers_join_and_leave_and_nothing_is_lost_doubled_or_different(
     settings, seed, rounds, seconds, rate
 ):
     settings, chance = settings.model_copy(update=QUICK), random.Random(seed)
-    ticks = market(seconds, seed)
-    begun = len(ticks) // 2
-    await produce(settings, ticks[:begun])
+    ticks, rest = await begin_market(settings, seconds, seed)
     with ExitStack() as stack:
         fleet = [stack.enter_context(Worker(settings))]
-        async with Load(settings, ticks[begun:], rate) as load:
+        async with Load(settings, rest, rate) as load:
             for _ in range(rounds):
                 while len(fleet) < MOST:
                     fleet.append(stack.enter_context(Worker(settings)))
@@ -54,14 +52,12 @@ async def test_a_rolling_restart_of_named_workers_moves_and_repeats_nothing(
     settings, seed, rounds, seconds, rate
 ):
     settings = settings.model_copy(update=QUICK | PATIENT)
-    ticks = market(seconds, seed)
-    begun = len(ticks) // 2
-    await produce(settings, ticks[:begun])
+    ticks, rest = await begin_market(settings, seconds, seed)
     with ExitStack() as stack:
         fleet = [
             stack.enter_context(Worker(settings, group_instance_id=f"worker-{number}")) for number in range(2)
         ]
-        async with Load(settings, ticks[begun:], rate) as load:
+        async with Load(settings, rest, rate) as load:
             await until_owned(settings, *fleet)
             began = await generation(settings)
             for number, worker in [*enumerate(fleet)] * rounds:

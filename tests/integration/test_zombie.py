@@ -6,7 +6,16 @@ import signal
 from contextlib import ExitStack
 
 import pytest
-from interruptions import ALL, QUICK, Load, Uninterrupted, market, redis_content, until_owned, until_sent
+from interruptions import (
+    ALL,
+    QUICK,
+    Load,
+    Uninterrupted,
+    begin_market,
+    redis_content,
+    until_owned,
+    until_sent,
+)
 from workers import Worker, committed, ends, produce, until, until_caught_up
 
 from pipeline import contract
@@ -42,14 +51,12 @@ async def traces(settings):
 
 async def test_a_worker_that_stood_still_leaves_alone_what_another_did(settings):
     settings = settings.model_copy(update=QUICK)
-    ticks = market(60, seed=9)
-    begun = len(ticks) // 2
-    await produce(settings, ticks[:begun])
+    ticks, rest = await begin_market(settings, 60, seed=9)
     with Worker(settings) as zombie, Worker(settings) as heir:
         await until_owned(settings, zombie, heir)
         await until_sent(settings, 100)
         zombie.signal(signal.SIGSTOP)
-        await produce(settings, ticks[begun:])
+        await produce(settings, rest)
         await until_owned(settings, heir)
         await until_caught_up(settings, ALL, workers=[heir])
         before, ready = await traces(settings), zombie.times_ready
@@ -72,12 +79,10 @@ async def test_workers_that_stand_still_under_load_leave_nothing_different(
     settings, seed, rounds, seconds, rate
 ):
     settings, chance = settings.model_copy(update=QUICK), random.Random(seed)
-    ticks = market(seconds, seed)
-    begun = len(ticks) // 2
-    await produce(settings, ticks[:begun])
+    ticks, rest = await begin_market(settings, seconds, seed)
     with ExitStack() as stack:
         fleet = [stack.enter_context(Worker(settings)) for _ in range(2)]
-        async with Load(settings, ticks[begun:], rate) as load:
+        async with Load(settings, rest, rate) as load:
             for number in range(rounds):
                 await until_owned(settings, *fleet)
                 await until_sent(settings, chance.randint(1, 100))
