@@ -18,6 +18,8 @@ from pipeline.sinks.connection import connect
 from pipeline.sinks.plan import Rules
 from pipeline.sinks.projection import Projection
 from pipeline.sinks.redis import RedisSink
+from pipeline.web.server import WebServer, application_options
+from pipeline.web.views import create_health_views
 
 if TYPE_CHECKING:
     from pipeline.settings import Settings
@@ -38,12 +40,15 @@ def create_app(settings: Settings) -> Application:
     check_versions(allow_unknown=settings.allow_unknown_versions)
     profile = load_profile(settings.profile)
     stages = create_stages(profile)
-    app = Application(settings, stages, profile.reference, **_faust_options(settings))
+    app = Application(settings, stages, profile.reference, WebServer, **_faust_options(settings))
     create_intake_agent(app)
     for place in range(len(stages)):
         create_stage_agent(app, place)
-    if settings.redis_enabled:
-        create_projection_agent(app, _projection(settings, profile))
+    projection = _projection(settings, profile) if settings.redis_enabled else None
+    if projection is not None:
+        create_projection_agent(app, projection)
+    if settings.web_enabled:
+        create_health_views(app, projection)
     app.task(app.checkpoint.run)
     return app
 
@@ -87,7 +92,11 @@ def _faust_options(settings: Settings) -> dict[str, Any]:
         "table_standby_replicas": 0,
         "stream_wait_empty": False,
         "agent_supervisor": mode.CrashingSupervisor,
-        "web_enabled": False,
+        "web_enabled": settings.web_enabled,
+        "web_bind": settings.web_bind,
+        "web_port": settings.web_port,
+        "canonical_url": settings.own_url,
+        "web_application_options": application_options(),
         "autodiscover": False,
         "datadir": tempfile.gettempdir(),  # Faust makes it, and nothing of the pipeline's lies there
         "logging_config": None,

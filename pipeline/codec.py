@@ -209,6 +209,20 @@ def _reason(error: Exception, value: bytes) -> str:
     return f"{field}: {text}" if field else text
 
 
+_FAULTS: Final = {"price x quantity": "value_usd", "key": "key"} | {
+    field: field for kind in TYPES.values() for field in kind.__struct_fields__
+}
+
+
+def fault(reason: str) -> str:
+    """Return what was wrong with a refused record in one word of few: a field's name, or `unreadable`.
+
+    >>> fault("side: Invalid enum value 'buy'"), fault("JSON is malformed")
+    ('side', 'unreadable')
+    """
+    return _FAULTS.get(reason.partition(":")[0], "unreadable")
+
+
 def dead_letter(  # noqa: PLR0913
     rejection: Rejection,
     *,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_args
@@ -177,6 +178,31 @@ class Settings(BaseSettings):
         description="Whether a retry neither doubles nor reorders records; false for brokers that cannot.",
     )
 
+    web_enabled: bool = Field(default=True, description="Whether a worker serves its web views.")
+    web_bind: str = Field(
+        default="127.0.0.1",
+        min_length=1,
+        description="Address that the web views are served on; 0.0.0.0 for all.",
+    )
+    web_port: int = Field(
+        default=6_066,
+        ge=1,
+        le=65_535,
+        description="Port of the web views; each worker of a machine needs its own.",
+    )
+    web_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^/\s]+$",
+        description="Where other workers reach this one's web views; by default http://HOST:PORT.",
+    )
+    web_token: SecretStr | None = Field(
+        default=None,
+        description="Token that changes over HTTP have to show (secret); without one they are refused.",
+    )
+    stuck_after: Seconds = Field(
+        default=300.0, description="Seconds without progress after which a worker says that it does not live."
+    )
+
     log: Literal["console", "json"] = Field(default="console", description="Form of the log.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="Least that is logged."
@@ -251,6 +277,14 @@ class Settings(BaseSettings):
     def bootstrap_servers(self) -> list[str]:
         """The bootstrap servers, each as host:port."""
         return [server.strip() for server in self.broker.split(",")]
+
+    @property
+    def own_url(self) -> str:
+        """Where other workers reach this one's web views."""
+        if self.web_url is not None:
+            return self.web_url
+        host = socket.gethostname() if self.web_bind in ("0.0.0.0", "::") else self.web_bind  # noqa: S104
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.web_port}"
 
     def ssl_context(self) -> ssl.SSLContext | None:
         """Return the TLS context of the connection to Kafka, or None where it is not encrypted."""

@@ -15,6 +15,7 @@ import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError
+from servers import free_port
 
 from pipeline import Engine, codec, contract
 from pipeline.features.states import read_head, read_snapshot
@@ -46,7 +47,8 @@ class Worker:
 
     def __init__(self, settings: Settings, **changes: Any) -> None:
         self.log = Path(tempfile.mkstemp(prefix="cascade-worker-", suffix=".log")[1])
-        self._environment = settings.model_copy(update=changes).child_environment()
+        self.settings = settings.model_copy(update={"web_port": free_port(), **changes})
+        self._environment = self.settings.child_environment()
         self.start()
 
     def start(self) -> None:

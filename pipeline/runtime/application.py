@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
 
 import faust
 import structlog
@@ -13,6 +13,7 @@ from faust.types import TP
 from pipeline import contract
 from pipeline.runtime.checkpoint import Checkpoint
 from pipeline.runtime.delivery import Delivery
+from pipeline.runtime.distribution import Distribution
 from pipeline.runtime.flow import Barrier, Flow, Unit
 from pipeline.runtime.intake import Intake
 from pipeline.runtime.lease import Lease, LeaseLostError
@@ -22,7 +23,7 @@ from pipeline.runtime.store import SnapshotTable
 from pipeline.runtime.transport import Transport
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from mode.utils.queues import ThrowableQueue
 
@@ -33,6 +34,9 @@ log = structlog.get_logger()
 
 _HAND_OVER_SHARE: Final = 0.5
 """The part of the session timeout within which a hand-over has to be done."""
+Phase: TypeAlias = Literal["starting", "rebalancing", "recovering", "ready", "stopping"]
+REBALANCES: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+"""Bounds of the seconds from the begin of a rebalance until a worker goes on."""
 _FLUSH_SHARE: Final = 0.25
 """The part of it that the producer gets to send what is left after that."""
 
@@ -58,15 +62,34 @@ class HandOver(faust.Channel[Any]):
 
 
 class Application(faust.App):
-    """A Faust app with batches, checkpoints, epochs, a budget and a lease."""
+    """A Faust app with batches, checkpoints, epochs, a budget and a lease.
+
+    Parameters
+    ----------
+    settings, stages
+        Of the deployment, and the steps that each event takes.
+    reference
+        The reference symbol.
+    web_type
+        Faust's web server, or a kind of it.
+    options
+        Faust's own.
+
+    """
 
     consumer: Any
     producer: Any
 
     def __init__(
-        self, settings: Settings, stages: Sequence[Stage[Any]], reference: str, **options: Any
+        self,
+        settings: Settings,
+        stages: Sequence[Stage[Any]],
+        reference: str,
+        web_type: Callable[[Any], Any],
+        **options: Any,
     ) -> None:
         self.settings = settings
+        self._web_type = web_type
         super().__init__(settings.app_id, **options)
         self.lease = Lease(settings.session_timeout)
         self.intake = Intake(
@@ -103,6 +126,10 @@ class Application(faust.App):
             interval=settings.checkpoint_interval,
         )
         self._assigned, self._read_before = 0.0, 0
+        self._phase: Phase = "starting"
+        self.started_at = time.time()
+        self.phase_since = self._interrupted = time.monotonic()
+        self.rebalances = Distribution(REBALANCES)
         self.on_rebalance_complete.connect(cast("Any", self._recovered))
 
     @property
@@ -111,7 +138,8 @@ class Application(faust.App):
         return {tp for tp in self.consumer.assignment() if tp.topic in contract.INPUTS}
 
     @property
-    def _snapshots_read(self) -> int:
+    def snapshots_read(self) -> int:
+        """How many snapshots were read from changelogs since the worker started."""
         return sum(table.data.records_read for table in self.state_tables.values())
 
     def _state_table(self, name: str) -> SnapshotTable:
@@ -121,11 +149,25 @@ class Application(faust.App):
         self.tables.add(table)
         return table
 
+    def _new_web(self) -> Any:
+        return self._web_type(self)
+
     def _new_transport(self) -> Transport:
         return Transport(self.conf.broker_consumer, self, self.loop)
 
+    @property
+    def phase(self) -> Phase:
+        """What the worker is about."""
+        return self._phase
+
+    def _enter(self, phase: Phase) -> None:
+        if self._phase != "stopping":
+            self._phase, self.phase_since = phase, time.monotonic()
+
     async def hand_over(self) -> None:
         """Finish, commit and drop what was begun: others may have these partitions next."""
+        self._enter("rebalancing")
+        self._interrupted = self.phase_since
         self.flow.close()
         try:
             async with asyncio.timeout(self.settings.session_timeout * _HAND_OVER_SHARE):
@@ -148,9 +190,11 @@ class Application(faust.App):
     def begin(self) -> None:
         """Begin a new epoch."""
         self.intake.consumer = self.consumer
+        self._enter("recovering")
         self._assigned = time.monotonic()
-        self._read_before = self._snapshots_read
+        self._read_before = self.snapshots_read
         self.flow.begin()
+        self.delivery.begin()
 
     async def _producer_flush(self, logger: Any) -> None:
         """Wait until all is sent that was handed to the producer, but not for ever: else send nothing more.
@@ -179,6 +223,7 @@ class Application(faust.App):
 
     async def on_stop(self) -> None:
         """Hand over before anything is taken apart, so that nothing has to be repeated after a stop."""
+        self._enter("stopping")
         try:
             if self.flow.open_for_work:
                 self.consumer.stop_flow()
@@ -192,10 +237,12 @@ class Application(faust.App):
         _check_together(tps)
         for tp, end in (await self.consumer.highwaters(*tps) if tps else {}).items():
             self.flow.ends.setdefault(tp.partition, {})[tp.topic] = end
+        self._enter("ready")
+        self.rebalances.add(self.phase_since - self._interrupted)
         log.info(
             "ready",
             partitions=sorted({tp.partition for tp in tps}),
-            snapshots_read=self._snapshots_read - self._read_before,
+            snapshots_read=self.snapshots_read - self._read_before,
             seconds=round(time.monotonic() - self._assigned, 2),
         )
 

@@ -13,13 +13,15 @@ the next table; and only then acknowledges the source records. So, killed at any
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Final
 
 from faust.types import TP
 
 from pipeline import codec, contract
 from pipeline.features.stage import SHARED
 from pipeline.runtime.confirmation import all_confirmed
+from pipeline.runtime.distribution import Distribution
 from pipeline.runtime.flow import Barrier
 from pipeline.runtime.store import ORDER
 
@@ -32,6 +34,10 @@ if TYPE_CHECKING:
     from pipeline.runtime.intake import Intake
     from pipeline.runtime.lease import Lease
     from pipeline.runtime.store import SnapshotTable
+
+
+SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+"""Bounds of what a checkpoint may take."""
 
 
 class Sent:
@@ -64,6 +70,15 @@ class Checkpoint:
     interval
         Seconds from one checkpoint to the next, at least.
 
+    Attributes
+    ----------
+    seconds
+        How long checkpoints took that were not given up.
+    snapshot_bytes
+        How much was written to changelogs.
+    waiting_since
+        Since when something waits to be covered, in monotonic seconds; None when nothing does.
+
     """
 
     def __init__(  # noqa: PLR0913
@@ -89,6 +104,9 @@ class Checkpoint:
         self._lock = asyncio.Lock()
         self._due = asyncio.Event()
         self._sent = Sent()
+        self.seconds = Distribution(SECONDS)
+        self.snapshot_bytes = 0
+        self.waiting_since: float | None = None
 
     async def deliver(self, work: Unit | Barrier) -> None:
         """End the way of a unit: send what it led to. A barrier closes what came before it."""
@@ -101,6 +119,8 @@ class Checkpoint:
         if work.epoch == self._flow.epoch:
             self._sent.add(work, pending)
             self._due.set()
+            if self.waiting_since is None:
+                self.waiting_since = time.monotonic()
 
     async def run(self) -> None:
         """Take checkpoints for ever: at once after a quiet time, at the interval under load."""
@@ -113,12 +133,15 @@ class Checkpoint:
         """Take a checkpoint of everything that is on its way; give up silently when the epoch ends."""
         async with self._lock:
             self._due.clear()
+            began = time.monotonic()
             barrier = self._flow.barrier()
             self._enter(barrier)
             try:
                 sent = await barrier.passed
                 if sent is not None:
                     await self._confirm(barrier, sent)
+                    self.seconds.add(time.monotonic() - began)
+                    self.waiting_since = began if self._due.is_set() else None
             except BaseException:
                 self._flow.end()  # its snapshots are spent: what comes after it must not be acknowledged
                 self._lease.check()  # without it nothing is confirmed: that is then the reason to tell
@@ -128,6 +151,7 @@ class Checkpoint:
         """Forget what was sent in an epoch that ended."""
         self._sent = Sent()
         self._due.clear()
+        self.waiting_since = None
 
     async def _confirm(self, barrier: Barrier, sent: Sent) -> None:
         await all_confirmed(sent.pending)
@@ -170,6 +194,7 @@ class Checkpoint:
                 return
             self._lease.check()
             future = await self._delivery.send(changelog, key.encode(), data, partition)
+            self.snapshot_bytes += len(data)
             writes.append((partition, key, data, future))
         await all_confirmed(dict.fromkeys((future for *_, future in writes), changelog))
         if epoch == self._flow.epoch:

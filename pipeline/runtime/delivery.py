@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,8 +12,9 @@ from aiokafka.errors import KafkaError
 
 from pipeline import codec
 from pipeline.contract import CONTEXT
-from pipeline.messages import Context, Signal
+from pipeline.messages import Context, Signal, VelocityUpdate
 from pipeline.runtime.confirmation import NotConfirmedError
+from pipeline.runtime.distribution import Distribution
 from pipeline.signals.statistics import Statistics
 
 if TYPE_CHECKING:
@@ -23,6 +25,15 @@ if TYPE_CHECKING:
     from pipeline.runtime.confirmation import Pending
     from pipeline.runtime.flow import Unit
     from pipeline.runtime.lease import Lease
+
+
+LATENCY: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0)
+"""Bounds of the seconds from an event to its signal."""
+SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
+"""Bounds of the seconds from the poll of a batch to the hand-over of all that it leads to."""
+
+
+_NEWEST: Final = 1_000
 
 
 class Delivery:
@@ -38,6 +49,18 @@ class Delivery:
         How many partitions every topic has: the context goes to each but the one that made it, which has
         it already and would else meet it again when it repeats records after a crash, before its time.
 
+    Attributes
+    ----------
+    statistics
+        Of the signals that were handed over.
+    latency
+        Seconds from the time of a symbol's newest event to the hand-over of its signal: clocks of two
+        machines, and for a backlog its age.
+    seconds
+        From the poll of a batch to the hand-over of all that it leads to.
+    late_events, duplicates
+        Liquidations that changed nothing, as symbols tell of them.
+
     """
 
     def __init__(self, producer: Callable[[], Any], lease: Lease, partitions: int) -> None:
@@ -45,6 +68,11 @@ class Delivery:
         self._lease = lease
         self._partitions = range(partitions)
         self.statistics = Statistics()
+        self.latency = Distribution(LATENCY)
+        self._newest: deque[float] = deque(maxlen=_NEWEST)
+        self.seconds = Distribution(SECONDS)
+        self.late_events = self.duplicates = 0
+        self._told: dict[str, tuple[int, int]] = {}
 
     async def send_unit(self, unit: Unit, is_current: Callable[[], bool]) -> Pending:
         """Hand a unit's messages to the producer while its epoch lasts; return what is to be awaited."""
@@ -60,7 +88,12 @@ class Delivery:
                 pending |= await self._spread(body, data, unit.partition, is_current)
             else:
                 pending[await self.put(output.topic, key, data, unit.partition)] = output.topic
+        self.seconds.add(time.perf_counter() - unit.polled)
         return pending
+
+    def begin(self) -> None:
+        """Begin a new epoch: what symbols tell of themselves may have grown elsewhere meanwhile."""
+        self._told.clear()
 
     async def _spread(
         self, context: Context, data: bytes, made_in: int, is_current: Callable[[], bool]
@@ -114,10 +147,30 @@ class Delivery:
             raise NotConfirmedError(topic, error) from error
         return future
 
+    def _count_skipped(self, update: VelocityUpdate) -> None:
+        """Count what was late or repeated since a symbol's last update of this epoch."""
+        now = update.late_events, update.duplicates
+        before = self._told.get(update.symbol, now)
+        self._told[update.symbol] = now
+        self.late_events += max(0, now[0] - before[0])
+        self.duplicates += max(0, now[1] - before[1])
+
+    def latency_ms(self, share: float) -> float | None:
+        """Return a quantile of the newest signals' latencies in milliseconds, None without signals."""
+        if not self._newest:
+            return None
+        ordered = sorted(self._newest)
+        return round(ordered[int(share * (len(ordered) - 1))] * 1_000, 3)
+
     def _encode(self, body: Outgoing, polled: float) -> bytes:
         if isinstance(body, Signal):
             body.meta.processing_time_ms = round((time.perf_counter() - polled) * 1_000, 2)
             self.statistics.add(body)
+            latency = time.time() - body.meta.event_timestamp
+            self.latency.add(latency)
+            self._newest.append(latency)
+        elif isinstance(body, VelocityUpdate):
+            self._count_skipped(body)
         return codec.encode(body)
 
 

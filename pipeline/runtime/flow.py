@@ -12,7 +12,8 @@ import asyncio
 import time
 from collections import Counter
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 import structlog
 
@@ -20,6 +21,7 @@ from pipeline import codec, contract
 from pipeline.features.reading import read, refuse
 from pipeline.features.roster import MOST_SYMBOLS, Roster
 from pipeline.features.states import Moment, States, made_anew
+from pipeline.runtime.distribution import Distribution
 from pipeline.runtime.placement import partition_of
 from pipeline.signals.profile import SEED
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from pipeline.features.stage import Event, Order, Output, Stage
+    from pipeline.messages import DeadLetter
     from pipeline.runtime.checkpoint import Sent
     from pipeline.runtime.transport import Records
 
@@ -34,6 +37,9 @@ log = structlog.get_logger(__name__)
 
 Snapshots: TypeAlias = dict[tuple[int, str], bytes]
 """Snapshots of one table, by partition and key."""
+BATCHES: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000)
+"""Bounds of how many records a batch has."""
+_topic: Final = attrgetter("topic")
 _FEW: Final = 8
 """States that are packed in one go, which takes a millisecond or two."""
 
@@ -110,6 +116,17 @@ class Flow:
     committed
         Returns of a topic and a partition from which offset on a crash repeats records.
 
+    Attributes
+    ----------
+    records, batches
+        How many records were taken, by topic, and how many at a time.
+    dead_letters
+        How many were refused, by topic and by what was wrong with them.
+    counts
+        Other things that happened.
+    times
+        The timestamp of the newest record of each partition in this epoch, in milliseconds.
+
     """
 
     def __init__(  # noqa: PLR0913
@@ -132,6 +149,10 @@ class Flow:
         self.open_for_work = False
         self.ends: dict[int, dict[str, int]] = {}
         self.counts: Counter[str] = Counter()
+        self.records: Counter[str] = Counter()
+        self.dead_letters: Counter[tuple[str, str]] = Counter()
+        self.batches = Distribution(BATCHES)
+        self.times: dict[int, int] = {}
         self._reached: dict[int, dict[str, int]] = {}
         self._states: dict[int, list[States[Any]]] = {}
         self._rosters: dict[int, Roster] = {}
@@ -146,6 +167,21 @@ class Flow:
         self._over = asyncio.Event()
         self.open_for_work = True
 
+    @property
+    def market_time(self) -> int:
+        """The newest time of the market that any partition has heard of, in microseconds; 0 for none."""
+        heard = [
+            stage.market_time(states[place])
+            for states in self._states.values()
+            for place, stage in enumerate(self.stages)
+        ]
+        return max(heard, default=0)
+
+    @property
+    def symbols(self) -> int:
+        """How many symbols there is state of."""
+        return sum(len(roster) for roster in self._rosters.values())
+
     def close(self) -> None:
         """Take no more batches; what was taken goes on."""
         self.open_for_work = False
@@ -156,6 +192,7 @@ class Flow:
         self.epoch += 1
         self._over.set()
         self.ends.clear()
+        self.times.clear()
         self._reached.clear()
         self._states.clear()
         self._rosters.clear()
@@ -203,9 +240,10 @@ class Flow:
             unit.events += events
             unit.letters += letters
         self._reached.setdefault(unit.partition, {}).update(unit.offsets)
-        self.counts["records"] += unit.records
-        self.counts["batches"] += 1
-        self.counts["dead_letters"] += len(unit.letters)
+        self.times[unit.partition] = records[-1].timestamp
+        self.batches.add(unit.records)
+        self.records.update(map(_topic, records))
+        self.dead_letters.update(_fault(letter) for letter in unit.letters)
         return unit
 
     def barrier(self) -> Barrier:
@@ -313,6 +351,12 @@ class Flow:
                 partition=partition,
             )
         return found
+
+
+def _fault(letter: Output) -> tuple[str, str]:
+    """Return the topic of a record that was refused, and what was wrong with it."""
+    refused = cast("DeadLetter", letter.body)
+    return refused.topic, codec.fault(refused.reason)
 
 
 @lru_cache(maxsize=4_096)

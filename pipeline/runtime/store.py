@@ -53,6 +53,11 @@ class SnapshotStore(Store[Any, Any]):
         """Return the snapshots of a partition, by key."""
         return self._snapshots.setdefault(number, {})
 
+    @property
+    def size(self) -> int:
+        """How many bytes the snapshots have, over all partitions."""
+        return sum(len(data) for snapshots in self._snapshots.values() for data in snapshots.values())
+
     def put(self, tp: TP, key: str, data: bytes, offset: int) -> None:
         """Keep a snapshot that was confirmed at an offset of its changelog partition.
 

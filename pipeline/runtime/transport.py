@@ -8,6 +8,7 @@ is a batch, an empty fetch is short, and what may be committed is said by the ch
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -130,6 +131,13 @@ class LoopConsumer(driver.AIOKafkaConsumerThread):
         position, end = state._position, state.highwater
         return position is not None and end is not None and bool(position >= end)
 
+    def end(self, tp: TP) -> int | None:
+        """Return where a partition ends, as far as the broker has said."""
+        assignment = self._ensure_consumer()._subscription.subscription.assignment
+        state = None if assignment is None else assignment.state_value(driver.ensure_aiokafka_TP(tp))
+        end: int | None = None if state is None else state.highwater
+        return end
+
     def heard(self) -> float:
         """Return when the broker last answered a fetch, in Unix seconds; 0 when it has not yet."""
         assignment = self._ensure_consumer()._subscription.subscription.assignment
@@ -138,7 +146,16 @@ class LoopConsumer(driver.AIOKafkaConsumerThread):
 
 
 class Consumer(driver.Consumer):
-    """Hands over batches as the intake arranges them, and commits what the checkpoint acknowledged."""
+    """Hands over batches as the intake arranges them, and commits what the checkpoint acknowledged.
+
+    Attributes
+    ----------
+    covered
+        The offset behind the last record of each partition that a checkpoint of this epoch covers.
+    polled
+        When records were last asked for, in monotonic seconds.
+
+    """
 
     app: Any
     _thread: LoopConsumer
@@ -146,6 +163,8 @@ class Consumer(driver.Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._acknowledged: dict[TP, int] = {}
+        self.covered: dict[TP, int] = {}
+        self.polled = time.monotonic()
         self._confirmed: dict[TP, int | None] = {}
         self._read_offset = _NoBooks()
         self._fetching = asyncio.Lock()
@@ -159,6 +178,12 @@ class Consumer(driver.Consumer):
     def acknowledge(self, offsets: Mapping[TP, int]) -> None:
         """Note where to commit: for each partition the offset of the next record to be processed."""
         self._acknowledged.update(offsets)
+        self.covered.update(offsets)
+
+    def lag(self, tp: TP) -> int | None:
+        """Return how many records of a partition no checkpoint covers yet; None when that is not known."""
+        end, covered = self._thread.end(tp), self.covered.get(tp, self.committed(tp))
+        return None if end is None else max(0, end - covered)
 
     def committed(self, tp: TP) -> int:
         """Return from which offset on a crash repeats a partition's records, as far as is known."""
@@ -178,6 +203,7 @@ class Consumer(driver.Consumer):
         self._placed = False
         await self.app.hand_over()
         self._acknowledged.clear()
+        self.covered.clear()
         await super().on_partitions_revoked(revoked)
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
@@ -221,6 +247,7 @@ class Consumer(driver.Consumer):
         return LoopConsumer(self, self.loop, self.beacon)
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ASYNC109
+        self.polled = time.monotonic()
         wanted = self._usable(self._intake.wanted(active_partitions or set()))
         if not wanted:
             await self._intake.wait_for_room()

@@ -6,7 +6,7 @@ from typing import Final, TypedDict
 
 from msgspec import Struct
 
-from pipeline.messages import Level, Signal
+from pipeline.messages import LEVELS, Level, Signal
 from pipeline.signals.levels import CRITICAL
 
 RECENT: Final = 10
@@ -41,27 +41,30 @@ class Statistics:
     current_weights
         The weights in force by component name; to be replaced when they change.
 
+    Attributes
+    ----------
+    levels
+        How many signals of each level were sent, from NONE to EXTREME.
+
     """
 
     def __init__(self, current_weights: Mapping[str, float] | None = None) -> None:
         self.current_weights = dict(current_weights or {})
-        self._generated = 0
-        self._critical = 0
+        self.levels = [0] * len(LEVELS)
         self._processing_time_ms = 0.0
         self._recent: deque[Signal] = deque(maxlen=RECENT)
 
     def add(self, signal: Signal) -> None:
         """Count a signal, once its processing time is stamped."""
-        self._generated += 1
-        self._critical += signal.signal_level >= CRITICAL
+        self.levels[signal.signal_level] += 1
         self._processing_time_ms += signal.meta.processing_time_ms
         self._recent.append(signal)
 
     def report(self) -> StatisticsReport:
         """Return the statistics so far, newest signals last."""
         return _report(
-            self._generated,
-            self._critical,
+            sum(self.levels),
+            sum(self.levels[CRITICAL:]),
             self._processing_time_ms,
             self.current_weights,
             [_shown(signal) for signal in self._recent],

@@ -43,18 +43,21 @@ class Projection:
         Whether Redis took the last batch that was tried, and since when that is so.
     last_error
         The last trouble and what to do about it; kept when it is over.
+    failures
+        How many tries failed.
 
     """
 
     def __init__(
         self, sink: Sink, *, longest_wait_s: float = 5.0, now: Callable[[], float] = time.time
     ) -> None:
-        self._sink = sink
+        self.sink = sink
         self._now = now
         self._backoff = ExponentialWithJitterBackoff(cap=longest_wait_s, base=0.1)
         self.state: Literal["up", "down"] = "up"
         self.since = now()
         self.last_error: str | None = None
+        self.failures = 0
         self._given: set[str] = set()
 
     async def project(self, records: Sequence[Record]) -> None:
@@ -62,13 +65,14 @@ class Projection:
         failures = 0
         while True:
             try:
-                await self._sink.write(records)
+                await self.sink.write(records)
             except TROUBLE as error:
                 self._went_wrong(error)
             else:
                 self._went_well()
                 return
             failures += 1
+            self.failures += 1
             await asyncio.sleep(self._backoff.compute(min(failures, _LONGEST_EXPONENT)))
 
     def _went_wrong(self, error: Exception) -> None:

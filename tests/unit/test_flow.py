@@ -60,7 +60,7 @@ async def test_letters_are_sent_before_what_the_rest_leads_to(flow):
         contract.VELOCITY,
         contract.SIGNALS,
     ]
-    assert flow.counts["dead_letters"] == 1
+    assert flow.dead_letters.total() == 1
 
 
 async def test_a_record_that_leads_its_own_time_is_refused(flow):
@@ -72,7 +72,9 @@ async def test_a_record_that_leads_its_own_time_is_refused(flow):
 async def test_records_batches_and_letters_are_counted(flow):
     take(flow, liquidation(0), liquidation(1))
     take(flow, record(contract.PRICES, b"", 0))
-    assert flow.counts == {"records": 3, "batches": 2, "dead_letters": 1}
+    assert flow.records == {contract.LIQUIDATIONS: 2, contract.PRICES: 1}
+    assert flow.batches.counts[:2] == [1, 1]
+    assert flow.dead_letters == {(contract.PRICES, "unreadable"): 1}
 
 
 async def test_no_batch_is_taken_before_an_epoch_begins_or_once_it_is_closed(flow):
@@ -311,7 +313,7 @@ async def test_a_topic_made_anew_within_an_epoch_is_refused_before_any_of_it_is_
     take(flow, *[liquidation(offset) for offset in range(100)])
     with pytest.raises(TopicRecreatedError, match=r"^liquidations-2: offset 0 came after 99: .* restart"):
         take(flow, *[liquidation(offset) for offset in range(150)])
-    assert flow.counts["records"] == 100
+    assert flow.records.total() == 100
 
 
 async def test_offsets_may_fall_from_one_epoch_to_the_next(flow):
@@ -327,7 +329,7 @@ async def test_a_partition_that_is_full_refuses_further_symbols_and_logs_it_once
         unit = take(flow, *[liquidation(offset, symbol=f"FULL{offset}") for offset in range(3)])
     assert [event.symbol for event in unit.events] == ["FULL0"]
     assert [letter.body.offset for letter in unit.letters] == [1, 2]
-    assert flow.counts["refused_symbols"] == flow.counts["dead_letters"] == 2
+    assert flow.counts["refused_symbols"] == flow.dead_letters.total() == 2
     assert sum("full" in entry["event"] for entry in logs) == 1
     assert take(flow, liquidation(3)).letters == []  # the reference symbol
 

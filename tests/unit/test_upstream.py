@@ -15,6 +15,7 @@ import pytest
 
 from pipeline.runtime import application, recovery, store, transport, upstream
 from pipeline.runtime.upstream import KNOWN, UnknownVersionError, check_versions
+from pipeline.web import server
 
 
 class Shape(NamedTuple):
@@ -200,6 +201,7 @@ UPSTREAM = (
             "_producer_flush": Shape("35c92baa028d", "logger"),
             "_on_partitions_revoked": Shape("d5c895bbe57d", "revoked"),
             "_on_partitions_assigned": Shape("de932b7927db", "assigned generation_id"),
+            "_new_web": Shape("9558ffdcacfa", ""),
             "_on_rebalance_when_stopped": Shape("1b172d9af8ff", ""),
             "__init__": Shape("698e2bf236c6", "id monitor config_source loop beacon options"),
         },
@@ -385,6 +387,17 @@ UPSTREAM = (
             "murmur2": Shape("62179ca18494", "data"),
         },
     ),
+    Part(
+        "faust.web.drivers.aiohttp:Web",
+        "web/server.py",
+        {"__init__": Shape("52b00c1bd653", "app kwargs"), "start_server": Shape("b0c4f1049182", "")},
+    ),
+    Part("faust.web.base:Web", "web/server.py", {"_enabled_blueprints": Shape("0a5b53f233d4", "")}),
+    Part(
+        "faust.web.views:View",
+        "web/server.py",
+        {"dispatch": Shape("24747b3470d5", "request"), "get_methods": Shape("ff18b1ababd7", "")},
+    ),
 )
 
 FUNCTIONS = [(part, name) for part in UPSTREAM for name in part.functions]
@@ -399,6 +412,7 @@ OURS = (
     transport.LoopConsumer,
     transport.Producer,
     transport.Transport,
+    server.WebServer,
 )
 """The runtime's classes that are derived from upstream ones."""
 
