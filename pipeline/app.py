@@ -19,7 +19,7 @@ from pipeline.sinks.plan import Rules
 from pipeline.sinks.projection import Projection
 from pipeline.sinks.redis import RedisSink
 from pipeline.web.server import WebServer, application_options
-from pipeline.web.views import create_health_views
+from pipeline.web.views import create_views
 
 if TYPE_CHECKING:
     from pipeline.settings import Settings
@@ -48,7 +48,7 @@ def create_app(settings: Settings) -> Application:
     if projection is not None:
         create_projection_agent(app, projection)
     if settings.web_enabled:
-        create_health_views(app, projection)
+        create_views(app, profile, projection)
     app.task(app.checkpoint.run)
     return app
 

@@ -95,6 +95,16 @@ class Windows:
             for span in group
         ]
 
+    @property
+    def spans(self) -> Sequence[int]:
+        """The lengths of the windows in microseconds, shortest first."""
+        return self._spans
+
+    @property
+    def all(self) -> tuple[Window, ...]:
+        """Return the windows, shortest first."""
+        return (self.instant, self.burst, self.short, self.base, self.half_minute, self.minute, self.longest)
+
     def freeze(self, clock: int) -> FrozenWindows:
         """Return what the windows ending at `clock` are made of."""
         return self._spans, self.ledger.freeze(clock)

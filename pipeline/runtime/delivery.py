@@ -58,6 +58,8 @@ class Delivery:
         machines, and for a backlog its age.
     seconds
         From the poll of a batch to the hand-over of all that it leads to.
+    observe
+        Called with the partition and the message, for each that is handed over; None where nobody looks.
     late_events, duplicates
         Liquidations that changed nothing, as symbols tell of them.
 
@@ -72,6 +74,7 @@ class Delivery:
         self._newest: deque[float] = deque(maxlen=_NEWEST)
         self.seconds = Distribution(SECONDS)
         self.late_events = self.duplicates = 0
+        self.observe: Callable[[int, Outgoing], None] | None = None
         self._told: dict[str, tuple[int, int]] = {}
 
     async def send_unit(self, unit: Unit, is_current: Callable[[], bool]) -> Pending:
@@ -83,7 +86,7 @@ class Delivery:
             if not is_current():
                 break
             if output.body is not body:
-                body, key, data = output.body, output.key.encode(), self._encode(output.body, unit.polled)
+                body, key, data = output.body, output.key.encode(), self._encode(output.body, unit)
             if isinstance(body, Context):
                 pending |= await self._spread(body, data, unit.partition, is_current)
             else:
@@ -162,15 +165,17 @@ class Delivery:
         ordered = sorted(self._newest)
         return round(ordered[int(share * (len(ordered) - 1))] * 1_000, 3)
 
-    def _encode(self, body: Outgoing, polled: float) -> bytes:
+    def _encode(self, body: Outgoing, unit: Unit) -> bytes:
         if isinstance(body, Signal):
-            body.meta.processing_time_ms = round((time.perf_counter() - polled) * 1_000, 2)
+            body.meta.processing_time_ms = round((time.perf_counter() - unit.polled) * 1_000, 2)
             self.statistics.add(body)
             latency = time.time() - body.meta.event_timestamp
             self.latency.add(latency)
             self._newest.append(latency)
         elif isinstance(body, VelocityUpdate):
             self._count_skipped(body)
+        if self.observe is not None:
+            self.observe(unit.partition, body)
         return codec.encode(body)
 
 

@@ -177,6 +177,12 @@ class Flow:
         ]
         return max(heard, default=0)
 
+    def live(self, table: str, symbol: str) -> Any:
+        """Return the live state that a stage has of a symbol, to be looked at alone; None without one."""
+        place = next(place for place, stage in enumerate(self.stages) if stage.table == table)
+        found = (states[place].live.get(symbol) for states in self._states.values())
+        return next((state for state in found if state is not None), None)
+
     @property
     def symbols(self) -> int:
         """How many symbols there is state of."""

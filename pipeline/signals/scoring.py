@@ -66,8 +66,7 @@ class ScoringStage(Stage[Any]):
     def current_weights(self, states: States[Any]) -> dict[str, float]:
         """Return the newest weights by component name."""
         shared: SharedState = states.get(SHARED)
-        chosen = shared.weight_sets.values[-1].values if shared.weight_sets.values else None
-        return name_weights(chosen or self._joiner.own)
+        return name_weights(shared.weights or self._joiner.own)
 
     def step(self, event: Event, states: States[Any]) -> None:
         """Take what the event says about market and positioning, and judge what was measured."""

@@ -11,7 +11,7 @@ from pipeline.features.stage import State
 from pipeline.messages import Context
 from pipeline.signals import levels
 from pipeline.signals.joins import AsOf, Joined
-from pipeline.signals.weights import WeightSet
+from pipeline.signals.weights import Weights, WeightSet
 
 MOST_CONTEXTS: Final = 128
 MOST_WEIGHT_SETS: Final = 128
@@ -39,6 +39,11 @@ class SharedState(State):
     def position(self) -> tuple[int, ...]:
         """The times of the newest context and of the newest weights, added: it grows with either."""
         return (self.contexts.newest + self.weight_sets.newest,)
+
+    @property
+    def weights(self) -> Weights | None:
+        """The newest weights that were set at run time; None where the profile's are in force."""
+        return self.weight_sets.values[-1].values if self.weight_sets.values else None
 
     def freeze(self) -> Any:
         """Return everything that `thaw` needs."""

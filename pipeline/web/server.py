@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import structlog
 from aiohttp import web
 from faust.web.drivers import aiohttp as driver
 from faust.web.views import View
 
+from pipeline import codec
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     import faust
 
-    Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
+Handler: TypeAlias = "Callable[[web.Request], Awaitable[web.StreamResponse]]"
 log = structlog.get_logger(__name__)
 
 LARGEST_BODY: Final = 64 << 10
@@ -109,6 +110,11 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     except Exception:
         log.exception("a request failed", method=request.method, path=request.path)
         return problem(500, "the worker failed to answer: its log says why")
+
+
+def answer(body: Any) -> web.Response:
+    """Return a message as JSON."""
+    return web.Response(body=codec.encode(body), content_type="application/json")
 
 
 def problem(status: int, reason: str, headers: Any = None) -> web.Response:

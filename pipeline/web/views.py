@@ -1,26 +1,70 @@
-"""The views of a worker's health: `/livez`, `/readyz`, `/status`, `/metrics`."""
+"""What a worker serves, put together."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any, cast
 
+import structlog
 from aiohttp import web
+from aiokafka.errors import KafkaError
 
-from pipeline import codec
 from pipeline.runtime.health import Health
 from pipeline.web import status
+from pipeline.web.api import Api
+from pipeline.web.backfill import read_past
 from pipeline.web.metrics import CONTENT_TYPE, exposition
-from pipeline.web.server import serve
+from pipeline.web.picture import Picture
+from pipeline.web.routes import ROUTES
+from pipeline.web.server import Handler, answer, serve
+from pipeline.web.stream import Stream
 
 if TYPE_CHECKING:
     from pipeline.runtime.application import Application
+    from pipeline.signals.profile import Profile
     from pipeline.sinks.projection import Projection
 
+log = structlog.get_logger(__name__)
 
-def create_health_views(app: Application, projection: Projection | None) -> None:
-    """Serve what those ask who keep a worker running."""
+
+def create_views(app: Application, profile: Profile, projection: Projection | None) -> None:
+    """Serve health, metrics, the JSON API and the stream."""
     health = Health(app, app.settings.stuck_after)
+    picture = Picture()
+    api = Api(app, profile, picture, lambda: status.report(app, health, projection))
+    picture.weights = api.weights
+    _create_health_views(app, health, projection)
+    by_path: dict[str, dict[str, Handler]] = defaultdict(dict)
+    for route in ROUTES:
+        by_path[route.path][route.method] = getattr(api, route.handler)
+    for path, handlers in by_path.items():
+        serve(app, path, **handlers)
+    stream = Stream(app.settings)
+    serve(app, "/api/stream", get=stream.serve)
+    app.delivery.observe = picture.take
 
+    async def ready(*_: Any, **__: Any) -> None:
+        unknown = picture.keep({tp.partition for tp in app.input_partitions})
+        if unknown:
+            app.add_future(_look_back(app, api, picture, unknown))
+
+    async def leaving(*_: Any, **__: Any) -> None:
+        stream.close()
+
+    app.on_rebalance_complete.connect(cast("Any", ready))
+    app.on_before_shutdown.connect(cast("Any", leaving))
+
+
+async def _look_back(app: Application, api: Api, picture: Picture, partitions: set[int]) -> None:
+    try:
+        past = await read_past(app.settings, partitions, api.weights())
+    except (KafkaError, OSError) as error:
+        log.warning("charts begin now: what was sent before cannot be read", error=str(error))
+    else:
+        picture.put_before(past)
+
+
+def _create_health_views(app: Application, health: Health, projection: Projection | None) -> None:
     async def livez(_request: web.Request) -> web.Response:
         return _verdict(health.stuck())
 
@@ -37,11 +81,6 @@ def create_health_views(app: Application, projection: Projection | None) -> None
     serve(app, "/readyz", get=readyz)
     serve(app, "/status", get=whole_status)
     serve(app, "/metrics", get=metrics)
-
-
-def answer(body: Any, code: int = 200) -> web.Response:
-    """Return a message as JSON."""
-    return web.Response(body=codec.encode(body), status=code, content_type="application/json")
 
 
 def _verdict(problems: list[str]) -> web.Response:

@@ -1,0 +1,235 @@
+"""The JSON API: for the whole fleet, whichever worker is asked."""
+
+from __future__ import annotations
+
+import hmac
+import time
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import structlog
+from aiohttp import web
+
+from pipeline.features.stage import SHARED
+from pipeline.features.velocity import VelocityStage
+from pipeline.messages import COMPONENTS, LEVELS, check_weights, normal_symbol
+from pipeline.runtime import control
+from pipeline.runtime.placement import partition_of
+from pipeline.signals.scoring import ScoringStage
+from pipeline.signals.statistics import merge
+from pipeline.signals.weights import name_weights, read_weights
+from pipeline.web import answers, rows
+from pipeline.web.fleet import Fleet
+from pipeline.web.server import answer, problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pipeline.messages import Control, Signal
+    from pipeline.runtime.application import Application
+    from pipeline.signals.profile import Profile
+    from pipeline.signals.scoring_state import SharedState
+    from pipeline.web import status
+    from pipeline.web.picture import Picture
+
+log = structlog.get_logger(__name__)
+
+MOST_ROWS: Final = 10_000
+LONGEST_PAST: Final = 86_400
+
+
+class Api:
+    """Answers questions about symbols, signals, the market and the fleet.
+
+    With `scope=worker` a worker answers for its own partitions alone: so workers ask each other.
+    """
+
+    def __init__(
+        self, app: Application, profile: Profile, picture: Picture, own_status: Callable[[], status.Status]
+    ) -> None:
+        self._app = app
+        self._profile = profile
+        self._picture = picture
+        self._status = own_status
+        self._fleet = Fleet(app)
+
+    async def symbols(self, request: web.Request) -> web.Response:
+        """Answer with all symbols, the hottest first."""
+        most = _number(request, "limit", 500, MOST_ROWS)
+        found = rows.hottest(self._picture, most)
+        count, by_level = len(self._picture.symbols), rows.by_level(self._picture)
+        if _own(request):
+            return answer(answers.Symbols(time.time(), found, count, by_level, []))
+        others, silent = await self._fleet.ask("/api/symbols", answers.Symbols, {"limit": str(most)})
+        for other in others:
+            found += other.symbols
+            count += other.count
+            by_level = {level: by_level[level] + other.by_level.get(level, 0) for level in by_level}
+        found = sorted(found, key=rows.heat)[:most]
+        return answer(answers.Symbols(time.time(), found, count, by_level, self._fleet.missing(silent)))
+
+    async def symbol(self, request: web.Request) -> web.Response:
+        """Answer with everything about one symbol."""
+        try:
+            name = normal_symbol(request.match_info["symbol"])
+        except ValueError as error:
+            return problem(400, str(error))
+        seconds = _number(request, "seconds", 3_600, LONGEST_PAST)
+        if name in self._picture.symbols:
+            live = self._app.flow.live(VelocityStage.table, name)
+            return answer(rows.detail(name, self._picture, live, self._profile.score, seconds))
+        if _own(request):
+            return problem(404, f"{name}: not known here")
+        return await self._symbol_elsewhere(name, seconds)
+
+    async def _symbol_elsewhere(self, name: str, seconds: int) -> web.Response:
+        found, silent = await self._fleet.ask(
+            f"/api/symbols/{name}", answers.SymbolDetail, {"seconds": str(seconds)}
+        )
+        if found:
+            return answer(found[0])
+        place = partition_of(name.encode(), self._app.settings.partitions)
+        missing = self._fleet.missing([each for each in silent if each[1] != "answered 404"])
+        if reasons := [each.reason for each in missing if place in each.partitions]:
+            return problem(503, f"{name}: not current, {'; '.join(reasons)}")
+        return problem(404, f"{name}: no record of it has come")
+
+    async def signals(self, request: web.Request) -> web.Response:
+        """Answer with the newest signals."""
+        level = request.query.get("min_level", "NONE").upper()
+        if level not in LEVELS:
+            return problem(400, f"min_level: expected one of {', '.join(LEVELS)}")
+        try:
+            symbol = normal_symbol(request.query["symbol"]) if "symbol" in request.query else None
+        except ValueError as error:
+            return problem(400, str(error))
+        most = _number(request, "limit", 100, 1_000)
+        changes = request.query.get("changes", "false").lower() == "true"
+        found = self._picture.newest(LEVELS.index(level), symbol, most, changes=changes)
+        if _own(request):
+            return answer(answers.Signals(found, []))
+        others, silent = await self._fleet.ask("/api/signals", answers.Signals, dict(request.query))
+        found += [each for other in others for each in other.signals]
+        found.sort(key=_when, reverse=True)
+        return answer(answers.Signals(found[:most], self._fleet.missing(silent)))
+
+    async def regime(self, request: web.Request) -> web.Response:
+        """Answer with the market regime, what follows from it, and its changes."""
+        own = self._regime()
+        if _own(request) or own.regime is not None:
+            return answer(own)
+        others, silent = await self._fleet.ask("/api/regime", answers.Regime)
+        known = next((other for other in others if other.regime is not None), own)
+        known.missing = self._fleet.missing(silent)
+        return answer(known)
+
+    def _regime(self) -> answers.Regime:
+        update = self._picture.regime
+        age = None if update is None else round(time.time() - update.timestamp, 3)
+        changes = list(reversed(self._picture.regimes))
+        return answers.Regime(self._profile.reference, update, age, changes, [])
+
+    async def stats(self, request: web.Request) -> web.Response:
+        """Answer with statistics of the signals sent."""
+        statistics = self._app.delivery.statistics
+        statistics.current_weights = self.weights()
+        own = answers.WorkerStatistics(str(self._app.conf.canonical_url), statistics.report())
+        if _own(request):
+            return answer(answers.Stats(own.statistics, [own], []))
+        others, silent = await self._fleet.ask("/api/stats", answers.Stats)
+        workers = [own, *(each for other in others for each in other.workers)]
+        total = merge([each.statistics for each in workers])
+        return answer(answers.Stats(total, workers, self._fleet.missing(silent)))
+
+    async def fleet(self, request: web.Request) -> web.Response:
+        """Answer with the status of every worker."""
+        own = self._status()
+        if _own(request):
+            return answer(answers.Fleet([own], []))
+        others, silent = await self._fleet.ask("/api/fleet", answers.Fleet)
+        workers = [own, *(each for other in others for each in other.workers)]
+        return answer(answers.Fleet(workers, self._fleet.missing(silent)))
+
+    def weights(self) -> dict[str, float]:
+        """Return the weights in force, by component."""
+        shared: SharedState | None = self._app.flow.live(ScoringStage.table, SHARED)
+        chosen = None if shared is None else shared.weights
+        return name_weights(chosen or read_weights(self._profile.score.weights))
+
+    async def get_weights(self, _request: web.Request) -> web.Response:
+        """Answer with the weights in force."""
+        return answer(self._weights_answer(await control.read_weights(self._app.settings)))
+
+    async def put_weights(self, request: web.Request) -> web.Response:
+        """Put weights in force on every worker."""
+        if refused := self._refuse(request):
+            return refused
+        try:
+            given = msgspec.json.decode(await request.read(), type=dict[str, float])
+            check_weights(given)
+        except (msgspec.MsgspecError, ValueError) as error:
+            return problem(400, f"{error}: expected a JSON object with a weight for each of {_NAMES}")
+        return await self._set(request, given)
+
+    async def delete_weights(self, request: web.Request) -> web.Response:
+        """Go back to the weights of the profile."""
+        return self._refuse(request) or await self._set(request, None)
+
+    def _refuse(self, request: web.Request) -> web.Response | None:
+        """Return why a change is refused, if it is."""
+        token = self._app.settings.web_token
+        if token is None:
+            return problem(403, "changes over HTTP are off: set PIPELINE_WEB_TOKEN, or use `cascade weights`")
+        scheme, _, shown = request.headers.get("Authorization", "").partition(" ")
+        given = shown.strip().encode("utf-8", "surrogateescape")
+        if scheme.lower() == "bearer" and hmac.compare_digest(given, token.get_secret_value().encode()):
+            return None
+        log.warning("a change of weights was refused: wrong token", remote=request.remote)
+        return problem(401, "expected `Authorization: Bearer TOKEN`", {"WWW-Authenticate": "Bearer"})
+
+    async def _set(self, request: web.Request, weights: Mapping[str, float] | None) -> web.Response:
+        sent = await control.send_weights(self._app.settings, weights)
+        log.warning("weights changed over HTTP", remote=request.remote, version=sent.version, weights=weights)
+        return answer(self._weights_answer([sent]))
+
+    def _weights_answer(self, copies: list[Control | None]) -> answers.WeightsAnswer:
+        newest = max(copies, key=_version)
+        chosen = None if newest is None else newest.weights
+        return answers.WeightsAnswer(
+            version=_version(newest),
+            profile=self._profile.name,
+            from_profile=chosen is None,
+            weights=name_weights(read_weights(self._profile.score.weights if chosen is None else chosen)),
+            behind=[place for place, copy in enumerate(copies) if _version(copy) != _version(newest)],
+        )
+
+
+_NAMES: Final = ", ".join(COMPONENTS)
+
+
+def _own(request: web.Request) -> bool:
+    return request.query.get("scope") == "worker"
+
+
+def _number(request: web.Request, name: str, usual: int, most: int) -> int:
+    """Return a whole number from the query.
+
+    Raises
+    ------
+    web.HTTPBadRequest
+        It is none, or not between 1 and the most.
+    """
+    text = request.query.get(name)
+    if text is None:
+        return usual
+    if not (text.isdecimal() and 1 <= int(text) <= most):
+        raise web.HTTPBadRequest(reason=f"{name}: expected a whole number from 1 to {most}")
+    return int(text)
+
+
+def _when(signal: Signal) -> tuple[float, str, int]:
+    return signal.timestamp, signal.symbol, signal.sequence
+
+
+def _version(copy: Control | None) -> int:
+    return 0 if copy is None else copy.version

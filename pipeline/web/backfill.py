@@ -1,0 +1,79 @@
+"""What was sent before the worker had its partitions, read from the ends of the output topics."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from pipeline import contract
+from pipeline.messages import PositioningUpdate, RegimeUpdate, Signal, VelocityUpdate, VolatilityUpdate
+from pipeline.web.picture import Picture
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from pipeline.messages import Outgoing
+    from pipeline.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+LONGEST: Final = 86_400
+"""Seconds of the past that are read, at most."""
+MOST: Final = 10_000
+"""Records of each topic and partition that are read, at most."""
+_TURN: Final = 500
+"""Records after which others have their turn."""
+_READ: Final = {
+    topic: msgspec.json.Decoder(kind).decode
+    for topic, kind in {
+        contract.VOLATILITY: VolatilityUpdate,
+        contract.POSITIONING: PositioningUpdate,
+        contract.VELOCITY: VelocityUpdate,
+        contract.REGIME: RegimeUpdate,
+        contract.SIGNALS: Signal,
+    }.items()
+}
+
+
+async def read_past(settings: Settings, partitions: Collection[int], weights: Mapping[str, float]) -> Picture:
+    """Return the picture of partitions as their output topics tell it now."""
+    picture = Picture()
+    picture.weights = lambda: weights
+    options = settings.kafka_client_options()
+    async with AIOKafkaConsumer(**options, enable_auto_commit=False) as consumer:
+        for partition in partitions:
+            found = [
+                (timestamp, body)
+                for topic in _READ
+                for timestamp, body in await _read(consumer, TopicPartition(topic, partition))
+            ]
+            found.sort(key=lambda each: each[0])
+            for place, (_, body) in enumerate(found):
+                picture.take(partition, body)
+                if place % _TURN == 0:
+                    await asyncio.sleep(0)
+    return picture
+
+
+async def _read(consumer: AIOKafkaConsumer, place: TopicPartition) -> list[tuple[int, Outgoing]]:
+    """Return the newest records of a partition with their timestamps, oldest first."""
+    consumer.assign([place])
+    end = (await consumer.end_offsets([place]))[place]
+    begin = (await consumer.beginning_offsets([place]))[place]
+    since = round((time.time() - LONGEST) * 1_000)
+    at = (await consumer.offsets_for_times({place: since}))[place]
+    consumer.seek(place, max(begin, end - MOST, end if at is None else at.offset))
+    found: list[tuple[int, Outgoing]] = []
+    decode = _READ[place.topic]
+    while await consumer.position(place) < end:
+        for record in (await consumer.getmany(place, timeout_ms=200, max_records=500)).get(place, ()):
+            try:
+                found.append((record.timestamp, decode(record.value)))
+            except msgspec.MsgspecError:
+                continue  # of another version
+    return found

@@ -1,0 +1,186 @@
+"""`/api/stream`: signals and the market regime as server-sent events.
+
+What is heard comes from Kafka, from all partitions, so any worker streams for the whole fleet. A topic is
+read while somebody listens, once for all listeners. Who reads too slowly is cut off, not waited for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import structlog
+from aiohttp import web
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from pipeline import contract
+from pipeline.messages import LEVELS, normal_symbol
+from pipeline.signals.levels import ALERT
+from pipeline.web.server import problem
+
+if TYPE_CHECKING:
+    from pipeline.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+MOST_LISTENERS: Final = 100
+MOST_WAITING: Final = 1_000
+"""Events that may wait for a listener; who has more is cut off."""
+HEARTBEAT: Final = 10.0
+_AGAIN: Final = 1.0
+_HEADERS: Final = {
+    "Content-Type": "text/event-stream; charset=utf-8",
+    "Cache-Control": "no-store",
+    "X-Accel-Buffering": "no",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+class Glance(msgspec.Struct):
+    """What decides whether a listener wants a signal."""
+
+    symbol: str
+    signal_level: int
+    id: str
+
+
+_glance: Final = msgspec.json.Decoder(Glance).decode
+
+
+class Listener:
+    """Somebody who listens: from which level on, to which symbol, and what waits for him."""
+
+    def __init__(self, least: int, symbol: str | None) -> None:
+        self.least = least
+        self._symbol = symbol
+        self.queue: asyncio.Queue[bytes | None] = asyncio.Queue(MOST_WAITING + 1)
+
+    def take(self, event: bytes, glance: Glance | None) -> None:
+        """Take an event, if it is wanted; of too many that wait none is kept, and the listener is let go."""
+        if glance is not None and not (
+            glance.signal_level >= self.least and self._symbol in (None, glance.symbol)
+        ):
+            return
+        if self.queue.qsize() < MOST_WAITING:
+            self.queue.put_nowait(event)
+        else:
+            self.let_go()
+
+    def let_go(self) -> None:
+        """End the stream."""
+        while not self.queue.empty():
+            self.queue.get_nowait()
+        self.queue.put_nowait(None)
+
+
+class Topic:
+    """Reads the end of a topic for as long as somebody listens."""
+
+    def __init__(self, settings: Settings, name: str, kind: str) -> None:
+        self._settings = settings
+        self._name = name
+        self._kind = kind
+        self._listeners: set[Listener] = set()
+        self._reading: asyncio.Task[None] | None = None
+
+    def add(self, listener: Listener) -> None:
+        """Let somebody listen."""
+        self._listeners.add(listener)
+        if self._reading is None:
+            self._reading = asyncio.create_task(self._read())
+
+    async def remove(self, listener: Listener) -> None:
+        """Let somebody listen no more."""
+        self._listeners.discard(listener)
+        if not self._listeners and self._reading is not None:
+            reading, self._reading = self._reading, None
+            reading.cancel()
+            with suppress(asyncio.CancelledError):
+                await reading
+
+    async def _read(self) -> None:
+        while True:
+            try:
+                await self._read_on()
+            except (KafkaError, OSError) as error:
+                log.warning(
+                    "a stream's topic cannot be read, trying again", topic=self._name, error=str(error)
+                )
+                await asyncio.sleep(_AGAIN)
+
+    async def _read_on(self) -> None:
+        options = self._settings.kafka_client_options()
+        consumer = AIOKafkaConsumer(**options, enable_auto_commit=False, auto_offset_reset="latest")
+        async with consumer:
+            consumer.assign([TopicPartition(self._name, each) for each in range(self._settings.partitions)])
+            async for record in consumer:
+                self._tell(record.value)
+
+    def _tell(self, value: bytes) -> None:
+        glance, mark = None, b""
+        if self._kind == "signal":
+            try:
+                glance = _glance(value)
+            except msgspec.MsgspecError:
+                return  # whatever that is, it is no signal
+            mark = b"id: %s\n" % glance.id.encode()
+        event = b"event: %s\n%sdata: %s\n\n" % (self._kind.encode(), mark, value)
+        for listener in self._listeners:
+            listener.take(event, glance)
+
+
+class Stream:
+    """The streams of a worker."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._alerts = Topic(settings, contract.ALERTS, "signal")
+        self._signals = Topic(settings, contract.SIGNALS, "signal")
+        self._regime = Topic(settings, contract.REGIME, "regime")
+        self._listeners: set[Listener] = set()
+
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        """Stream signals and the market regime until the listener leaves, or is too slow."""
+        level = request.query.get("min_level", "ALERT").upper()
+        if level not in LEVELS:
+            return problem(400, f"min_level: expected one of {', '.join(LEVELS)}")
+        try:
+            symbol = normal_symbol(request.query["symbol"]) if "symbol" in request.query else None
+        except ValueError as error:
+            return problem(400, str(error))
+        if len(self._listeners) >= MOST_LISTENERS:
+            return problem(503, f"{MOST_LISTENERS} listen here already: ask another worker")
+        request["limit"].reschedule(None)
+        response = web.StreamResponse(headers=_HEADERS)
+        await response.prepare(request)
+        listener = Listener(LEVELS.index(level), symbol)
+        topics = (self._alerts if listener.least >= ALERT else self._signals, self._regime)
+        self._listeners.add(listener)
+        for topic in topics:
+            topic.add(listener)
+        try:
+            await _send(response, listener)
+        finally:
+            self._listeners.discard(listener)
+            for topic in topics:
+                await topic.remove(listener)
+        return response
+
+    def close(self) -> None:
+        """End every stream: the worker stops."""
+        for listener in self._listeners:
+            listener.let_go()
+
+
+async def _send(response: web.StreamResponse, listener: Listener) -> None:
+    await response.write(b"retry: 2000\n\n")
+    while True:
+        try:
+            event = await asyncio.wait_for(listener.queue.get(), HEARTBEAT)
+        except TimeoutError:
+            event = b": still here\n\n"
+        if event is None:
+            return
+        await response.write(event)
