@@ -6,7 +6,7 @@ A time slot keeps the moment of its highest probability, so that thinning hides 
 from __future__ import annotations
 
 from collections import deque
-from itertools import chain
+from itertools import chain, takewhile
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
@@ -81,6 +81,15 @@ class History:
         """Add a moment no older than the last one."""
         for tier in self._tiers:
             tier.add(moment)
+
+    def before(self, time: float) -> Moment | None:
+        """Return the newest moment not after a time of the last minutes (Unix seconds), None without one."""
+        return next((moment for moment in reversed(self._tiers[0].moments) if moment.time <= time), None)
+
+    def trend(self, time: float) -> list[float]:
+        """Return probabilities from a time on (Unix seconds), of each 15 s the highest, oldest first."""
+        newest = takewhile(lambda moment: moment.time >= time, reversed(self._tiers[1].moments))
+        return [moment.probability for moment in newest][::-1]
 
     def since(self, time: float) -> list[Moment]:
         """Return what is known from a time on (Unix seconds), oldest first, as finely as it is kept."""

@@ -110,3 +110,13 @@ ROUTES: Final = (
         refusals=(401, 403),
     ),
 )
+
+STREAM: Final = Route(
+    "/api/stream",
+    "get",
+    "stream",
+    "Signals and the market regime as server-sent events; who reads too slowly is cut off.",
+    str,
+    (Parameter("min_level", "Signals from this level up.", _LEVEL | {"default": "ALERT"}), OF_SYMBOL),
+    (400, 503),
+)

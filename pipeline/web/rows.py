@@ -10,12 +10,12 @@ from pipeline.signals.explanation import contributions, explain, level_threshold
 from pipeline.web.answers import Component, Series, SymbolDetail, SymbolRow, Threshold, Window
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from pipeline.features.velocity_state import VelocityState
     from pipeline.messages import Signal
     from pipeline.signals.score import ScoreConstants
-    from pipeline.web.history import Moment
+    from pipeline.web.history import History, Moment
     from pipeline.web.picture import Picture, SymbolPicture
 
 TREND: Final = 600.0
@@ -45,7 +45,6 @@ def by_level(picture: Picture) -> dict[str, int]:
 def row(name: str, known: SymbolPicture) -> SymbolRow:
     """Return a symbol's row."""
     signal, velocity = known.signal, known.velocity
-    past = [] if known.history is None or signal is None else known.history.since(signal.timestamp - TREND)
     liquidated = 0.0 if velocity is None else velocity.long_value_usd + velocity.short_value_usd
     return SymbolRow(
         symbol=name,
@@ -55,7 +54,7 @@ def row(name: str, known: SymbolPicture) -> SymbolRow:
         signal_level=known.level,
         level_since=None if signal is None else known.since,
         probability=_probability(known),
-        change=_change(signal, past),
+        change=_change(signal, known.history),
         velocity=0.0 if signal is None else signal.metrics.velocity,
         acceleration=0.0 if signal is None else signal.metrics.acceleration,
         volume_usd=0.0 if signal is None else signal.metrics.volume_usd,
@@ -64,7 +63,7 @@ def row(name: str, known: SymbolPicture) -> SymbolRow:
         price=None if known.volatility is None else known.volatility.price,
         last_event=None if signal is None else signal.meta.event_timestamp,
         stale=signal is None or signal.context.stale,
-        trend=_trend(past),
+        trend=_trend(signal, known.history),
     )
 
 
@@ -115,21 +114,16 @@ def _probability(known: SymbolPicture) -> float:
     return 0.0 if known.signal is None else known.signal.probability
 
 
-def _change(signal: Signal | None, past: Sequence[Moment]) -> float:
+def _change(signal: Signal | None, past: History | None) -> float:
     """Return how the probability changed within the last minute."""
-    if signal is None:
+    if signal is None or past is None:
         return 0.0
-    before = [moment.probability for moment in past if moment.time <= signal.timestamp - _MINUTE]
-    return round(signal.probability - before[-1], 4) if before else 0.0
+    before = past.before(signal.timestamp - _MINUTE)
+    return 0.0 if before is None else round(signal.probability - before.probability, 4)
 
 
-def _trend(past: Iterable[Moment]) -> list[float]:
-    """Return probabilities, of each 15 s the highest."""
-    slots: dict[int, float] = {}
-    for moment in past:
-        slot = int(moment.time // 15)
-        slots[slot] = max(moment.probability, slots.get(slot, 0.0))
-    return list(slots.values())
+def _trend(signal: Signal | None, past: History | None) -> list[float]:
+    return [] if signal is None or past is None else past.trend(signal.timestamp - TREND)
 
 
 def _windows(live: VelocityState) -> list[Window]:

@@ -13,9 +13,10 @@ from pipeline.runtime.health import Health
 from pipeline.web import status
 from pipeline.web.api import Api
 from pipeline.web.backfill import read_past
+from pipeline.web.documents import asyncapi, openapi
 from pipeline.web.metrics import CONTENT_TYPE, exposition
 from pipeline.web.picture import Picture
-from pipeline.web.routes import ROUTES
+from pipeline.web.routes import ROUTES, STREAM
 from pipeline.web.server import Handler, answer, serve
 from pipeline.web.stream import Stream
 
@@ -40,7 +41,8 @@ def create_views(app: Application, profile: Profile, projection: Projection | No
     for path, handlers in by_path.items():
         serve(app, path, **handlers)
     stream = Stream(app.settings)
-    serve(app, "/api/stream", get=stream.serve)
+    serve(app, STREAM.path, get=stream.serve)
+    _create_documents(app)
     app.delivery.observe = picture.take
 
     async def ready(*_: Any, **__: Any) -> None:
@@ -62,6 +64,18 @@ async def _look_back(app: Application, api: Api, picture: Picture, partitions: s
         log.warning("charts begin now: what was sent before cannot be read", error=str(error))
     else:
         picture.put_before(past)
+
+
+def _create_documents(app: Application) -> None:
+    for path, document in (("/openapi.json", openapi()), ("/asyncapi.json", asyncapi())):
+        serve(app, path, get=_constant(document))
+
+
+def _constant(document: dict[str, Any]) -> Handler:
+    async def handler(_request: web.Request) -> web.Response:
+        return answer(document)
+
+    return handler
 
 
 def _create_health_views(app: Application, health: Health, projection: Projection | None) -> None:
