@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import re
-from contextlib import suppress
-from typing import TYPE_CHECKING, Self
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from servers import HOST
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import AsyncIterator, Coroutine
 
 _COMMAND = re.compile(rb"(?=\*\d+\r\n\$\d+\r\n[A-Z]+\r\n)")
 """The place before a command of Redis's protocol."""
@@ -34,7 +35,7 @@ class Passage:
         self.target = target
         self.delay_s = 0.0
         self._context = context
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._meetings: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._meet, HOST, 0, ssl=self._context)
@@ -47,36 +48,58 @@ class Passage:
 
     async def cut(self) -> None:
         """Cut all connections."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks.clear()
+        for meeting in self._meetings:
+            meeting.cancel()
+        await asyncio.gather(*self._meetings, return_exceptions=True)
 
     async def _meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async with _closing(writer), self._until_cut():
+            if self._server.is_serving():
+                far_reader, far_writer = await asyncio.open_connection(HOST, self.target)
+                async with _closing(far_writer):
+                    await _until_one_ends(self._forward(reader, far_writer), self._back(far_reader, writer))
+
+    @asynccontextmanager
+    async def _until_cut(self) -> AsyncIterator[None]:
+        """Go on until the connection ends, or `cut` cancels what goes on here."""
+        meeting = cast("asyncio.Task[None]", asyncio.current_task())
+        self._meetings.add(meeting)
         try:
-            far_reader, far_writer = await asyncio.open_connection(HOST, self.target)
-        except OSError:
-            writer.close()
-            return
-        self._tasks.add(asyncio.create_task(self._forward(reader, far_writer)))
-        self._tasks.add(asyncio.create_task(self._back(far_reader, writer)))
+            with suppress(OSError, asyncio.CancelledError):
+                yield
+        finally:
+            self._meetings.discard(meeting)
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            with suppress(OSError):
-                while data := await reader.read(1 << 16):
-                    for part in _COMMAND.split(data) if self.delay_s else [data]:
-                        await asyncio.sleep(self.delay_s if part else 0)
-                        writer.write(part)
-                        await writer.drain()
-        finally:
-            writer.close()
+        while data := await reader.read(1 << 16):
+            for part in _COMMAND.split(data) if self.delay_s else [data]:
+                await asyncio.sleep(self.delay_s if part else 0)
+                writer.write(part)
+                await writer.drain()
 
     async def _back(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            with suppress(OSError):
-                while data := await reader.read(1 << 16):
-                    writer.write(data)
-                    await writer.drain()
-        finally:
-            writer.close()
+        while data := await reader.read(1 << 16):
+            writer.write(data)
+            await writer.drain()
+
+
+@asynccontextmanager
+async def _closing(writer: asyncio.StreamWriter) -> AsyncIterator[None]:
+    """Close a connection after a block, and wait until its socket is closed."""
+    try:
+        yield
+    finally:
+        writer.transport.abort()
+        with suppress(OSError):
+            await writer.wait_closed()
+
+
+async def _until_one_ends(*ways: Coroutine[Any, Any, None]) -> None:
+    """Pass on both ways until one has ended, or fails."""
+    tasks = [asyncio.create_task(way) for way in ways]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
