@@ -177,11 +177,13 @@ class Flow:
         ]
         return max(heard, default=0)
 
-    def live(self, table: str, symbol: str) -> Any:
-        """Return the live state that a stage has of a symbol, to be looked at alone; None without one."""
+    def look(self, partition: int, table: str, key: str) -> Any:
+        """Return the state that a stage has of a key, to be looked at alone; None before all is recovered."""
+        if partition not in self.ends:
+            return None
         place = next(place for place, stage in enumerate(self.stages) if stage.table == table)
-        found = (states[place].live.get(symbol) for states in self._states.values())
-        return next((state for state in found if state is not None), None)
+        states = self._of(partition)[place]
+        return states.get(key) if key in states else None
 
     @property
     def symbols(self) -> int:

@@ -8,7 +8,15 @@ from typing import Any, Final, Literal
 
 import structlog
 
-_CHATTY: Final = ("faust", "mode", "aiokafka", "pipeline.runtime.transport", "pipeline.runtime.store")
+_CHATTY: Final = (
+    "faust",
+    "mode",
+    "aiokafka",
+    "pipeline.runtime.recovery",
+    "pipeline.runtime.store",
+    "pipeline.runtime.transport",
+    "pipeline.web.server",
+)
 """Libraries, and classes of theirs that the runtime extends, that log every step at INFO."""
 
 

@@ -76,7 +76,8 @@ class Api:
             return problem(400, str(error))
         seconds = _number(request, "seconds", 3_600, LONGEST_PAST)
         if name in self._picture.symbols:
-            live = self._app.flow.live(VelocityStage.table, name)
+            place = self._picture.symbols[name].partition
+            live = self._app.flow.look(place, VelocityStage.table, name)
             return answer(rows.detail(name, self._picture, live, self._profile.score, seconds))
         if _own(request):
             return problem(404, f"{name}: not known here")
@@ -152,7 +153,8 @@ class Api:
 
     def weights(self) -> dict[str, float]:
         """Return the weights in force, by component."""
-        shared: SharedState | None = self._app.flow.live(ScoringStage.table, SHARED)
+        own = sorted(self._fleet.own_partitions)
+        shared: SharedState | None = self._app.flow.look(own[0], ScoringStage.table, SHARED) if own else None
         chosen = None if shared is None else shared.weights
         return name_weights(chosen or read_weights(self._profile.score.weights))
 

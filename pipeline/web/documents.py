@@ -42,6 +42,7 @@ _REFUSALS: Final = {
     401: "The token is missing or wrong.",
     403: "Changes over HTTP are off.",
     404: "There is nothing of that name.",
+    413: "The body is too large.",
     503: "Not now: the reason says why.",
 }
 _REFERENCE: Final = "#/components/schemas/{name}"

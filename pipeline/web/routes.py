@@ -98,7 +98,7 @@ ROUTES: Final = (
         "put_weights",
         "Put weights in force on every worker; needs the token.",
         answers.WeightsAnswer,
-        refusals=(400, 401, 403),
+        refusals=(400, 401, 403, 413),
         body=dict[str, float],
     ),
     Route(

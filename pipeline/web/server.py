@@ -24,6 +24,8 @@ LARGEST_BODY: Final = 64 << 10
 """Bytes of a request's body, at most."""
 ANSWER_WITHIN: Final = 10.0
 """Seconds in which a request is read and answered; a stream goes on for longer."""
+LIMIT: Final = web.RequestKey("limit", asyncio.Timeout)
+"""Of a request: when it has to be answered."""
 _HEADERS: Final = {
     "Cache-Control": "no-store",
     "Referrer-Policy": "no-referrer",
@@ -101,7 +103,7 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Answer in time, and also what fails as JSON."""
     try:
         async with asyncio.timeout(ANSWER_WITHIN) as limit:
-            request["limit"] = limit
+            request[LIMIT] = limit
             return await handler(request)
     except TimeoutError:
         return problem(503, f"not answered within {ANSWER_WITHIN:.0f} s: try again")

@@ -19,7 +19,7 @@ from aiokafka.errors import KafkaError
 from pipeline import contract
 from pipeline.messages import LEVELS, normal_symbol
 from pipeline.signals.levels import ALERT
-from pipeline.web.server import problem
+from pipeline.web.server import LIMIT, problem
 
 if TYPE_CHECKING:
     from pipeline.settings import Settings
@@ -152,7 +152,7 @@ class Stream:
             return problem(400, str(error))
         if len(self._listeners) >= MOST_LISTENERS:
             return problem(503, f"{MOST_LISTENERS} listen here already: ask another worker")
-        request["limit"].reschedule(None)
+        request[LIMIT].reschedule(None)
         response = web.StreamResponse(headers=_HEADERS)
         await response.prepare(request)
         listener = Listener(LEVELS.index(level), symbol)

@@ -77,6 +77,18 @@ async def test_records_batches_and_letters_are_counted(flow):
     assert flow.dead_letters == {(contract.PRICES, "unreadable"): 1}
 
 
+async def test_states_are_looked_at_only_once_all_is_recovered(flow):
+    """Whoever looked earlier would find, and keep, what was read of a changelog by then."""
+    assert flow.look(HOME, "velocity", SYMBOL) is None
+    assert flow._states == {}
+    flow.ends[HOME] = {}
+    take_and_fold = take(flow, liquidation(0))
+    for place in range(len(flow.stages)):
+        flow.fold(place, take_and_fold)
+    assert flow.look(HOME, "velocity", SYMBOL).windows.longest.count(NOW * 1_000_000) == 1
+    assert flow.look(HOME, "velocity", "NOBODY") is None
+
+
 async def test_no_batch_is_taken_before_an_epoch_begins_or_once_it_is_closed(flow):
     flow.close()
     assert take(flow, liquidation(0)) is None

@@ -1,0 +1,62 @@
+"""How the web server answers what cannot be answered."""
+
+import asyncio
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+from structlog.testing import capture_logs
+
+from pipeline.web import server
+from pipeline.web.server import LARGEST_BODY, application_options
+
+
+async def slow(_request):
+    await asyncio.Event().wait()
+
+
+async def broken(_request):
+    raise RuntimeError("something inside")
+
+
+async def echo(request):
+    return web.Response(body=await request.read())
+
+
+@pytest.fixture
+async def client():
+    app = web.Application(**application_options())
+    for path, handler in (("/slow", slow), ("/broken", broken), ("/echo", echo)):
+        app.router.add_route("*", path, handler)
+    async with TestClient(TestServer(app)) as found:
+        yield found
+
+
+async def test_whoever_is_not_answered_in_time_is_told_so(client, monkeypatch):
+    monkeypatch.setattr(server, "ANSWER_WITHIN", 0.05)
+    async with client.get("/slow") as response:
+        assert response.status == 503
+        assert "not answered" in (await response.json())["error"]
+
+
+async def test_a_failure_is_logged_and_not_shown(client):
+    with capture_logs() as logs:
+        async with client.get("/broken") as response:
+            assert response.status == 500
+            assert "something inside" not in await response.text()
+    assert [(each["event"], each["path"]) for each in logs] == [("a request failed", "/broken")]
+
+
+async def test_a_body_has_a_limit(client):
+    async with client.post("/echo", data=b"x" * LARGEST_BODY) as response:
+        assert response.status == 200
+    async with client.post("/echo", data=b"x" * (LARGEST_BODY + 1)) as response:
+        assert response.status == 413
+
+
+async def test_every_answer_says_how_a_browser_may_use_it(client):
+    for path in ("/echo", "/broken", "/nowhere"):
+        async with client.get(path) as response:
+            assert response.headers["X-Content-Type-Options"] == "nosniff"
+            assert response.headers["X-Frame-Options"] == "DENY"
+            assert response.headers["Cache-Control"] == "no-store"
