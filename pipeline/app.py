@@ -12,6 +12,7 @@ from pipeline.agents.projection import create_projection_agent
 from pipeline.agents.stages import create_intake_agent, create_stage_agent
 from pipeline.engine import create_stages
 from pipeline.runtime.application import Application
+from pipeline.runtime.assignor import Assignor
 from pipeline.runtime.profiles import load_profile
 from pipeline.runtime.upstream import check_versions
 from pipeline.sinks.connection import connect
@@ -91,6 +92,7 @@ def _faust_options(settings: Settings) -> dict[str, Any]:
         "topic_disable_leader": True,
         "table_standby_replicas": 0,
         "stream_wait_empty": False,
+        "PartitionAssignor": Assignor,
         "agent_supervisor": mode.CrashingSupervisor,
         "web_enabled": settings.web_enabled,
         "web_bind": settings.web_bind,

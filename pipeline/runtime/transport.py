@@ -131,6 +131,10 @@ class LoopConsumer(driver.AIOKafkaConsumerThread):
         position, end = state._position, state.highwater
         return position is not None and end is not None and bool(position >= end)
 
+    def request_rejoin(self) -> None:
+        """Let the group share its partitions out anew."""
+        self._ensure_consumer()._coordinator.request_rejoin()
+
     def end(self, tp: TP) -> int | None:
         """Return where a partition ends, as far as the broker has said."""
         assignment = self._ensure_consumer()._subscription.subscription.assignment
@@ -196,6 +200,10 @@ class Consumer(driver.Consumer):
     def heard(self) -> float:
         """Return when the broker last answered a fetch, in Unix seconds; 0 when it has not yet."""
         return self._thread.heard()
+
+    def request_rejoin(self) -> None:
+        """Let the group share its partitions out anew."""
+        self._thread.request_rejoin()
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Finish and commit what was begun before anything is taken away, then let Faust go on."""

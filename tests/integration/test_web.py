@@ -291,6 +291,27 @@ async def test_a_worker_that_makes_no_progress_says_so(own_settings, own_broker,
     assert found["problems"]
 
 
+async def test_a_named_worker_may_come_back_with_another_address(settings, browser):
+    settings = settings.model_copy(update={"session_timeout": 30.0})
+    with Worker(settings, group_instance_id="one") as one, Worker(settings, group_instance_id="two") as two:
+        await asyncio.gather(one.until_ready(), two.until_ready())
+        await until(lambda: len(one.partitions) == len(two.partitions) == 2, "no fair shares")
+        assert one.stop() == 0
+        with Worker(settings, group_instance_id="one") as again:
+            await again.until_ready()
+            wanted = {again.settings.own_url, two.settings.own_url}
+            for worker in (again, two):
+                await until_answers(
+                    worker,
+                    browser,
+                    "/api/fleet",
+                    lambda found: (
+                        {each["worker"] for each in found["workers"]} == wanted and not found["missing"]
+                    ),
+                    "the new address is not known",
+                )
+
+
 async def test_a_worker_whose_port_is_taken_says_what_to_do(settings):
     port = free_port()
     server = await asyncio.start_server(lambda *_: None, "127.0.0.1", port)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import pytest
 
-from pipeline.runtime import application, recovery, store, transport, upstream
+from pipeline.runtime import application, assignor, recovery, store, transport, upstream
 from pipeline.runtime.upstream import KNOWN, UnknownVersionError, check_versions
 from pipeline.web import server
 
@@ -392,6 +392,16 @@ UPSTREAM = (
         "web/server.py",
         {"__init__": Shape("52b00c1bd653", "app kwargs"), "start_server": Shape("b0c4f1049182", "")},
     ),
+    Part(
+        "faust.assignor.partition_assignor:PartitionAssignor",
+        "runtime/assignor.py",
+        {"on_assignment": Shape("72f34bf053d6", "assignment"), "_url": Shape("a1c9e893ba7e", "")},
+    ),
+    Part(
+        "aiokafka.consumer.group_coordinator:GroupCoordinator",
+        "runtime/transport.py",
+        {"request_rejoin": Shape("f70a261c91c3", "")},
+    ),
     Part("faust.web.base:Web", "web/server.py", {"_enabled_blueprints": Shape("0a5b53f233d4", "")}),
     Part(
         "faust.web.views:View",
@@ -404,6 +414,7 @@ FUNCTIONS = [(part, name) for part in UPSTREAM for name in part.functions]
 OURS = (
     application.Application,
     application.HandOver,
+    assignor.Assignor,
     recovery.Recovery,
     store.SnapshotStore,
     store.SnapshotTable,
