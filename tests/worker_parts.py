@@ -162,7 +162,8 @@ class Worker:
             for name in contract.TABLES
         }
         self.intake = Intake(
-            reference_partition=HOME,
+            reference=KEY,
+            partitions=PARTITIONS,
             budget_records=1_000,
             budget_bytes=1_000_000,
             settle=dict.fromkeys(contract.INPUTS, 0.0),

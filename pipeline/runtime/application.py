@@ -17,7 +17,6 @@ from pipeline.runtime.distribution import Distribution
 from pipeline.runtime.flow import Barrier, Flow, Unit
 from pipeline.runtime.intake import Intake
 from pipeline.runtime.lease import Lease, LeaseLostError
-from pipeline.runtime.placement import partition_of
 from pipeline.runtime.recovery import Recovery
 from pipeline.runtime.store import SnapshotTable
 from pipeline.runtime.transport import Transport
@@ -93,7 +92,8 @@ class Application(faust.App):
         super().__init__(settings.app_id, **options)
         self.lease = Lease(settings.session_timeout)
         self.intake = Intake(
-            reference_partition=partition_of(reference.encode(), settings.partitions),
+            reference=reference.encode(),
+            partitions=settings.partitions,
             budget_records=settings.budget_records,
             budget_bytes=settings.budget_bytes,
             settle={

@@ -39,8 +39,9 @@ class Intake:
 
     Parameters
     ----------
-    reference_partition
-        The partition of the reference symbol: its context is made there, so nothing waits for it.
+    reference, partitions
+        The reference symbol, as a key, and how many partitions every topic has. Where its prices lie the
+        market's context is made, so nothing waits for it there: wherever the producer has put them.
     budget_records, budget_bytes
         How much may be handed over and not yet be covered by a checkpoint.
     settle
@@ -49,9 +50,16 @@ class Intake:
     """
 
     def __init__(
-        self, *, reference_partition: int, budget_records: int, budget_bytes: int, settle: Mapping[str, float]
+        self,
+        *,
+        reference: bytes,
+        partitions: int,
+        budget_records: int,
+        budget_bytes: int,
+        settle: Mapping[str, float],
     ) -> None:
-        self._reference_partition = reference_partition
+        self._reference = reference
+        self._makers = {0} if partitions == 1 else set[int]()
         self._budget = (budget_records, budget_bytes)
         self._settle = settle
         self._merges: dict[int, Merge] = {}
@@ -104,7 +112,7 @@ class Intake:
             if not records:
                 continue
             if tp.topic in contract.INPUTS:
-                self._merge(tp.partition, now).add(tp.topic, records, now)
+                self._take(tp, records, now)
             elif tp.topic in contract.PROJECTED:
                 self._projected[tp] += len(records)
                 arranged[tp] = [Batch(Records(records))]
@@ -137,12 +145,17 @@ class Intake:
         self._looked = now
         return now - self._away
 
-    def _merge(self, partition: int, now: float) -> Merge:
-        merge = self._merges.get(partition)
+    def _take(self, tp: TP, records: Sequence[Any], now: float) -> None:
+        merge = self._merges.get(tp.partition)
         if merge is None:
-            made_here = (contract.CONTEXT,) if partition == self._reference_partition else ()
-            merge = self._merges[partition] = Merge(self._settle, now, unawaited=made_here)
-        return merge
+            merge = self._merges[tp.partition] = Merge(self._settle, now)
+        if tp.topic == contract.PRICES and tp.partition not in self._makers:
+            keys = {record.key for record in records if record.key}
+            if any(key.strip().upper() == self._reference for key in keys):
+                self._makers.add(tp.partition)
+        if tp.partition in self._makers:
+            merge.await_no_more(contract.CONTEXT)
+        merge.add(tp.topic, records, now)
 
     def _release(self, partition: int, merge: Merge, now: float) -> Records:
         def caught_up(topic: str) -> bool:

@@ -14,7 +14,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 FRESH_MS: Final = 5_000
 """A record younger than this is live: it never waits for what has not been sent yet."""
@@ -99,15 +99,13 @@ class Merge:
         settle.
     now
         The current monotonic time, in seconds.
-    unawaited
-        Topics that nothing waits for.
 
     """
 
-    def __init__(self, settle: Mapping[str, float], now: float, unawaited: Collection[str] = ()) -> None:
+    def __init__(self, settle: Mapping[str, float], now: float) -> None:
         self.sources = {topic: Source(topic, seconds, now) for topic, seconds in settle.items()}
         self._ranked = list(self.sources.values())
-        self._awaited = [source for source in self._ranked if source.topic not in unawaited]
+        self._awaited = self._ranked
         self._began = self._arrived = now
 
     @property
@@ -121,6 +119,10 @@ class Merge:
             self._began = now
         self._arrived = now
         self.sources[topic].add(records, now)
+
+    def await_no_more(self, topic: str) -> None:
+        """Let nothing wait for a topic from now on."""
+        self._awaited = [source for source in self._awaited if source.topic != topic]
 
     def release(self, caught_up: Callable[[str], bool], now: float, wall_ms: float) -> list[Any]:
         """Return the records whose turn has come.

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from aiokafka.errors import IllegalStateError
 from faust.types import TP
-from worker_parts import HOME, liquidation
+from worker_parts import HOME, KEY, PARTITIONS, liquidation
 
 from pipeline import contract
 from pipeline.runtime.intake import Intake
@@ -66,7 +66,8 @@ class Partition:
 def consumer_of(partition):
     consumer = object.__new__(Consumer)
     intake = Intake(
-        reference_partition=HOME,
+        reference=KEY,
+        partitions=PARTITIONS,
         budget_records=9,
         budget_bytes=9_999,
         settle=dict.fromkeys(contract.INPUTS, 0.0),

@@ -12,6 +12,7 @@ from pipeline.runtime.intake import LARGEST_BATCH, LONGEST_QUEUE, Intake
 from pipeline.runtime.merge import LARGEST_QUEUE
 
 OLD_MS = 1_760_000_000_000
+REFERENCE = b"BTCUSDT"
 CHANGELOG = TP("app-velocity-changelog", 0)
 INPUTS = {TP(topic, 0) for topic in contract.INPUTS}
 PROJECTED = {TP(topic, 0) for topic in contract.PROJECTED}
@@ -39,7 +40,8 @@ def consumer():
 @pytest.fixture
 def intake(consumer):
     found = Intake(
-        reference_partition=1,
+        reference=REFERENCE,
+        partitions=2,
         budget_records=10,
         budget_bytes=1_000,
         settle=dict.fromkeys(contract.INPUTS, 0.0),
@@ -48,10 +50,10 @@ def intake(consumer):
     return found
 
 
-def records(topic, count, *, partition=0, first=0, size=10, after_ms=0):  # noqa: PLR0913
+def records(topic, count, *, partition=0, first=0, size=10, after_ms=0, key=b"K"):  # noqa: PLR0913
     return [
         ConsumerRecord(
-            topic, partition, offset, OLD_MS + after_ms + offset, 0, b"K", b"x" * size, None, 1, size, ()
+            topic, partition, offset, OLD_MS + after_ms + offset, 0, key, b"x" * size, None, 1, size, ()
         )
         for offset in range(first, first + count)
     ]
@@ -177,10 +179,24 @@ def test_records_that_waited_come_once_their_turn_has_come(intake, consumer):
     assert offsets(batch) == [(contract.LIQUIDATIONS, 1)]
 
 
-def test_the_reference_partition_does_not_wait_for_the_context_that_it_makes(intake, consumer):
+@pytest.mark.parametrize("home", [0, 1])
+@pytest.mark.parametrize("key", [REFERENCE, b" btcusdt "])
+def test_where_prices_of_the_reference_lie_nothing_waits_for_the_context(intake, consumer, home, key):
+    """It is made there, wherever the producer has put them."""
     consumer.lagging = {TP(contract.CONTEXT, partition) for partition in range(2)}
-    found = fetched(contract.PRICES, 1) | fetched(contract.PRICES, 1, partition=1)
-    assert set(intake.arrange(found)) == {TP(contract.PRICES, 1)}
+    waiting = fetched(contract.LIQUIDATIONS, 1) | fetched(contract.LIQUIDATIONS, 1, partition=1)
+    assert intake.arrange(waiting) == {}
+    [(tp, [batch])] = intake.arrange(fetched(contract.PRICES, 1, partition=home, key=key)).items()
+    assert (tp.partition, offsets(batch)) == (home, [(contract.PRICES, 0), (contract.LIQUIDATIONS, 0)])
+    intake.clear()  # a rebalance moves no key
+    assert {tp.partition for tp in intake.arrange(waiting)} == {home}
+
+
+def test_nothing_waits_for_a_context_from_elsewhere_where_there_is_no_elsewhere(consumer):
+    settle = dict.fromkeys(contract.INPUTS, 0.0) | {contract.CONTEXT: 60.0}
+    intake = Intake(reference=REFERENCE, partitions=1, budget_records=10, budget_bytes=1_000, settle=settle)
+    intake.consumer = consumer
+    assert set(intake.arrange(fetched(contract.LIQUIDATIONS, 1))) == {TP(contract.LIQUIDATIONS, 0)}
 
 
 def test_nothing_settles_while_the_broker_is_away(consumer, monkeypatch):
@@ -188,7 +204,7 @@ def test_nothing_settles_while_the_broker_is_away(consumer, monkeypatch):
     clock = SimpleNamespace(now=1.9e9, monotonic=lambda: clock.now, time=lambda: clock.now)
     monkeypatch.setattr(module, "time", clock)
     settle = dict.fromkeys(contract.INPUTS, 3.0)
-    intake = Intake(reference_partition=1, budget_records=10, budget_bytes=1_000, settle=settle)
+    intake = Intake(reference=REFERENCE, partitions=2, budget_records=10, budget_bytes=1_000, settle=settle)
     intake.consumer = consumer
     waiting = []
     for seconds, answered in ((0, True), (60, False), (60, False), (1, True), (1.9, True), (0.2, True)):

@@ -152,6 +152,8 @@ def test_the_order_does_not_depend_on_how_records_arrive(prices, liquidations, c
 
 
 def test_a_topic_that_is_not_awaited_holds_nothing_back():
-    merge = Merge(dict.fromkeys(TOPICS, 60.0), now=0.0, unawaited=TOPICS)
+    merge = Merge(dict.fromkeys(TOPICS, 60.0), now=0.0)
+    for topic in TOPICS:
+        merge.await_no_more(topic)
     merge.add("liquidations", records("liquidations", 1), now=0.0)
     assert times(merge.release(nothing, 0.0, WALL)) == [("l", 1)]
