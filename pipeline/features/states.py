@@ -232,14 +232,17 @@ def snapshot(state: State) -> bytes:
     )
 
 
-def made_anew(stored: Mapping[str, bytes], ends: Mapping[str, int]) -> set[str]:
-    """Return the topics that end before what some stored state has read of them: they were made anew."""
-    return {
-        topic
-        for data in stored.values()
-        for topic, (offset, _) in read_head(data).applied.items()
-        if offset >= ends.get(topic, offset + 1)
-    }
+def made_anew(stored: Mapping[str, bytes], ends: Mapping[str, int]) -> dict[str, int]:
+    """Return the topics that end before what some stored state has read of them, and up to where it has.
+
+    They were made anew.
+    """
+    found: dict[str, int] = {}
+    for data in stored.values():
+        for topic, (offset, _) in read_head(data).applied.items():
+            if offset >= ends.get(topic, offset + 1):
+                found[topic] = max(offset + 1, found.get(topic, 0))
+    return found
 
 
 _read: Final = codec.unpacker(Snapshot)

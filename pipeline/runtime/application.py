@@ -231,6 +231,20 @@ class Application(faust.App):
         finally:
             await super().on_stop()
 
+    async def read_anew(self) -> bool:
+        """Look for topics that were made anew; return whether there are any, read from their beginning now.
+
+        States forget what they have read of them, and all of them are stored before anything new is folded:
+        later, those that were stored would be taken for those that were not. The commit tells of it until
+        then: after a crash in between the same is found again.
+        """
+        if not self.flow.open_for_work or not (found := self.flow.made_anew()):
+            return False
+        await self.consumer.commit_now(found)
+        await self.checkpoint.take()
+        await self.consumer.commit_now(dict.fromkeys(found, 0))
+        return True
+
     async def _recovered(self, _app: Any, **_: Any) -> None:
         """Look up where the input partitions end, to notice those that were made anew."""
         tps = self.input_partitions

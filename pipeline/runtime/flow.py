@@ -16,6 +16,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 import structlog
+from faust.types import TP
 
 from pipeline import codec, contract
 from pipeline.features.reading import read, refuse
@@ -26,7 +27,7 @@ from pipeline.runtime.placement import partition_of
 from pipeline.signals.profile import SEED
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
     from pipeline.features.stage import Event, Order, Output, Stage
     from pipeline.messages import DeadLetter
@@ -335,30 +336,43 @@ class Flow:
             self.counts["misplaced"] += 1
             _complain_of_place(received.topic, received.key, received.partition, expected)
 
-    def _of(self, partition: int) -> list[States[Any]]:
-        states = self._states.get(partition)
-        if states is None:
-            stored = [self._stored(stage.table, partition) for stage in self.stages]
-            recreated = self._recreated(partition, stored)
-            states = self._states[partition] = [
-                States(stage, kept, recreated) for stage, kept in zip(self.stages, stored, strict=True)
-            ]
-        return states
+    def made_anew(self) -> dict[TP, int]:
+        """Let states forget what they have read of topics that were made anew; return up to where that was.
 
-    def _recreated(self, partition: int, stored: Sequence[Mapping[str, bytes]]) -> set[str]:
-        """Find out which topics were made anew since the group or a state read them, and tell of it."""
-        ends = self.ends.get(partition, {})
-        found = {topic for topic, end in ends.items() if self._committed(topic, partition) > end}
-        found = found.union(*(made_anew(kept, ends) for kept in stored))
+        It is told by where the partitions ended when they were assigned, so it can be asked once an epoch.
+        """
+        ends, self.ends = self.ends, {}
+        found: dict[TP, int] = {}
+        for partition, partition_ends in ends.items():
+            read = self._read_too_far(partition, partition_ends)
+            found |= {TP(topic, partition): offset for topic, offset in read.items()}
+            if read:
+                self._of(partition, recreated=read)
         if found:
             self.counts["recreated"] += len(found)
             log.warning(
                 "these topics end before what was read of them: they were made anew, and are read from "
                 "their beginning",
-                topics=sorted(found),
-                partition=partition,
+                topics=sorted(f"{tp.topic}-{tp.partition}" for tp in found),
             )
         return found
+
+    def _read_too_far(self, partition: int, ends: Mapping[str, int]) -> dict[str, int]:
+        """Return the topics that end before what the group or a state has read of them, and up to where."""
+        read = {topic: self._committed(topic, partition) for topic in ends}
+        read = {topic: offset for topic, offset in read.items() if offset > ends[topic]}
+        for stage in self.stages:
+            for topic, offset in made_anew(self._stored(stage.table, partition), ends).items():
+                read[topic] = max(offset, read.get(topic, 0))
+        return read
+
+    def _of(self, partition: int, recreated: Collection[str] = ()) -> list[States[Any]]:
+        states = self._states.get(partition)
+        if states is None:
+            states = self._states[partition] = [
+                States(stage, self._stored(stage.table, partition), recreated) for stage in self.stages
+            ]
+        return states
 
 
 def _fault(letter: Output) -> tuple[str, str]:

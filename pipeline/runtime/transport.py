@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import faust
 from aiokafka.errors import IllegalStateError
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from faust.types import TP
 
     from pipeline.runtime.intake import Intake
+
+
+_AGAIN: Final = 0.1
+"""Seconds until a commit is tried again without which nothing can go on."""
 
 
 class Records(list[Any]):
@@ -222,6 +226,8 @@ class Consumer(driver.Consumer):
     async def perform_seek(self) -> None:
         """Go to where the group had come; what was fetched of inputs before that is not to be used."""
         await super().perform_seek()
+        if await self.app.read_anew():
+            await super().perform_seek()
         self._placed = self.flow_active
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
@@ -243,6 +249,11 @@ class Consumer(driver.Consumer):
         """Commit until nothing acknowledged is left: a commit under way may have left some out."""
         while self._acknowledged or self._commit_fut is not None:
             await self.commit()
+
+    async def commit_now(self, offsets: Mapping[TP, int]) -> None:
+        """Commit, whatever was acknowledged, and do not go on before that is confirmed."""
+        while not await self._commit(offsets):  # noqa: ASYNC110 - the broker tells nobody when it would take it
+            await asyncio.sleep(_AGAIN)
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         """Commit; Faust (0.15) counts also what was refused as committed."""

@@ -10,6 +10,7 @@ from faust.types import TP
 from worker_parts import HOME, KEY, PARTITIONS, liquidation
 
 from pipeline import contract
+from pipeline.runtime import transport
 from pipeline.runtime.intake import Intake
 from pipeline.runtime.transport import Consumer, _NoBooks
 
@@ -63,6 +64,10 @@ class Partition:
         return math.inf
 
 
+async def nothing_anew():
+    return False
+
+
 def consumer_of(partition):
     consumer = object.__new__(Consumer)
     intake = Intake(
@@ -73,7 +78,9 @@ def consumer_of(partition):
         settle=dict.fromkeys(contract.INPUTS, 0.0),
     )
     intake.consumer = consumer
-    consumer.app = SimpleNamespace(intake=intake, tables=SimpleNamespace(changelog_topics=set()))
+    consumer.app = SimpleNamespace(
+        intake=intake, tables=SimpleNamespace(changelog_topics=set()), read_anew=nothing_anew
+    )
     consumer._thread, consumer._read_offset, consumer._committed_offset = partition, _NoBooks(), {}
     consumer._fetching = asyncio.Lock()
     consumer._placed = consumer.flow_active = True
@@ -126,6 +133,35 @@ async def test_what_is_committed_is_known_from_the_assignment_on(committed):
     assert consumer.committed(PLACE) == 0
     await consumer.perform_seek()
     assert consumer.committed(PLACE) == (committed or 0)
+
+
+async def test_where_to_read_anew_is_sought_before_anything_is_fetched():
+    partition = Partition(committed=5)
+    consumer = consumer_of(partition)
+
+    async def read_anew():
+        assert not consumer._placed
+        await consumer.commit_now({PLACE: 0})
+        return True
+
+    consumer.app.read_anew, consumer._placed = read_anew, False
+    await consumer.perform_seek()
+    assert (partition.position, consumer.committed(PLACE), consumer._placed) == (0, 0, True)
+
+
+async def test_nothing_goes_on_before_such_a_commit_is_confirmed(monkeypatch):
+    monkeypatch.setattr(transport, "_AGAIN", 0.0)
+    partition = Partition(committed=5)
+    consumer = consumer_of(partition)
+    consumer._confirmed = {}
+    partition.taken_away = True
+    committing = asyncio.create_task(consumer.commit_now({PLACE: 0}))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert not committing.done()
+    partition.taken_away = False
+    await committing
+    assert partition.committed == 0
 
 
 async def test_what_was_refused_is_not_taken_for_committed():

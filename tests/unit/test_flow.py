@@ -1,6 +1,7 @@
 import asyncio
 
 import pytest
+from faust.types import TP
 from scoring_cases import context
 from structlog.testing import capture_logs
 from worker_parts import HOME, NOW, PARTITIONS, SYMBOL, liquidation, price, record
@@ -215,12 +216,14 @@ async def test_a_topic_that_ends_before_what_was_read_of_it_is_read_anew_by_all(
     again = Flow(create_stages(SEED), stored, PARTITIONS, committed=lambda *_: committed)
     again.begin()
     again.ends[HOME] = {contract.LIQUIDATIONS: end}
-    unit = take(again, liquidation(0, symbol="ETHUSDT", at=NOW + 11))
     with capture_logs() as logs:
-        fold(again, unit)
+        assert again.made_anew() == {TP(contract.LIQUIDATIONS, HOME): max(6, committed)}
+    unit = take(again, liquidation(0, symbol="ETHUSDT", at=NOW + 11))
+    fold(again, unit)
     assert [output.topic for output in unit.outputs()] == [contract.VELOCITY, contract.SIGNALS]
-    assert [entry["topics"] for entry in logs] == [[contract.LIQUIDATIONS]]
+    assert [entry["topics"] for entry in logs] == [[f"{contract.LIQUIDATIONS}-{HOME}"]]
     assert again.counts["recreated"] == 1
+    assert again.made_anew() == {}, "ends are those of the assignment: what is read later lies beyond them"
 
 
 async def test_work_that_is_done_within_the_epoch_is_said_to_be(flow):

@@ -98,9 +98,11 @@ def test_offsets_of_topics_that_were_made_anew_are_forgotten():
     assert not state.seen(event(0))
 
 
-@pytest.mark.parametrize(("end", "found"), [(9, {contract.PRICES}), (10, set()), (None, set())])
+@pytest.mark.parametrize(
+    ("end", "found"), [(9, {contract.PRICES: 10}), (4, {contract.PRICES: 10}), (10, {}), (None, {})]
+)
 def test_a_topic_that_ends_before_what_a_state_has_read_was_made_anew(end, found):
-    stored = counted(event(0), event(9, symbol="ETHUSDT")).take_snapshots()
+    stored = counted(event(5), event(9, symbol="ETHUSDT"), event(4, symbol="SOLUSDT")).take_snapshots()
     assert made_anew(stored, {} if end is None else {contract.PRICES: end}) == found
 
 
