@@ -8,12 +8,14 @@ from unittest import mock
 
 import pipeline.app
 from pipeline import contract
+from pipeline.features.stage import State
 from pipeline.features.states import Moment, States
-from pipeline.runtime.application import HandOver
+from pipeline.runtime.application import Application, HandOver
 from pipeline.runtime.checkpoint import Checkpoint
 from pipeline.runtime.confirmation import all_confirmed
 from pipeline.runtime.flow import Flow
 from pipeline.runtime.lease import Lease
+from pipeline.runtime.merge import Merge
 from pipeline.runtime.store import SnapshotStore
 
 if TYPE_CHECKING:
@@ -82,6 +84,25 @@ def _last_written(_self, snapshots, message):
     snapshots[message.key.decode()] = message.value
 
 
+async def _forgetting_meanwhile(self):
+    if self.flow.open_for_work and (found := self.flow.made_anew()):
+        await self.consumer._thread.seek_to_beginning(*found)
+    return False
+
+
+def _forgetting_alone(self, topics):
+    for topic in topics:
+        self.applied.pop(topic, None)
+
+
+_add = Merge.add
+
+
+def _awaiting_no_context(self, *args):
+    self.await_no_more(contract.CONTEXT)
+    _add(self, *args)
+
+
 def _blocking_agent(app, place):
     """Hand over as to any bounded queue of Faust's: waiting for room, and cleared by a rebalance."""
     following = app.channels[place + 1] if place + 1 < len(app.channels) else None
@@ -120,28 +141,32 @@ def _patch(owner, name, value):
 
 
 class Rule(NamedTuple):
-    """A way to break a rule, the first seed and how many to try, and a part of what is then said."""
+    """A way to break a rule, and a part of what is then said."""
 
     break_it: Callable[[ExitStack], None]
     seen_as: str
-    seeds: tuple[int, int] = (0, 1_000)
 
 
 RULES = {
-    "epochs": Rule(_no_epoch, "lacks it"),
+    "epochs": Rule(_no_epoch, "no such message"),
     "acknowledged-last": Rule(_patch(Checkpoint, "_confirm", _acknowledging_first), "lacks it"),
     "downstream-first": Rule(_patch(Checkpoint, "_confirm", _upstream_first), "which comes after it"),
     "messages-confirmed": Rule(_patch(Checkpoint, "_confirm", _unconfirmed), "was sent"),
-    "snapshots-of-one-moment": Rule(_patch(States, "moment", _unwatched), "was sent"),
-    "newer-snapshot-wins": Rule(_patch(SnapshotStore, "_apply", _last_written), "the state of"),
+    "snapshots-of-one-moment": Rule(_patch(States, "moment", _unwatched), "which comes after it"),
+    "newer-snapshot-wins": Rule(_patch(SnapshotStore, "_apply", _last_written), "was sent as"),
     "hand-over-never-blocks": Rule(_blocking, "CancelledError"),
+    "topics-made-anew-are-noticed": Rule(_patch(Flow, "made_anew", lambda _: {}), "was sent as"),
+    "read-anew-by-all-at-once": Rule(
+        _patch(Application, "read_anew", _forgetting_meanwhile), "no such message"
+    ),
+    "topics-made-anew-begin-a-life": Rule(_patch(State, "forget_offsets", _forgetting_alone), "the state of"),
+    "context-is-awaited": Rule(_patch(Merge, "add", _awaiting_no_context), "was sent as"),
     "lease": Rule(_patch(Lease, "check", lambda _: None), "taken for dead"),
 }
 
 
 def broken(name):
-    """Return a context in which a rule is broken; none where there is no name."""
+    """Return a context in which a rule is broken."""
     stack = ExitStack()
-    if name is not None:
-        RULES[name].break_it(stack)
+    RULES[name].break_it(stack)
     return stack

@@ -17,7 +17,6 @@ from virtual_loop import WALL
 from pipeline import Engine, codec, contract
 from pipeline.features.states import read_snapshot
 from pipeline.runtime.control import WEIGHTS
-from pipeline.runtime.placement import partition_of
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
 REFERENCE = SYMBOLS[0]
@@ -42,57 +41,102 @@ class Input(NamedTuple):
     value: bytes
 
 
-def draw_market(rng, partitions, count, begin, *, mixed):
-    """Return the records of a market in the order of their times; liquidations alone unless it is mixed."""
-    time, found = round(begin * 1_000), []
-    for number in range(count):
-        time += rng.choice((0, 1, 7, 40, 150, 400)) if rng.random() < 0.9 else rng.randrange(3_000)
-        found += _draw(rng, partitions, number, time, mixed=mixed)
-    if mixed:  # the reference goes on beyond the others, and so does its context
-        found += [_price(rng, partitions, REFERENCE, time + after) for after in (1_000, 2_000, 3_000, 4_000)]
+class Market:
+    """Draws records; liquidations alone unless it is mixed.
+
+    Parameters
+    ----------
+    rng
+        Draws.
+    partitions
+        How many every topic has.
+    place
+        Returns the partition of a key: producers have their own ways.
+    mixed
+        Whether there are prices, open interest, funding and weights too.
+
+    """
+
+    def __init__(self, rng, partitions, place, *, mixed):
+        self._rng, self._partitions, self._place, self._mixed = rng, partitions, place, mixed
+
+    def draw(self, count, begin):
+        """Return records in the order of their times, from a time in Unix milliseconds on."""
+        rng, time, found = self._rng, begin, []
+        for number in range(count):
+            time += rng.choice((0, 1, 7, 40, 150, 400)) if rng.random() < 0.9 else rng.randrange(3_000)
+            found += self._draw(number, time)
+        if self._mixed:  # the reference goes on beyond the others, and so does its context
+            found += [self._price(REFERENCE, time + after) for after in (1_000, 2_000, 3_000, 4_000)]
+        return found
+
+    def _draw(self, number, time):
+        rng = self._rng
+        symbol = rng.choice(SYMBOLS)
+        draw = rng.random() if self._mixed else 0.0
+        if draw < 0.6:
+            fields = {
+                "exchange": rng.choice(("binance", "bybit")),
+                "side": rng.choice(("long", "long", "short")),
+                "price": 100.0,
+                "quantity": round(rng.uniform(1, 90_000), 1),
+            }
+            if rng.random() < 0.02:
+                fields["side"] = "sideways"  # a dead letter
+            if rng.random() < 0.1:
+                fields["id"] = str(number // 3)  # some of them are repeats
+            return [self._record(contract.LIQUIDATIONS, symbol, time, fields)]
+        if draw < 0.85:
+            return [self._price(rng.choice((REFERENCE, symbol)), time)]
+        if draw < 0.92:
+            fields = {"exchange": "binance", "open_interest_usd": round(rng.uniform(1e9, 2e9), 2)}
+            return [self._record(contract.OPEN_INTEREST, symbol, time, fields)]
+        if draw < 0.98:
+            fields = {"exchange": "binance", "rate": round(rng.uniform(-0.001, 0.001), 6)}
+            return [self._record(contract.FUNDING, symbol, time, fields)]
+        value = json.dumps({"setting": "weights", "version": number + 1, "timestamp": time / 1_000}).encode()
+        copies = range(self._partitions)
+        return [Input(TP(contract.CONTROL, partition), time, WEIGHTS, value) for partition in copies]
+
+    def _price(self, symbol, time):
+        price = round(100 * self._rng.uniform(0.98, 1.02), 2)
+        fields = {"exchange": "binance", "price": price, "volume_usd": 1_000.0}
+        return self._record(contract.PRICES, symbol, time, fields)
+
+    def _record(self, topic, symbol, time, fields):
+        key = symbol.encode()
+        value = json.dumps({"symbol": symbol, **fields, "timestamp": time / 1_000}).encode()
+        return Input(TP(topic, self._place(key)), time, key, value)
+
+
+def fitting(first, later, topic):
+    """Leave out what a topic has too much of, to begin with, when it is made anew between two acts.
+
+    A topic that has grown past its old end cannot be told from the old one.
+    """
+    read = {}
+    for tp, places in _places(first).items():
+        good = [place for place, record in enumerate(places) if b"sideways" not in record.value]
+        read[tp] = good[-1] if good else 0
+    kept = {
+        id(record)
+        for tp, records in _places(later).items()
+        for record in (records[-read[tp] :] if read.get(tp) else [] if tp in read else records)
+    }
+    return [record for record in later if record.tp.topic != topic or id(record) in kept]
+
+
+def _places(records):
+    found = defaultdict(list)
+    for record in records:
+        found[record.tp].append(record)
     return found
-
-
-def _draw(rng, partitions, number, time, *, mixed):
-    symbol = rng.choice(SYMBOLS)
-    draw = rng.random() if mixed else 0.0
-    if draw < 0.6:
-        fields = {
-            "exchange": rng.choice(("binance", "bybit")),
-            "side": rng.choice(("long", "long", "short")),
-            "price": 100.0,
-            "quantity": round(rng.uniform(1, 90_000), 1),
-        }
-        if rng.random() < 0.02:
-            fields["side"] = "sideways"  # a dead letter
-        if rng.random() < 0.1:
-            fields["id"] = str(number // 3)  # some of them are repeats
-        return [_record(partitions, contract.LIQUIDATIONS, symbol, time, fields)]
-    if draw < 0.85:
-        return [_price(rng, partitions, rng.choice((REFERENCE, symbol)), time)]
-    if draw < 0.92:
-        fields = {"exchange": "binance", "open_interest_usd": round(rng.uniform(1e9, 2e9), 2)}
-        return [_record(partitions, contract.OPEN_INTEREST, symbol, time, fields)]
-    if draw < 0.98:
-        fields = {"exchange": "binance", "rate": round(rng.uniform(-0.001, 0.001), 6)}
-        return [_record(partitions, contract.FUNDING, symbol, time, fields)]
-    value = json.dumps({"setting": "weights", "version": number + 1, "timestamp": time / 1_000}).encode()
-    return [Input(TP(contract.CONTROL, partition), time, WEIGHTS, value) for partition in range(partitions)]
-
-
-def _price(rng, partitions, symbol, time):
-    fields = {"exchange": "binance", "price": round(100 * rng.uniform(0.98, 1.02), 2), "volume_usd": 1_000.0}
-    return _record(partitions, contract.PRICES, symbol, time, fields)
-
-
-def _record(partitions, topic, symbol, time, fields):
-    key = symbol.encode()
-    value = json.dumps({"symbol": symbol, **fields, "timestamp": time / 1_000}).encode()
-    return Input(TP(topic, partition_of(key, partitions)), time, key, value)
 
 
 class Expected:
     """What an uninterrupted run sends and keeps.
+
+    In it no topic is made anew: offsets go on, and `begins` tells where a topic's new offsets lie in them.
 
     Attributes
     ----------
@@ -104,26 +148,38 @@ class Expected:
         By table, partition, key and topic: offsets that the state notes as folded in.
     states
         The last snapshot of each key, by table, partition and key.
+    begins
+        Where the first record of a topic that was made anew lies, by partition.
+    ends
+        Where each partition ends after each act, by its own offsets.
 
     """
 
-    def __init__(self, inputs, partitions):
+    def __init__(self, acts, partitions, home, remade=None):
         self.outputs: dict[tuple[str, Any], Any] = {}
         self.caused = defaultdict(list)
         self.marks = defaultdict(list)
         self.states = {}
-        self.ends = defaultdict(int)
+        self.begins = defaultdict(int)
+        self.ends = []
         self._contexts = []
-        home = partition_of(REFERENCE.encode(), partitions)
-        by_partition = defaultdict(list)
-        for record in inputs:
-            by_partition[record.tp.partition].append((record, self.ends[record.tp]))
-            self.ends[record.tp] += 1
+        by_partition = self._place(acts, remade)
         for partition in sorted(range(partitions), key=lambda number: number != home):
             records = by_partition[partition]
             if partition != home:
                 records = [*records, *self._contexts_for(partition)]
             self._run(partition, records, is_home=partition == home)
+
+    def _place(self, acts, remade):
+        by_partition, places = defaultdict(list), defaultdict(int)
+        for number, act in enumerate(acts):
+            if number:
+                self.begins.update((tp, place) for tp, place in places.items() if tp.topic == remade)
+            for record in act:
+                by_partition[record.tp.partition].append((record, places[record.tp]))
+                places[record.tp] += 1
+            self.ends.append({tp: place - self.begins[tp] for tp, place in places.items()})
+        return by_partition
 
     def _contexts_for(self, partition):
         for number, body in enumerate(self._contexts):
@@ -133,28 +189,30 @@ class Expected:
     def _run(self, partition, records, *, is_home):
         engine = Engine()
         records.sort(key=lambda found: (found[0].time, _RANK[found[0].tp.topic], found[1]))
-        for record, offset in records:
+        for record, place in records:
             topic = record.tp.topic
-            outputs = engine.process(topic, record.value, offset=offset)
+            outputs = engine.process(topic, record.value, offset=place)
             own = defaultdict(list)
             for output in outputs:
                 if output.topic == contract.CONTEXT:
                     if is_home:
                         self._contexts.append(output.body)
                     continue
-                name = self._note(partition, topic, offset, output)
+                name = self._note(record.tp, place, output)
                 if output.topic in TABLE_OF and output.key.encode() == record.key:
                     own[TABLE_OF[output.topic]].append(name)
             if topic != contract.CONTEXT:
-                self._mark(engine, partition, topic, offset, record.key.decode(), own)
+                self._mark(engine, partition, topic, place, record.key.decode(), own)
         engine.snapshot()
         for table, stored in engine._stored.items():
             for key, data in stored.items():
                 self.states[table, partition, key] = read_snapshot(data)
 
-    def _note(self, partition, topic, offset, output):
+    def _note(self, tp, place, output):
         if output.topic == contract.DEAD_LETTERS:
-            name = (output.topic, (topic, partition, offset))
+            begin = self.begins[tp]
+            offset = place - begin if place >= begin else place
+            name = (output.topic, (tp.topic, tp.partition, offset))
             self.outputs[name] = None
             return name
         name, content = identify(output.topic, codec.encode(output.body))

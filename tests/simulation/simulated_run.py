@@ -1,18 +1,22 @@
 """One run of the simulation from its seed, and the command that replays it.
 
-`python tests/simulation/simulated_run.py FIRST [COUNT] [--broken RULE]` runs seeds until one fails, and tells
-which. The hash seed is part of what makes a run repeat exactly, so the command sets it for itself.
+`python tests/simulation/simulated_run.py FIRST [COUNT] [--broken RULE ...]` runs seeds until one fails, and
+tells which; with broken rules, until each of them was noticed. The hash seed is part of what makes a run
+repeat exactly, so the command sets it for itself.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import hashlib
 import logging
+import multiprocessing
 import os
 import random
 import sys
 import traceback
+import zlib
 from functools import partial
 from pathlib import Path
 
@@ -24,7 +28,7 @@ from broken_rules import RULES, broken
 from faust.types import TP
 from invariants import Violation, Watch
 from simulated_broker import Broker, Network
-from simulated_market import Expected, draw_market, old
+from simulated_market import REFERENCE, Expected, Market, fitting, old
 from simulated_worker import Worker, changelog_event
 from virtual_loop import WALL, NothingToDoError, VirtualLoop, virtual_time
 
@@ -33,6 +37,8 @@ from pipeline.features.states import read_snapshot
 from pipeline.runtime import intake
 from pipeline.runtime.flow import TopicRecreatedError
 from pipeline.runtime.lease import LeaseLostError
+from pipeline.runtime.placement import partition_of
+from pipeline.runtime.store import SnapshotStore
 from pipeline.runtime.topic_plan import changelog_topic
 from pipeline.settings import Settings
 
@@ -40,8 +46,11 @@ HEALED = 60.0
 """Virtual seconds after which the network is kind."""
 LONGEST = 400.0
 """Virtual seconds within which a run has to come to its end."""
+LONGEST_REST = 60.0
+"""Virtual seconds after which a worker that was stopped is gone, and what it sent has arrived."""
 PATIENCE = 0.5
 """Instead of the intake's 0.02 s, how often it looks whether a wait is over."""
+SEEDS_AT_ONCE = 20
 BROKEN_BY_FATE = (LeaseLostError, TopicRecreatedError)
 
 
@@ -63,11 +72,12 @@ class Run:
             budget_records=rng.choice((10, 50, 1_000)),
             producer_idempotence=rng.random() < 0.8,
         )
-        self.inputs = self._draw()
-        expected = Expected(self.inputs, self.partitions)
+        place = partial(rng.choice((partition_of, partition_of, _by_checksum)), partitions=self.partitions)
+        self._remade, self.acts = self._draw(Market(rng, self.partitions, place, mixed=self.mixed))
+        self._act = 0
+        self.expected = Expected(self.acts, self.partitions, place(REFERENCE.encode()), self._remade)
         changelogs = {changelog_topic("sim", table): table for table in contract.TABLES}
-        self.watch = Watch(expected, changelogs)
-        self.ends = expected.ends
+        self.watch = Watch(self.expected, changelogs)
         self.loop = VirtualLoop(rng)
         network = Network(rng, latest=5.0 if self.mixed else 15.0)
         self.broker = self.watch.broker = Broker(self.loop, network, self.settings, self.watch)
@@ -75,12 +85,18 @@ class Run:
         self._lives = 0
         self._faults = rng.randrange(7)
         self._batch_records = rng.choice((1, 4, 50))
+        self._resting = False
         self.done = None
 
-    def _draw(self):
-        count = self.rng.randrange(20, 120)
-        begin = old(self.rng) if self.mixed else WALL
-        return draw_market(self.rng, self.partitions, count, begin, mixed=self.mixed)
+    def _draw(self, market):
+        """Return which topic is made anew, if any, and what lies on the topics before and after that."""
+        rng = self.rng
+        first = market.draw(rng.randrange(20, 120), round((old(rng) if self.mixed else WALL) * 1_000))
+        if not self.mixed or rng.random() < 0.7:
+            return None, [first]
+        remade = rng.choice(contract.FEEDS)
+        later = market.draw(rng.randrange(10, 60), first[-1].time + 500)
+        return remade, [first, fitting(first, later, remade)]
 
     def go(self):
         """Run to the end, and say what was wrong: raise Violation."""
@@ -98,13 +114,14 @@ class Run:
 
     def _finish(self):
         try:
-            ended = self.loop.run(self.done, LONGEST)
+            ended = self.loop.run(self.done, LONGEST * len(self.acts))
         except NothingToDoError:
             ended = False
         if self.watch.problem is not None:
             raise self.watch.problem
         if not ended:
-            raise Violation(f"not done after {LONGEST:.0f} s: {self.broker.committed} of {dict(self.ends)}")
+            ends = self.expected.ends[self._act]
+            raise Violation(f"not done after {self.loop.time():.0f} s: {self.broker.committed} of {ends}")
         self.watch.at_the_end(self._recovered())
         for worker in self.workers.values():
             if self._settled(worker) and (worker.app.intake.records or worker.app.intake.size):
@@ -112,14 +129,14 @@ class Run:
 
     def _recovered(self):
         """Return the snapshots that a new worker would find, by table, partition and key."""
-        tables = app.create_app(self.settings).state_tables
         found = {}
-        for name, table in tables.items():
+        for name in contract.TABLES:
+            store = SnapshotStore("memory://", None, None, table_name=name)
             for partition in range(self.partitions):
-                tp = TP(table.changelog_topic_name, partition)
+                tp = TP(changelog_topic("sim", name), partition)
                 events = [changelog_event(tp, record) for record in self.broker.logs[tp]]
-                table.data.apply_changelog_batch(events, None, None)
-                stored = table.data.partition(partition).items()
+                store.apply_changelog_batch(events, None, None)
+                stored = store.partition(partition).items()
                 found |= {(name, partition, key): read_snapshot(data) for key, data in stored}
         return found
 
@@ -129,11 +146,13 @@ class Run:
         return worker.process.alive and not refused
 
     def _feed(self):
-        for record in self.inputs:
+        for record in self.acts[self._act]:
             delay = 0.0 if self.mixed else record.time / 1_000 - WALL
             self.loop.outside(delay, self.broker.write, record.tp, record.key, record.value, record.time)
 
     def _start(self, number):
+        if self._resting:
+            return
         self._lives += 1
         name = f"{number}.{self._lives}"
         ended, overtaken = partial(self._ended, number), partial(self.loop.outside, 0.01, self._strike)
@@ -173,14 +192,34 @@ class Run:
         if self.watch.problem is not None:
             self._end()
         elif self._all_is_committed() and self._all_calm():
-            self.loop.outside(1.0, self._end)
+            is_last = self._act == len(self.acts) - 1
+            self.loop.outside(1.0, self._end if is_last else self._rest)
         else:
             self.loop.outside(0.5, self._look)
 
+    def _rest(self):
+        """Stop all workers, and wait until all that they have sent has arrived."""
+        self._resting = True
+        for worker in self.workers.values():
+            (worker.stop_soon if self.rng.random() < 0.5 else worker.end)()
+        self.loop.outside(LONGEST_REST, self._make_anew)
+
+    def _make_anew(self):
+        """Make a topic anew, and begin the next act."""
+        self.broker.recreate(self._remade, forget_commits=self.rng.random() < 0.5)
+        self.watch.begins = self.expected.begins
+        self._act += 1
+        self._faults = self.rng.randrange(5)
+        self._resting = False
+        self._feed()
+        for number in self.workers:
+            self._start(number)
+        self._look()
+
     def _all_is_committed(self):
         contexts = [TP(contract.CONTEXT, number) for number in range(self.partitions)]
-        wanted = self.ends | {tp: len(self.broker.logs[tp]) for tp in contexts}
-        return all(self.broker.committed.get(tp, 0) == end for tp, end in wanted.items())
+        wanted = self.expected.ends[self._act] | {tp: len(self.broker.logs[tp]) for tp in contexts}
+        return all(self.broker.committed.get(tp, 0) == end or not end for tp, end in wanted.items())
 
     def _all_calm(self):
         return not any(worker.process.frozen for worker in self.workers.values())
@@ -193,7 +232,8 @@ class Run:
         """Say what happened."""
         sent = self.watch.times_sent
         return (
-            f"{len(self.inputs)} records, {len(sent)} messages sent {sum(sent.values())} times, "
+            f"{sum(map(len, self.acts))} records, {self._remade or 'nothing'} made anew, "
+            f"{len(sent)} messages sent {sum(sent.values())} times, "
             f"{self._lives} lives of workers, {self.loop.time():.1f} s, trace {self.digest()}"
         )
 
@@ -202,19 +242,49 @@ class Run:
         return hashlib.sha256(repr(self.watch.trace).encode()).hexdigest()[:16]
 
 
+def _by_checksum(key, partitions):
+    """Place a key in a way that is not Kafka's own."""
+    return zlib.crc32(key) % partitions
+
+
 def _first_cause(error):
     return error if error.__cause__ is None else _first_cause(error.__cause__)
 
 
-def run(seed):
-    """Run one seed; return its run, or raise Violation."""
+def attempt(seed):
+    """Run one seed; return whether it holds, and what there is to say."""
     found = Run(seed)
-    found.go()
-    return found
+    try:
+        found.go()
+    except Violation as violation:
+        return False, f"seed {seed}: {violation}"
+    finally:
+        gc.collect()
+        gc.freeze()  # Faust lets no app go: it is not looked at again
+    return True, f"seed {seed} holds: {found}"
+
+
+def attempt_without(rule, seeds):
+    """Run seeds until one notices that a rule is broken; return whether one did, and what it said."""
+    with broken(rule):
+        for seed in seeds:
+            holds, said = attempt(seed)
+            if not holds:
+                return True, f"without {rule}: {said}"
+    return False, f"without {rule}: {len(seeds)} seeds hold"
+
+
+def side_by_side(work, parts, at_once):
+    """Do parts of some work on all processors, so many in a process; yield in order what they return."""
+    with multiprocessing.get_context("fork").Pool(maxtasksperchild=1) as pool:
+        yield from pool.imap(work, parts, chunksize=at_once)
 
 
 def quiet():
-    """Log nothing: a worker's own log is made for its machine."""
+    """Log nothing: a worker's own log is made for its machine; collect garbage between runs alone."""
+    gc.collect()
+    gc.freeze()
+    gc.disable()
     logging.disable(logging.CRITICAL)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     intake._PATIENCE = PATIENCE
@@ -225,18 +295,18 @@ def main():
     parser = argparse.ArgumentParser(description="Run seeds of the simulation until one fails.")
     parser.add_argument("first", type=int)
     parser.add_argument("count", type=int, nargs="?", default=1)
-    parser.add_argument("--broken", choices=RULES, help="a rule of the runtime to break")
+    parser.add_argument("--broken", choices=RULES, nargs="*", help="rules of the runtime to break")
     chosen = parser.parse_args()
+    seeds = range(chosen.first, chosen.first + chosen.count)
     quiet()
-    with broken(chosen.broken):
-        for seed in range(chosen.first, chosen.first + chosen.count):
-            try:
-                found = run(seed)
-            except Violation as violation:
-                sys.stdout.write(f"seed {seed}: {violation}\n")
-                sys.exit(1)
-            if chosen.count == 1:
-                sys.stdout.write(f"seed {seed} holds: {found}\n")
+    if chosen.broken:
+        answers = side_by_side(partial(attempt_without, seeds=seeds), chosen.broken, 1)
+    else:
+        answers = side_by_side(attempt, seeds, SEEDS_AT_ONCE)
+    for holds, said in answers:
+        sys.stdout.write(f"{said}\n")
+        if not holds:
+            sys.exit(1)
 
 
 if __name__ == "__main__":

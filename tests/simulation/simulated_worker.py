@@ -135,7 +135,9 @@ class Producer:
         for batch in [*waiting, *self._flying.values()]:
             for future in [batch.future, *filter(None, batch.futures)]:
                 if not future.done():
-                    future.set_exception(KafkaError(repr(error)))
+                    failure = KafkaError(repr(error))
+                    failure.__cause__ = error
+                    future.set_exception(failure)
                     future.exception()
             if not batch.drained.done():
                 batch.drained.set_result(None)
