@@ -24,6 +24,15 @@ _SNAPSHOT_VERSION: Final = 3
 S = TypeVar("S", bound=State)
 
 
+def effective(time: int, market_time: int) -> int:
+    """Return when a record counts as having happened where the market moves clocks (microseconds).
+
+    That is at most `LATENESS` before the market: a symbol that is fed its past lives one life meanwhile,
+    though its records may lie weeks apart, and nobody can tell whether its state was forgotten in between.
+    """
+    return max(time, market_time - LATENESS)
+
+
 class Head(Struct, array_like=True):
     """What can be told of a stored state without restoring it."""
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from pipeline.contract import ALERTS, CRITICAL, FUNDING, INPUTS, LIQUIDATIONS, OPEN_INTEREST, SIGNALS
 from pipeline.features.stage import SHARED, Stage
+from pipeline.features.states import effective
 from pipeline.messages import Control, micros
 from pipeline.signals import levels
 from pipeline.signals.joins import Joiner
@@ -81,24 +82,26 @@ class ScoringStage(Stage[Any]):
             self._fold_tick(event, measured, states)
 
     def _fold_counted(self, event: Event, states: States[Any]) -> None:
-        state: SymbolState = states.change(event.symbol, event.time)
-        if state.seen(event):
+        if states.get(event.symbol).seen(event):
             return
         shared: SharedState = states.get(SHARED)
+        lived_to = effective(event.time, shared.contexts.newest)
+        state: SymbolState = states.change(event.symbol, lived_to)
         if event.positioning is not None:
             time = max(event.positioning.time, state.readings.newest)
             state.readings.add(time, event.positioning, max(state.clock, shared.horizon))
             state.joined = None
         for measured in event.measurements:
             self._judge(event, measured, state, shared)
-        state.mark(event)
+        state.mark(event, lived_to)
 
     def _fold_tick(self, event: Event, measured: Measurement, states: States[Any]) -> None:
         """Judge what no liquidation led to: only if time has moved, so that repeats change nothing."""
         state: SymbolState = states.get(measured.symbol)
         quiet = measured.trigger == "context" and state.level == levels.NONE
         if measured.clock > state.clock and not quiet:
-            time = event.time if measured.trigger == "price" else 0
+            market_time = states.get(SHARED).contexts.newest
+            time = effective(event.time, market_time) if measured.trigger == "price" else 0
             state = states.change(measured.symbol, time)
             state.newest = max(state.newest, time)
             self._judge(event, measured, state, states.get(SHARED))
