@@ -143,7 +143,8 @@ class Checkpoint:
                     self.seconds.add(time.monotonic() - began)
                     self.waiting_since = began if self._due.is_set() else None
             except BaseException:
-                self._flow.end()  # its snapshots are spent: what comes after it must not be acknowledged
+                self._flow.end()  # its snapshots are spent: what comes after it must not be acknowledged,
+                self.forget()  # nor what was sent meanwhile
                 self._lease.check()  # without it nothing is confirmed: that is then the reason to tell
                 raise
 

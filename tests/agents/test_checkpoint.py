@@ -4,6 +4,7 @@ import asyncio
 import json
 
 import pytest
+from aiokafka.errors import KafkaError
 from faust.types import TP
 from structlog.testing import capture_logs
 from worker_parts import (
@@ -164,6 +165,25 @@ async def test_after_a_failed_checkpoint_no_later_one_acknowledges_past_it(worke
     await worker.checkpoint.take()
     assert worker.acknowledged == {}
     assert written(worker) == []
+
+
+async def test_what_was_sent_while_a_checkpoint_failed_is_not_acknowledged_by_the_next(worker):
+    """Its states are dropped with the others: a hand-over that waits for its turn has nothing to store."""
+    worker.producer.held = {SCORING}
+    worker.put(liquidation(0))
+    taking = asyncio.create_task(worker.checkpoint.take())
+    await worker.producer.until(SCORING)
+    worker.put(liquidation(1, at=NOW + 11))
+    await worker.producer.until(contract.SIGNALS, 2)
+    await idle()
+    handing_over = asyncio.create_task(worker.checkpoint.take())
+    await idle()
+    [sending] = worker.producer.of(SCORING)
+    sending.confirmed.set_exception(KafkaError())
+    with pytest.raises(NotConfirmedError):
+        await taking
+    await handing_over
+    assert worker.acknowledged == {}
 
 
 async def test_a_failed_signal_leaves_the_state_unwritten(worker):
