@@ -6,6 +6,7 @@ consumer group a program goes on where it was.
 
 import asyncio
 import inspect
+import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from typing import Any, Final, TypeAlias
@@ -13,7 +14,14 @@ from typing import Any, Final, TypeAlias
 import msgspec
 import structlog
 from aiokafka import AIOKafkaConsumer
-from aiokafka.errors import GroupAuthorizationFailedError, KafkaError, TopicAuthorizationFailedError
+from aiokafka.conn import collect_hosts, create_conn
+from aiokafka.errors import (
+    GroupAuthorizationFailedError,
+    KafkaConnectionError,
+    KafkaError,
+    SaslAuthenticationFailed,
+    TopicAuthorizationFailedError,
+)
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
@@ -34,7 +42,14 @@ _REFUSED: Final = (
     NoPermissionError,
     GroupAuthorizationFailedError,
     TopicAuthorizationFailedError,
+    SaslAuthenticationFailed,
+    ssl.SSLCertVerificationError,
 )
+_REFUSED_BY_KAFKA: Final[tuple[tuple[type[Exception], str], ...]] = (
+    (SaslAuthenticationFailed, "look at sasl_plain_username and sasl_plain_password"),
+    (ssl.SSLCertVerificationError, "nobody vouches for the broker's certificate: look at ssl_context"),
+)
+"""What no other try mends, and the client's options that do."""
 _TROUBLE: Final = (RedisError, KafkaError, OSError)
 _ANSWER_S: Final = 5.0
 _LONGEST_WAIT_S: Final = 5.0
@@ -154,6 +169,10 @@ class SignalSubscriber:
             Redis refuses.
         aiokafka.errors.TopicAuthorizationFailedError, aiokafka.errors.GroupAuthorizationFailedError
             Kafka refuses.
+        aiokafka.errors.SaslAuthenticationFailed
+            Kafka refuses the name or the password.
+        ssl.SSLCertVerificationError
+            Nobody vouches for the broker.
 
         """
         self._check(channels)
@@ -226,7 +245,7 @@ class SignalSubscriber:
             **self._options,
         )
         try:
-            await consumer.start()
+            await self._start(consumer)
             outage.end()
             while True:
                 batches = await consumer.getmany(timeout_ms=1_000)
@@ -237,3 +256,23 @@ class SignalSubscriber:
                     await consumer.commit()
         finally:
             await consumer.stop()
+
+    async def _start(self, consumer: AIOKafkaConsumer) -> None:
+        try:
+            await consumer.start()
+        except KafkaConnectionError:
+            await self._ask_why()
+            raise
+
+    async def _ask_why(self) -> None:
+        """Connect to the brokers once more, and raise what they say: aiokafka (0.14) tells its log alone."""
+        known = inspect.signature(create_conn).parameters
+        options = {name: value for name, value in self._options.items() if name in known}
+        for host, port, _ in collect_hosts(self._url.removeprefix(_KAFKA)):
+            try:
+                (await create_conn(host, port, **options)).close()
+            except _TROUBLE as error:
+                for kind, advice in _REFUSED_BY_KAFKA:
+                    if isinstance(error, kind):
+                        raise kind(*error.args[:-1], f"{error.args[-1]} ({advice})") from error
+                raise

@@ -30,25 +30,31 @@ def authority(directory: Path) -> tuple[trustme.CA, Path]:
 
 
 class SecuredKafkaServer(KafkaServer):
-    """Apache Kafka with a listener of SASL over TLS; the plain one is for itself and for `answers`."""
+    """Apache Kafka that asks for passwords on one listener, for certificates on another, both over TLS.
+
+    The plain one is for itself and for `answers`.
+    """
 
     def __init__(self, ca: trustme.CA, hostname: str = HOST) -> None:
-        self.secured_port = free_port()
+        self.secured_port, self.mutual_port = free_port(), free_port()
         super().__init__()
-        store = self.directory / "server.pem"
+        store, trusted = self.directory / "server.pem", self.directory / "trusted.pem"
+        ca.cert_pem.write_to_path(trusted)
         store.write_bytes(_key_and_chain(ca.issue_cert(hostname)))
         plain = "org.apache.kafka.common.security.plain.PlainLoginModule"
         scram = "org.apache.kafka.common.security.scram.ScramLoginModule"
         text = self.properties.read_text()
         for setting in ("listeners", "advertised.listeners"):
-            text = text.replace(
-                f"\n{setting}=PLAINTEXT", f"\n{setting}=SASL_SSL://{HOST}:{self.secured_port},PLAINTEXT"
-            )
-        text = text.replace("map=CONTROLLER", "map=SASL_SSL:SASL_SSL,CONTROLLER")
+            more = f"SASL_SSL://{HOST}:{self.secured_port},SSL://{HOST}:{self.mutual_port}"
+            text = text.replace(f"\n{setting}=PLAINTEXT", f"\n{setting}={more},PLAINTEXT")
+        text = text.replace("map=CONTROLLER", "map=SASL_SSL:SASL_SSL,SSL:SSL,CONTROLLER")
         text += f"""
 inter.broker.listener.name=PLAINTEXT
 ssl.keystore.type=PEM
 ssl.keystore.location={store}
+ssl.truststore.type=PEM
+ssl.truststore.location={trusted}
+listener.name.ssl.ssl.client.auth=required
 sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512
 listener.name.sasl_ssl.plain.sasl.jaas.config={plain} required user_{USER}="{PASSWORD}";
 listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config={scram} required;
@@ -67,6 +73,11 @@ listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config={scram} required;
     @property
     def bootstrap(self) -> str:
         return f"{HOST}:{self.secured_port}"
+
+    @property
+    def mutual(self) -> str:
+        """Where clients show certificates."""
+        return f"{HOST}:{self.mutual_port}"
 
 
 def _key_and_chain(certificate: trustme.LeafCert) -> bytes:

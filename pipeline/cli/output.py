@@ -58,6 +58,11 @@ def _advise(text: str) -> str:
         return "nobody vouches for the broker's certificate: set PIPELINE_SSL_CA_FILE"
     if "SaslAuthenticationFailed" in text:
         return "set PIPELINE_SASL_USERNAME and PIPELINE_SASL_PASSWORD"
+    if text.endswith(" closed"):
+        return (
+            "the broker closed the connection: look at PIPELINE_SECURITY_PROTOCOL, "
+            "and at PIPELINE_SSL_CERT_FILE if it asks for a certificate"
+        )
     return "PIPELINE_BROKER says where it is"
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import ssl
 import uuid
 
 import pytest
+from aiokafka.errors import SaslAuthenticationFailed
 from commands import cascade
 from pydantic import SecretStr
 from secured import PASSWORD, USER, SecuredKafkaServer, SecuredValkeyServer, authority, tls_before
@@ -13,6 +16,7 @@ from test_cli_watch import kafka_publisher, publish_until_read, redis_publisher,
 from test_cli_worker import work
 from test_projection import check_redis
 from workers import (
+    PATIENCE,
     TEST_APP,
     Worker,
     delete_topics,
@@ -28,6 +32,7 @@ from pipeline.cli.simulation import simulate
 from pipeline.messages import COMPONENTS
 from pipeline.runtime.topics import apply_topics
 from pipeline.settings import Settings
+from pipeline.subscriber import SignalSubscriber
 
 pytestmark = pytest.mark.java
 
@@ -81,10 +86,29 @@ async def topics(settings):
     await apply_topics(settings)
 
 
+@pytest.fixture(scope="module")
+def certified(trusted, kafka, tmp_path_factory):
+    """Return the settings of a client that shows a certificate, and no password."""
+    directory = tmp_path_factory.mktemp("certified")
+    cert, key = directory / "client.pem", directory / "client.key"
+    issued = trusted[0].issue_cert("client.example")
+    issued.private_key_pem.write_to_path(key)
+    for part in issued.cert_chain_pems:
+        part.write_to_path(cert, append=True)
+    return {
+        "broker": kafka.mutual,
+        "security_protocol": "SSL",
+        "sasl_username": None,
+        "sasl_password": None,
+        "ssl_cert_file": cert,
+        "ssl_key_file": key,
+    }
+
+
 @pytest.mark.usefixtures("topics")
-@pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-512"])
-async def test_a_worker_works_over_tls_with_passwords_and_never_shows_one(settings, mechanism):
-    chosen = but(settings, sasl_mechanism=mechanism)
+@pytest.mark.parametrize("proof", ["SCRAM-SHA-256", "SCRAM-SHA-512", "certificate"])
+async def test_a_worker_works_over_tls_and_never_shows_a_password(settings, certified, proof):
+    chosen = settings.model_copy(update=certified if proof == "certificate" else {"sasl_mechanism": proof})
     ticks = list(simulate(20, seed=31))
     await produce(chosen, ticks)
     with Worker(chosen) as worker:
@@ -166,6 +190,22 @@ async def test_a_certificate_for_another_host_is_refused(settings, trusted, valk
             assert "CERTIFICATE_VERIFY_FAILED" in await refused(chosen, *command)
 
 
+@pytest.mark.parametrize(
+    ("changes", "error", "words"),
+    [
+        ({"sasl_password": SecretStr(WRONG)}, SaslAuthenticationFailed, "sasl_plain_username"),
+        ({"ssl_ca_file": None}, ssl.SSLCertVerificationError, "ssl_context"),
+    ],
+    ids=["password", "authority"],
+)
+async def test_a_subscriber_that_kafka_refuses_ends_and_says_so(settings, changes, error, words):
+    options = settings.model_copy(update=changes).kafka_client_options()
+    subscriber = SignalSubscriber("kafka://" + ",".join(options.pop("bootstrap_servers")), **options)
+    with pytest.raises(error, match=words) as raised:
+        await asyncio.wait_for(subscriber.subscribe([contract.SIGNALS], print), PATIENCE)
+    assert WRONG not in str(raised.value)
+
+
 async def test_a_redis_that_refuses_ends_a_watch_and_says_so(settings, tmp_path):
     _, stranger = authority(tmp_path)
     last = await refused(but(settings, redis_password=WRONG), "watch", "--redis")
@@ -176,9 +216,11 @@ async def test_a_redis_that_refuses_ends_a_watch_and_says_so(settings, tmp_path)
         assert last.endswith("(nobody vouches for Redis's certificate: set PIPELINE_REDIS_CA_FILE)")
 
 
-async def test_a_worker_that_is_refused_ends_and_says_so(settings, tmp_path):
+async def test_a_worker_that_is_refused_ends_and_says_so(settings, certified, tmp_path):
     _, stranger = authority(tmp_path)
+    without = {"ssl_cert_file": None, "ssl_key_file": None}
     for changes, words in (
+        (certified | without, "PIPELINE_SSL_CERT_FILE if it asks for a certificate"),
         ({"sasl_password": SecretStr(WRONG)}, "set PIPELINE_SASL_USERNAME and PIPELINE_SASL_PASSWORD"),
         ({"ssl_ca_file": stranger}, "set PIPELINE_SSL_CA_FILE"),
     ):
