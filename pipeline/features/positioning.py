@@ -163,6 +163,7 @@ class PositioningStage(Stage[PositioningState]):
 
     table: ClassVar[str] = "positioning"
     topics: ClassVar[frozenset[str]] = frozenset((OPEN_INTEREST, FUNDING))
+    marked: ClassVar[frozenset[str]] = topics
 
     def __init__(self, constants: PositioningConstants = SEED) -> None:
         self._constants = constants

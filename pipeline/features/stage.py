@@ -152,6 +152,8 @@ class Stage(ABC, Generic[S]):
     table: ClassVar[str]
     topics: ClassVar[frozenset[str]]
     """The topics whose events it looks at."""
+    marked: ClassVar[frozenset[str]] = frozenset()
+    """Those of which each record leaves its mark on its symbol's state."""
 
     @abstractmethod
     def new(self, key: str) -> S:

@@ -254,6 +254,16 @@ def made_anew(stored: Mapping[str, bytes], ends: Mapping[str, int]) -> dict[str,
     return found
 
 
+def tells_of(stored: Mapping[str, bytes], committed: Mapping[str, int]) -> set[str]:
+    """Return the topics of which some stored state has read a record that was acknowledged."""
+    return {
+        topic
+        for data in stored.values()
+        for topic, (offset, _) in read_head(data).applied.items()
+        if offset < committed.get(topic, 0)
+    }
+
+
 _read: Final = codec.unpacker(Snapshot)
 _read_head: Final = codec.unpacker(Head)
 

@@ -104,6 +104,7 @@ class VelocityStage(Stage[Any]):
 
     table: ClassVar[str] = "velocity"
     topics: ClassVar[frozenset[str]] = frozenset((contract.LIQUIDATIONS, contract.PRICES, contract.CONTEXT))
+    marked: ClassVar[frozenset[str]] = frozenset((contract.LIQUIDATIONS, contract.PRICES))
 
     def __init__(self, constants: VelocityConstants) -> None:
         self._constants = constants

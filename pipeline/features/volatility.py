@@ -178,6 +178,7 @@ class VolatilityStage(Stage[VolatilityState]):
 
     table: ClassVar[str] = "volatility"
     topics: ClassVar[frozenset[str]] = frozenset((PRICES,))
+    marked: ClassVar[frozenset[str]] = topics
 
     def __init__(self, constants: VolatilityConstants = SEED) -> None:
         self._constants = constants

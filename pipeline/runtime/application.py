@@ -18,7 +18,7 @@ from pipeline.runtime.flow import Barrier, Flow, Unit
 from pipeline.runtime.intake import Intake
 from pipeline.runtime.lease import Lease, LeaseLostError
 from pipeline.runtime.recovery import Recovery
-from pipeline.runtime.store import SnapshotTable
+from pipeline.runtime.store import ChangelogLostError, SnapshotTable
 from pipeline.runtime.transport import Transport
 
 if TYPE_CHECKING:
@@ -238,12 +238,25 @@ class Application(faust.App):
         later, those that were stored would be taken for those that were not. The commit tells of it until
         then: after a crash in between the same is found again.
         """
-        if not self.flow.open_for_work or not (found := self.flow.made_anew()):
+        if not self.flow.open_for_work:
+            return False
+        await self._check_changelogs()
+        if not (found := self.flow.made_anew()):
             return False
         await self.consumer.commit_now(found)
         await self.checkpoint.take()
         await self.consumer.commit_now(dict.fromkeys(found, 0))
         return True
+
+    async def _check_changelogs(self) -> None:
+        """Refuse a changelog that nothing was ever written to when other tables tell that there was."""
+        suspects = {
+            TP(self.state_tables[table].changelog_topic_name, partition)
+            for table, partition in self.flow.lost_tables()
+        }
+        for tp, end in (await self.consumer.highwaters(*suspects) if suspects else {}).items():
+            if not end:
+                raise ChangelogLostError(tp, end)
 
     async def _recovered(self, _app: Any, **_: Any) -> None:
         """Look up where the input partitions end, to notice those that were made anew."""

@@ -21,7 +21,7 @@ from faust.types import TP
 from pipeline import codec, contract
 from pipeline.features.reading import read, refuse
 from pipeline.features.roster import MOST_SYMBOLS, Roster
-from pipeline.features.states import Moment, States, made_anew
+from pipeline.features.states import Moment, States, made_anew, tells_of
 from pipeline.runtime.distribution import Distribution
 from pipeline.runtime.placement import partition_of
 from pipeline.signals.profile import SEED
@@ -355,6 +355,21 @@ class Flow:
                 "their beginning",
                 topics=sorted(f"{tp.topic}-{tp.partition}" for tp in found),
             )
+        return found
+
+    def lost_tables(self) -> list[tuple[str, int]]:
+        """Return tables and partitions without states, though another table tells of records for them.
+
+        What was acknowledged is in every state that it concerns: either all were forgotten, or the changelog
+        is not the one that they were written to.
+        """
+        found = []
+        for partition in self.ends:
+            stored = {stage: self._stored(stage.table, partition) for stage in self.stages}
+            if empty := [stage for stage, kept in stored.items() if stage.marked and not kept]:
+                committed = self._ends_committed(partition)
+                told = set[str]().union(*(tells_of(kept, committed) for kept in stored.values()))
+                found += [(stage.table, partition) for stage in empty if told & stage.marked]
         return found
 
     def _read_too_far(self, partition: int, ends: Mapping[str, int]) -> dict[str, int]:

@@ -28,11 +28,12 @@ _read_order: Final[Callable[[bytes], Order]] = codec.unpacker(cast("Any", Order)
 
 
 class ChangelogLostError(Exception):
-    """A changelog ends before what this worker knows of it: it was deleted, or lost its end."""
+    """A changelog ends before what is known of it: it was deleted, or lost its end."""
 
-    def __init__(self, tp: TP, end: int, known: int) -> None:
+    def __init__(self, tp: TP, end: int, known: int | None = None) -> None:
+        knows = "other tables tell of more" if known is None else f"this worker knows it up to {known}"
         super().__init__(
-            f"{tp.topic}-{tp.partition}: it ends at offset {end}, and this worker knows it up to {known}: it "
+            f"{tp.topic}-{tp.partition}: it ends at offset {end}, and {knows}: it "
             "was deleted, or lost its end, and with it state. Stop all workers, set another PIPELINE_APP_ID "
             "and run `cascade topics apply`: state is then made again from what the input topics still hold"
         )

@@ -38,6 +38,7 @@ class ScoringStage(Stage[Any]):
 
     table: ClassVar[str] = "scoring"
     topics: ClassVar[frozenset[str]] = frozenset(INPUTS)
+    marked: ClassVar[frozenset[str]] = _COUNTED
 
     def __init__(self, profile: Profile) -> None:
         score = profile.score

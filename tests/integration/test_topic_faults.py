@@ -108,6 +108,12 @@ async def test_a_changelog_that_was_deleted_is_not_begun_empty(settings):
     assert "its state is lost: set another PIPELINE_APP_ID" in errors.splitlines()[-1]
     with pytest.raises(TopicsError, match=f"{lost}: missing: its state is lost"):
         await apply_topics(settings)
+    await admin_does(settings, lambda client: client.create_topics([NewTopic(lost, settings.partitions, 1)]))
+    assert await apply_topics(settings) == [f"changed {lost}"]
+    code, errors = await work(settings)
+    assert code == 1
+    assert errors.splitlines()[-1].startswith(f"stopped: {lost}-")
+    assert "it ends at offset 0, and other tables tell of more: it was deleted" in errors.splitlines()[-1]
     other = settings.model_copy(update={"app_id": f"{settings.app_id}-again"})
     await apply_topics(other)
     with Worker(other) as worker:

@@ -226,6 +226,34 @@ async def test_a_topic_that_ends_before_what_was_read_of_it_is_read_anew_by_all(
     assert again.made_anew() == {}, "ends are those of the assignment: what is read later lies beyond them"
 
 
+@pytest.mark.parametrize(
+    ("gone", "committed", "found"),
+    [
+        (["velocity"], 1, ["velocity"]),
+        (["scoring"], 1, ["scoring"]),
+        (["velocity"], 0, []),
+        (["velocity", "scoring"], 1, []),
+        ([], 1, []),
+    ],
+    ids=["upstream", "downstream", "not acknowledged yet", "nothing tells", "all are there"],
+)
+async def test_a_table_without_states_is_missed_when_another_tells_of_records_for_it(
+    flow, gone, committed, found
+):
+    fold(flow, take(flow, liquidation(0)))
+    barrier = flow.barrier()
+    fold(flow, barrier)
+    packed = {table: await barrier.snapshots(table) for table in TABLES}
+
+    def stored(table, _partition):
+        return {} if table in gone else {key: data for (_, key), data in packed[table].items()}
+
+    again = Flow(create_stages(SEED), stored, PARTITIONS, committed=lambda *_: committed)
+    again.begin()
+    again.ends[HOME] = {contract.LIQUIDATIONS: 1}
+    assert again.lost_tables() == [(table, HOME) for table in found]
+
+
 async def test_work_that_is_done_within_the_epoch_is_said_to_be(flow):
     assert await flow.within_epoch(asyncio.sleep(0))
 
