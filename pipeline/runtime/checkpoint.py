@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from faust.types import TP
 
@@ -26,7 +26,7 @@ from pipeline.runtime.flow import Barrier
 from pipeline.runtime.store import ORDER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from pipeline.runtime.confirmation import Pending
     from pipeline.runtime.delivery import Delivery
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from pipeline.runtime.store import SnapshotTable
 
 
+_Record: TypeAlias = tuple[tuple[int, str], bytes | None, list[tuple[str, bytes]]]
+"""What is written to a changelog: partition and key, a snapshot or nothing, and headers."""
 SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """Bounds of what a checkpoint may take."""
 
@@ -174,30 +176,29 @@ class Checkpoint:
 
     async def _bury(self, table: SnapshotTable, barrier: Barrier) -> None:
         """Write tombstones of forgotten states; each names its state, lest it buries a newer one."""
-        changelog = table.changelog_topic_name
-        pending: Pending = {}
-        for (partition, key), order in barrier.forgotten[table.name].items():
-            if barrier.epoch != self._flow.epoch:
-                return
-            self._lease.check()
-            headers = [(ORDER, codec.pack(order))]
-            pending[await self._delivery.send(changelog, key.encode(), None, partition, headers=headers)] = (
-                changelog
-            )
-        await all_confirmed(pending)
+        orders = barrier.forgotten[table.name].items()
+        tombstones = [(place, None, [(ORDER, codec.pack(order))]) for place, order in orders]
+        await self._send(table, tombstones, barrier.epoch)
 
     async def _write_group(self, table: SnapshotTable, snapshots: Snapshots, epoch: int) -> None:
-        """Write snapshots as long as their epoch lasts: then others own their partitions."""
         changelog = table.changelog_topic_name
-        writes = []
-        for (partition, key), data in snapshots.items():
-            if epoch != self._flow.epoch:
-                return
-            self._lease.check()
-            future = await self._delivery.send(changelog, key.encode(), data, partition)
-            self.snapshot_bytes += len(data)
-            writes.append((partition, key, data, future))
-        await all_confirmed(dict.fromkeys((future for *_, future in writes), changelog))
+        sent = await self._send(table, [(place, data, []) for place, data in snapshots.items()], epoch)
         if epoch == self._flow.epoch:
-            for partition, key, data, confirmed in writes:
+            for ((partition, key), data), confirmed in zip(snapshots.items(), sent, strict=True):
                 table.data.put(TP(changelog, partition), key, data, confirmed.result().offset)
+
+    async def _send(
+        self, table: SnapshotTable, records: Iterable[_Record], epoch: int
+    ) -> list[asyncio.Future[Any]]:
+        """Write to a changelog as long as the epoch lasts: then others own its partitions."""
+        changelog = table.changelog_topic_name
+        sent: list[asyncio.Future[Any]] = []
+        for (partition, key), data, headers in records:
+            if epoch != self._flow.epoch:
+                break
+            self._lease.check()
+            sent.append(await self._delivery.send(changelog, key.encode(), data, partition, headers=headers))
+            self.snapshot_bytes += len(data or b"")
+        else:
+            await all_confirmed(dict.fromkeys(sent, changelog))
+        return sent
