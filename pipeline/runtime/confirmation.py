@@ -57,7 +57,8 @@ async def all_confirmed(pending: Mapping[asyncio.Future[Any], str]) -> None:
         if waiting:
             log.warning(
                 "the broker does not confirm what was sent: checkpoints and commits wait for it; look at the "
-                "broker's replicas and disks, at the network, and whether the topics are still there",
+                "broker's replicas (min.insync.replicas) and disks, at the network, and whether the topics "
+                "are still there",
                 batches=len(waiting),
                 topics=sorted({pending[future] for future in waiting}),
                 every_seconds=_SLOW,
