@@ -65,6 +65,7 @@ class Run:
             app_id="sim",
             partitions=self.partitions,
             redis_enabled=False,
+            web_enabled=False,  # its views have clients of their own, that ask a real broker
             session_timeout=6.0,
             rebalance_timeout=10.0,
             context_settle_ms=60_000,
