@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaError
 
 from pipeline import codec
 from pipeline.contract import CONTEXT
-from pipeline.messages import Context, Signal, VelocityUpdate
+from pipeline.messages import Context, Signal, VelocityUpdate, rounded
 from pipeline.runtime.confirmation import NotConfirmedError
 from pipeline.runtime.distribution import Distribution
 from pipeline.signals.statistics import Statistics
@@ -167,7 +167,7 @@ class Delivery:
 
     def _encode(self, body: Outgoing, unit: Unit) -> bytes:
         if isinstance(body, Signal):
-            body.meta.processing_time_ms = round((time.perf_counter() - unit.polled) * 1_000, 2)
+            body.meta.processing_time_ms = rounded((time.perf_counter() - unit.polled) * 1_000, 2)
             self.statistics.add(body)
             latency = time.time() - body.meta.event_timestamp
             self.latency.add(latency)
