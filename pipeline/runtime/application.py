@@ -20,7 +20,7 @@ from pipeline.runtime.lease import Lease, LeaseLostError
 from pipeline.runtime.placement import partition_of
 from pipeline.runtime.recovery import Recovery
 from pipeline.runtime.store import SnapshotTable
-from pipeline.runtime.transport import Transport
+from pipeline.runtime.transport import BatchSchema, Transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -144,7 +144,11 @@ class Application(faust.App):
 
     def _state_table(self, name: str) -> SnapshotTable:
         table = SnapshotTable(
-            self, name=name, key_type=bytes, value_type=bytes, partitions=self.settings.partitions
+            self,
+            name=name,
+            schema=BatchSchema(key_type=bytes, value_type=bytes),
+            recovery_buffer_size=2,  # batches; with 1 Faust (0.15) would read changelogs for ever
+            partitions=self.settings.partitions,
         )
         self.tables.add(table)
         return table

@@ -25,7 +25,7 @@ from faust.types import TP
 from invariants import Violation, Watch
 from simulated_broker import Broker, Network
 from simulated_market import Expected, draw_market, old
-from simulated_worker import Worker, changelog_event
+from simulated_worker import Worker, recover
 from virtual_loop import WALL, NothingToDoError, VirtualLoop, virtual_time
 
 from pipeline import app, contract
@@ -117,8 +117,8 @@ class Run:
         for name, table in tables.items():
             for partition in range(self.partitions):
                 tp = TP(table.changelog_topic_name, partition)
-                events = [changelog_event(tp, record) for record in self.broker.logs[tp]]
-                table.data.apply_changelog_batch(events, None, None)
+                if records := self.broker.logs[tp]:
+                    recover(table, tp, records)
                 stored = table.data.partition(partition).items()
                 found |= {(name, partition, key): read_snapshot(data) for key, data in stored}
         return found

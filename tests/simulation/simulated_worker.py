@@ -442,12 +442,9 @@ class Worker:
             if first >= end:
                 return
             records = await self.broker.ask(lambda first=first: log[first : first + CHANGELOG_READ])
-            table.data.apply_changelog_batch([changelog_event(tp, record) for record in records], None, None)
+            recover(table, tp, records)
 
 
-def changelog_event(tp, record):
-    return SimpleNamespace(
-        message=SimpleNamespace(
-            tp=tp, partition=tp.partition, key=record.key, value=record.value, offset=record.offset
-        )
-    )
+def recover(table, tp, records):
+    message = SimpleNamespace(tp=tp, value=records, offset=records[-1].offset)
+    table.data.apply_changelog_batch([SimpleNamespace(message=message)], None, None)
