@@ -193,10 +193,10 @@ class Checkpoint:
             if epoch != self._flow.epoch:
                 return
             self._lease.check()
-            future = await self._delivery.send(changelog, key.encode(), data, partition)
+            placed = await self._delivery.place(changelog, key.encode(), data, partition)
             self.snapshot_bytes += len(data)
-            writes.append((partition, key, data, future))
-        await all_confirmed(dict.fromkeys((future for *_, future in writes), changelog))
+            writes.append((partition, key, data, placed))
+        await all_confirmed(dict.fromkeys((placed.confirmed for *_, placed in writes), changelog))
         if epoch == self._flow.epoch:
-            for partition, key, data, confirmed in writes:
-                table.data.put(TP(changelog, partition), key, data, confirmed.result().offset)
+            for partition, key, data, placed in writes:
+                table.data.put(TP(changelog, partition), key, data, placed.offset)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
@@ -34,6 +34,19 @@ SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.
 
 
 _NEWEST: Final = 1_000
+
+
+class Placed(NamedTuple):
+    """The confirmation of a record, and how far behind the offset that it names the record lies."""
+
+    confirmed: asyncio.Future[Any]
+    behind: int = 0
+
+    @property
+    def offset(self) -> int:
+        """Where the record lies, once that is confirmed; -1 where the broker does not say."""
+        named: int = self.confirmed.result().offset
+        return named if named < 0 else named + self.behind
 
 
 class Delivery:
@@ -111,7 +124,13 @@ class Delivery:
     async def put(
         self, topic: str, key: bytes, value: bytes, partition: int, *, timestamp_ms: int | None = None
     ) -> asyncio.Future[Any]:
-        """Hand one record to the producer; the future is done once the broker has confirmed it.
+        """Hand one record to the producer; the future is done once the broker has confirmed it."""
+        return (await self.place(topic, key, value, partition, timestamp_ms=timestamp_ms)).confirmed
+
+    async def place(
+        self, topic: str, key: bytes, value: bytes, partition: int, *, timestamp_ms: int | None = None
+    ) -> Placed:
+        """Hand one record to the producer, and return where it will lie.
 
         aiokafka (0.14) makes a future for each record and looks its topic up each time: ten times the work
         of putting the record into a batch that is being filled already, which has a future of its own.
@@ -120,10 +139,10 @@ class Delivery:
         filling = producer._message_accumulator._batches.get(_place(topic, partition))
         if filling:
             batch = filling[-1]
-            if batch._builder.append(timestamp=timestamp_ms, key=key, value=value) is not None:
-                future: asyncio.Future[Any] = batch.future
-                return future
-        return await self.send(topic, key, value, partition, timestamp_ms=timestamp_ms)
+            appended = batch._builder.append(timestamp=timestamp_ms, key=key, value=value)
+            if appended is not None:
+                return Placed(batch.future, appended.offset)
+        return Placed(await self.send(topic, key, value, partition, timestamp_ms=timestamp_ms))
 
     async def send(  # noqa: PLR0913
         self,

@@ -97,7 +97,7 @@ class Intake:
         return self.records >= self._budget[0] or self.size >= self._budget[1]
 
     def arrange(self, found: Mapping[TP, Sequence[Any]]) -> dict[TP, Sequence[Any]]:
-        """Return what to hand over, in batches; changelogs and outputs as they come, inputs in their order."""
+        """Return what to hand over, in batches: inputs in their order, all else as it comes."""
         now = self._settling_time()
         arranged: dict[TP, Sequence[Any]] = {}
         for tp, records in found.items():
@@ -105,11 +105,9 @@ class Intake:
                 continue
             if tp.topic in contract.INPUTS:
                 self._merge(tp.partition, now).add(tp.topic, records, now)
-            elif tp.topic in contract.PROJECTED:
-                self._projected[tp] += len(records)
-                arranged[tp] = [Batch(Records(records))]
             else:
                 arranged[tp] = _batches(Records(records))
+                self._projected[tp] += len(records) if tp.topic in contract.PROJECTED else 0
         for partition, merge in self._merges.items():
             if released := self._release(partition, merge, now):
                 batches = _batches(released)

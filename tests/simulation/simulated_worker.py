@@ -50,7 +50,7 @@ class Batch:
             return None
         self.records.append((key, value, timestamp))
         self.futures.append(None)
-        return len(self.records)
+        return SimpleNamespace(offset=len(self.records) - 1)
 
 
 class Producer:
@@ -127,7 +127,7 @@ class Producer:
             if future is not None and not future.done():
                 future.set_result(RecordMetadata(tp.topic, tp.partition, tp, offset + index, 0, 0, 0))
         if not batch.future.done():
-            batch.future.set_result(None)
+            batch.future.set_result(RecordMetadata(tp.topic, tp.partition, tp, offset, 0, 0, 0))
 
     def _fail(self, error):
         self._failed = self._failed or error
