@@ -56,6 +56,7 @@ class Run:
             app_id="sim",
             partitions=self.partitions,
             redis_enabled=False,
+            web_enabled=False,
             session_timeout=6.0,
             rebalance_timeout=10.0,
             context_settle_ms=60_000,
