@@ -31,6 +31,12 @@ LEVELS: Final[tuple[Level, ...]] = ("NONE", "WATCH", "ALERT", "CRITICAL", "EXTRE
 
 LARGEST_WEIGHT: Final = 1e6
 
+_SCALES: Final = tuple(10.0**digits for digits in range(10))
+_SURE: Final = 1e12
+"""A number below which multiplication is off by less than 0.0001."""
+_CLEAR: Final = 0.499
+"""A distance from a whole number at which that one is the nearest, however far multiplication is off."""
+
 
 def micros(timestamp: float) -> int:
     """Return a wire timestamp (Unix seconds) as whole microseconds."""
@@ -43,7 +49,17 @@ def seconds(time: int) -> float:
 
 
 def rounded(value: float, digits: int) -> float:
-    """Return a value rounded for the wire, without a negative zero."""
+    """Return a value as `round` does, without a negative zero.
+
+    `round` writes the value as text and reads that: four times the work of the whole number that is nearest
+    to so many times the value, which decides too unless it is a close call or a huge value.
+    """
+    scale = _SCALES[digits]
+    scaled = value * scale
+    if -_SURE < scaled < _SURE:
+        whole = round(scaled)
+        if -_CLEAR < scaled - whole < _CLEAR:
+            return whole / scale
     return round(value, digits) + 0.0
 
 

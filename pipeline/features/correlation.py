@@ -118,8 +118,9 @@ class Venues:
         row = self._rows.get(second)
         if row is None:
             row = self._rows[second] = [0] * MOST_VENUES
-        before = row[venue.place]
-        row[venue.place] = before + count
+        place = venue.place
+        before = row[place]
+        row[place] = before + count
         if not before:
             venue.seconds += 1
             self._compared += venue.seconds == self._least
@@ -199,10 +200,12 @@ class Venues:
         venue.variance = variance
         coefficients = self._coefficients
         for other, pair in venue.pairs.items():
-            product = pair.product = pair.product + count * row[other.place]
+            beside = row[other.place]
+            if beside:
+                pair.product += count * beside
             spread = variance * other.variance
             coefficients[pair.index] = (
-                (length * product - total * other.total) / sqrt(spread) if spread else 0.0
+                (length * pair.product - total * other.total) / sqrt(spread) if spread else 0.0
             )
 
     def correlation(self) -> float:

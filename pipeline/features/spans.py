@@ -3,6 +3,8 @@
 import math
 from typing import Any, Final, TypeAlias
 
+from pipeline.messages import rounded
+
 BUCKETS: Final = 60
 _SIZE: Final = BUCKETS + 1  # the oldest bucket is the one that the span's start cuts through
 
@@ -140,7 +142,7 @@ class RealisedVolatility:
             start, before_log = self._closed
             square = (math.log(self.price) - before_log) ** 2
             totals = [ring.total_with(now, start, square) for ring in self._rings]
-        minute, five, fifteen, hour = (round(100.0 * math.sqrt(total), 9) for total in totals)
+        minute, five, fifteen, hour = [rounded(100.0 * math.sqrt(total), 9) for total in totals]
         return minute, five, fifteen, hour
 
     def freeze(self) -> list[Any]:

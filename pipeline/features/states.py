@@ -148,9 +148,10 @@ class States(Generic[S]):
             When (microseconds) the record happened that changes it, if that is one of the key's own.
 
         """
-        if key in self._moment.waiting:
-            self._moment.take(key)
-        self._touched.add(key)
+        if key not in self._touched:
+            if key in self._moment.waiting:
+                self._moment.take(key)
+            self._touched.add(key)
         state = self.live.get(key)
         if state is None:
             state = self.get(key)

@@ -146,7 +146,7 @@ class VelocityState(State):
             return False
         self.clock = clock
         self.venues.advance(clock)
-        self._look_back(empty=self.windows.minute.is_empty(clock))
+        self._look_back(self.windows.minute.is_empty(clock))
         return True
 
     def fold(self, liquidation: Liquidation, time: int, clock: int) -> bool:
@@ -171,13 +171,14 @@ class VelocityState(State):
         self.venues.advance(clock)
         self.venues.add(time, liquidation.exchange)
         self.clock = clock
-        self._look_back(empty=time != clock and self.windows.minute.is_empty(clock))
-        self.event_time = max(self.event_time, time)
+        self._look_back(time != clock and self.windows.minute.is_empty(clock))
+        if time > self.event_time:  # noqa: PLR1730 - for each liquidation, and `max` takes longer
+            self.event_time = time
         return True
 
-    def _look_back(self, *, empty: bool) -> None:
+    def _look_back(self, empty: bool) -> None:
         self.recent = not empty
-        if self.recent:
+        if not empty:
             self.calm_from = self.clock + CALMING
 
     def freeze(self) -> FrozenVelocity:

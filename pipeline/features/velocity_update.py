@@ -30,7 +30,7 @@ def create_update(state: VelocityState, market: Market, found: Measurement) -> V
         rounded(count_300s / 300, 2),
         rounded(found.acceleration, 2),
         rounded(found.jerk, 2),
-        round(found.volume_usd, 2),
+        rounded(found.volume_usd, 2),
         (long_cents + short_cents) / 100,
         long_cents / 100,
         short_cents / 100,

@@ -19,7 +19,7 @@ from pipeline.runtime.intake import Intake
 from pipeline.runtime.lease import Lease, LeaseLostError
 from pipeline.runtime.recovery import Recovery
 from pipeline.runtime.store import ChangelogLostError, SnapshotTable
-from pipeline.runtime.transport import Transport
+from pipeline.runtime.transport import BatchSchema, Transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -144,7 +144,11 @@ class Application(faust.App):
 
     def _state_table(self, name: str) -> SnapshotTable:
         table = SnapshotTable(
-            self, name=name, key_type=bytes, value_type=bytes, partitions=self.settings.partitions
+            self,
+            name=name,
+            schema=BatchSchema(key_type=bytes, value_type=bytes),
+            recovery_buffer_size=2,  # batches; with 1 Faust (0.15) would read changelogs for ever
+            partitions=self.settings.partitions,
         )
         self.tables.add(table)
         return table
@@ -187,8 +191,10 @@ class Application(faust.App):
             self.checkpoint.forget()
             self.intake.clear()
 
-    def begin(self) -> None:
-        """Begin a new epoch."""
+    def begin(self, assigned: set[TP]) -> None:
+        """Begin a new epoch with what was assigned."""
+        partitions = sorted({tp.partition for tp in assigned if tp.topic in contract.INPUTS})
+        log.info("recovering: state is read from the changelogs", partitions=partitions)
         self.intake.consumer = self.consumer
         self._enter("recovering")
         self._assigned = time.monotonic()

@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from faust.types import TP
 
 from pipeline import codec, contract
 from pipeline.features.stage import SHARED
 from pipeline.runtime.confirmation import all_confirmed
+from pipeline.runtime.delivery import Headers
 from pipeline.runtime.distribution import Distribution
 from pipeline.runtime.flow import Barrier
 from pipeline.runtime.store import ORDER
@@ -29,14 +30,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from pipeline.runtime.confirmation import Pending
-    from pipeline.runtime.delivery import Delivery
+    from pipeline.runtime.delivery import Delivery, Placed
     from pipeline.runtime.flow import Flow, Snapshots, Unit
     from pipeline.runtime.intake import Intake
     from pipeline.runtime.lease import Lease
     from pipeline.runtime.store import SnapshotTable
 
 
-_Record: TypeAlias = tuple[tuple[int, str], bytes | None, list[tuple[str, bytes]]]
+_Record: TypeAlias = tuple[tuple[int, str], bytes | None, Headers]
 """What is written to a changelog: partition and key, a snapshot or nothing, and headers."""
 SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """Bounds of what a checkpoint may take."""
@@ -184,21 +185,19 @@ class Checkpoint:
         changelog = table.changelog_topic_name
         sent = await self._send(table, [(place, data, []) for place, data in snapshots.items()], epoch)
         if epoch == self._flow.epoch:
-            for ((partition, key), data), confirmed in zip(snapshots.items(), sent, strict=True):
-                table.data.put(TP(changelog, partition), key, data, confirmed.result().offset)
+            for ((partition, key), data), placed in zip(snapshots.items(), sent, strict=True):
+                table.data.put(TP(changelog, partition), key, data, placed.offset)
 
-    async def _send(
-        self, table: SnapshotTable, records: Iterable[_Record], epoch: int
-    ) -> list[asyncio.Future[Any]]:
+    async def _send(self, table: SnapshotTable, records: Iterable[_Record], epoch: int) -> list[Placed]:
         """Write to a changelog as long as the epoch lasts: then others own its partitions."""
         changelog = table.changelog_topic_name
-        sent: list[asyncio.Future[Any]] = []
+        sent: list[Placed] = []
         for (partition, key), data, headers in records:
             if epoch != self._flow.epoch:
                 break
             self._lease.check()
-            sent.append(await self._delivery.send(changelog, key.encode(), data, partition, headers=headers))
+            sent.append(await self._delivery.place(changelog, key.encode(), data, partition, headers=headers))
             self.snapshot_bytes += len(data or b"")
         else:
-            await all_confirmed(dict.fromkeys(sent, changelog))
+            await all_confirmed(dict.fromkeys((placed.confirmed for placed in sent), changelog))
         return sent

@@ -5,21 +5,21 @@ from __future__ import annotations
 import time
 from collections import deque
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from pipeline import codec
 from pipeline.contract import CONTEXT
-from pipeline.messages import Context, Signal, VelocityUpdate
+from pipeline.messages import Context, Signal, VelocityUpdate, rounded
 from pipeline.runtime.confirmation import NotConfirmedError
 from pipeline.runtime.distribution import Distribution
 from pipeline.signals.statistics import Statistics
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from pipeline.messages import Outgoing
     from pipeline.runtime.confirmation import Pending
@@ -34,6 +34,21 @@ SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.
 
 
 _NEWEST: Final = 1_000
+Headers: TypeAlias = "list[tuple[str, bytes]]"
+_NO_HEADERS: Final[Headers] = []
+
+
+class Placed(NamedTuple):
+    """The confirmation of a record, and how far behind the offset that it names the record lies."""
+
+    confirmed: asyncio.Future[Any]
+    behind: int = 0
+
+    @property
+    def offset(self) -> int:
+        """Where the record lies, once that is confirmed; -1 where the broker does not say."""
+        named: int = self.confirmed.result().offset
+        return named if named < 0 else named + self.behind
 
 
 class Delivery:
@@ -111,7 +126,20 @@ class Delivery:
     async def put(
         self, topic: str, key: bytes, value: bytes, partition: int, *, timestamp_ms: int | None = None
     ) -> asyncio.Future[Any]:
-        """Hand one record to the producer; the future is done once the broker has confirmed it.
+        """Hand one record to the producer; the future is done once the broker has confirmed it."""
+        return (await self.place(topic, key, value, partition, timestamp_ms=timestamp_ms)).confirmed
+
+    async def place(  # noqa: PLR0913
+        self,
+        topic: str,
+        key: bytes,
+        value: bytes | None,
+        partition: int,
+        *,
+        timestamp_ms: int | None = None,
+        headers: Headers = _NO_HEADERS,
+    ) -> Placed:
+        """Hand one record to the producer, and return where it will lie.
 
         aiokafka (0.14) makes a future for each record and looks its topic up each time: ten times the work
         of putting the record into a batch that is being filled already, which has a future of its own.
@@ -120,10 +148,11 @@ class Delivery:
         filling = producer._message_accumulator._batches.get(_place(topic, partition))
         if filling:
             batch = filling[-1]
-            if batch._builder.append(timestamp=timestamp_ms, key=key, value=value) is not None:
-                future: asyncio.Future[Any] = batch.future
-                return future
-        return await self.send(topic, key, value, partition, timestamp_ms=timestamp_ms)
+            appended = batch._builder.append(timestamp=timestamp_ms, key=key, value=value, headers=headers)
+            if appended is not None:
+                return Placed(batch.future, appended.offset)
+        sent = await self.send(topic, key, value, partition, timestamp_ms=timestamp_ms, headers=headers)
+        return Placed(sent)
 
     async def send(  # noqa: PLR0913
         self,
@@ -133,7 +162,7 @@ class Delivery:
         partition: int,
         *,
         timestamp_ms: int | None = None,
-        headers: Sequence[tuple[str, bytes]] = (),
+        headers: Headers = _NO_HEADERS,
     ) -> asyncio.Future[Any]:
         """Hand one record to the producer; the future gives its metadata once the broker has confirmed it.
 
@@ -167,7 +196,7 @@ class Delivery:
 
     def _encode(self, body: Outgoing, unit: Unit) -> bytes:
         if isinstance(body, Signal):
-            body.meta.processing_time_ms = round((time.perf_counter() - unit.polled) * 1_000, 2)
+            body.meta.processing_time_ms = rounded((time.perf_counter() - unit.polled) * 1_000, 2)
             self.statistics.add(body)
             latency = time.time() - body.meta.event_timestamp
             self.latency.add(latency)

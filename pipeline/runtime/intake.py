@@ -105,7 +105,7 @@ class Intake:
         return self.records >= self._budget[0] or self.size >= self._budget[1]
 
     def arrange(self, found: Mapping[TP, Sequence[Any]]) -> dict[TP, Sequence[Any]]:
-        """Return what to hand over: batches, and the records of changelogs as they are."""
+        """Return what to hand over, in batches: inputs in their order, all else as it comes."""
         now = self._settling_time()
         arranged: dict[TP, Sequence[Any]] = {}
         for tp, records in found.items():
@@ -113,14 +113,12 @@ class Intake:
                 continue
             if tp.topic in contract.INPUTS:
                 self._take(tp, records, now)
-            elif tp.topic in contract.PROJECTED:
-                self._projected[tp] += len(records)
-                arranged[tp] = [Batch(Records(records))]
             else:
-                arranged[tp] = records
+                arranged[tp] = _batches(Records(records))
+                self._projected[tp] += len(records) if tp.topic in contract.PROJECTED else 0
         for partition, merge in self._merges.items():
             if released := self._release(partition, merge, now):
-                batches = [Batch(part) for part in released.parts(LARGEST_BATCH)]
+                batches = _batches(released)
                 arranged[TP(batches[0].topic, partition)] = batches
                 self.records += len(released)
                 self.size += released.size
@@ -162,3 +160,7 @@ class Intake:
             return self.consumer.caught_up(TP(topic, partition))
 
         return Records(merge.release(caught_up, now, time.time() * 1_000))
+
+
+def _batches(records: Records) -> list[Batch]:
+    return [Batch(part) for part in records.parts(LARGEST_BATCH)]

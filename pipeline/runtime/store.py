@@ -76,33 +76,37 @@ class SnapshotStore(Store[Any, Any]):
     def apply_changelog_batch(
         self, batch: Iterable[Any], to_key: Callable[[Any], Any], to_value: Callable[[Any], Any]
     ) -> None:
-        """Take snapshots from the changelog: of two of a key the newer state wins, not the later write."""
+        """Take snapshots from the changelog: of two of a key the newer state wins, not the later write.
+
+        Each event holds a batch of the changelog's records: Faust takes a record by itself 100 us.
+        """
         for event in batch:
             message = event.message
             if message.tp in self._revoked:
                 continue  # Faust (0.15) kept it from before the rebalance, and hands it over after
-            try:
-                self._apply(self.partition(message.partition), message)
-            except (AttributeError, ValueError, msgspec.MsgspecError) as error:
-                # Faust would log whatever is raised here, and wait for the end of recovery for ever.
-                self._give_up(message, error)
-                return
+            for record in message.value:
+                try:
+                    self._apply(self.partition(message.tp.partition), record)
+                except (AttributeError, ValueError, msgspec.MsgspecError) as error:
+                    # Faust would log whatever is raised here, and wait for the end of recovery for ever.
+                    self._give_up(message.tp, record, error)
+                    return
             self.set_persisted_offset(message.tp, message.offset)
-            self.records_read += 1
+            self.records_read += len(message.value)
 
-    def _give_up(self, message: Any, error: Exception) -> None:
+    def _give_up(self, tp: TP, record: Any, error: Exception) -> None:
         reason = RuntimeError(
-            f"{message.tp.topic}-{message.tp.partition}, offset {message.offset}, key {message.key!r}: no "
-            f"snapshot of this version ({error}). Start the version that wrote it, or with an empty state "
-            "by another PIPELINE_APP_ID"
+            f"{tp.topic}-{tp.partition}, offset {record.offset}, key {record.key!r}: no snapshot of this "
+            f"version ({error}). Start the version that wrote it, or with an empty state by another "
+            "PIPELINE_APP_ID"
         )
         self.app.add_future(self.app.crash(reason))
 
-    def _apply(self, snapshots: dict[str, bytes], message: Any) -> None:
-        key, data = message.key.decode(), message.value
+    def _apply(self, snapshots: dict[str, bytes], record: Any) -> None:
+        key, data = record.key.decode(), record.value
         known = snapshots.get(key)
         if known is not None:
-            order = _buried(message) if data is None else read_head(data).order
+            order = _buried(record) if data is None else read_head(data).order
             if order is not None and read_head(known).order > order:
                 return
         if data is None:

@@ -73,7 +73,7 @@ class Killer:
 
 def is_recovering(worker):
     """Tell from its log whether a worker reads snapshots that others have written."""
-    return "Restoring state" in worker.text().rpartition("] ready ")[2]
+    return "recovering: state is read" in worker.text().rpartition("] ready ")[2]
 
 
 @pytest.mark.parametrize(

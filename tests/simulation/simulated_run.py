@@ -29,7 +29,7 @@ from faust.types import TP
 from invariants import Violation, Watch
 from simulated_broker import Broker, Network
 from simulated_market import REFERENCE, Expected, Market, fitting, old
-from simulated_worker import Worker, changelog_event
+from simulated_worker import Worker, recover
 from virtual_loop import WALL, NothingToDoError, VirtualLoop, virtual_time
 
 from pipeline import app, contract
@@ -135,8 +135,8 @@ class Run:
             store = SnapshotStore("memory://", None, None, table_name=name)
             for partition in range(self.partitions):
                 tp = TP(changelog_topic("sim", name), partition)
-                events = [changelog_event(tp, record) for record in self.broker.logs[tp]]
-                store.apply_changelog_batch(events, None, None)
+                if records := self.broker.logs[tp]:
+                    recover(store, tp, records)
                 stored = store.partition(partition).items()
                 found |= {(name, partition, key): read_snapshot(data) for key, data in stored}
         return found

@@ -50,7 +50,7 @@ class Batch:
             return None
         self.records.append((key, value, timestamp))
         self.futures.append(None)
-        return len(self.records)
+        return SimpleNamespace(offset=len(self.records) - 1)
 
 
 class Producer:
@@ -127,7 +127,7 @@ class Producer:
             if future is not None and not future.done():
                 future.set_result(RecordMetadata(tp.topic, tp.partition, tp, offset + index, 0, 0, 0))
         if not batch.future.done():
-            batch.future.set_result(None)
+            batch.future.set_result(RecordMetadata(tp.topic, tp.partition, tp, offset, 0, 0, 0))
 
     def _fail(self, error):
         self._failed = self._failed or error
@@ -444,12 +444,9 @@ class Worker:
             if first >= end:
                 return
             records = await self.broker.ask(lambda first=first: log[first : first + CHANGELOG_READ])
-            table.data.apply_changelog_batch([changelog_event(tp, record) for record in records], None, None)
+            recover(table.data, tp, records)
 
 
-def changelog_event(tp, record):
-    return SimpleNamespace(
-        message=SimpleNamespace(
-            tp=tp, partition=tp.partition, key=record.key, value=record.value, offset=record.offset
-        )
-    )
+def recover(store, tp, records):
+    message = SimpleNamespace(tp=tp, value=records, offset=records[-1].offset)
+    store.apply_changelog_batch([SimpleNamespace(message=message)], None, None)

@@ -211,6 +211,15 @@ async def test_records_join_the_batch_that_is_being_filled_in_order(broker, put)
     assert all(future.done() for future in futures)
 
 
+@pytest.mark.parametrize(("base", "offsets"), [(7, [7, 8, 9]), (-1, [-1, -1, -1])])
+async def test_each_record_of_a_batch_knows_where_it_lies(broker, base, offsets):
+    delivery = Delivery(lambda: broker, Lease(10.0), PARTITIONS)
+    placed = [await delivery.place("signals", b"K", b"%d" % number, 2) for number in range(3)]
+    [batch] = broker.drain()
+    batch.done(base_offset=base)
+    assert [each.offset for each in placed] == offsets
+
+
 async def test_a_record_after_a_drained_batch_begins_another(broker, put):
     await put(b"1")
     await put(b"2")

@@ -13,6 +13,7 @@ from pipeline.messages import (
     micros,
     normal_exchange,
     normal_symbol,
+    rounded,
     seconds,
 )
 
@@ -162,3 +163,15 @@ def test_a_version_that_could_not_be_stored_is_refused(version):
     value = b'{"setting":"weights","version":%d,"timestamp":1760000000}' % version
     [rejection] = codec.decode(contract.CONTROL, value).rejections
     assert rejection.reason.startswith("version: ")
+
+
+@given(st.floats(), st.integers(0, 9))
+def test_rounding_is_that_of_python_without_a_negative_zero(value, digits):
+    assert repr(rounded(value, digits)) == repr(round(value, digits) + 0.0)
+
+
+@given(st.integers(-(10**12), 10**12), st.integers(0, 9), st.integers(0, 9))
+def test_rounding_is_that_of_python_also_close_to_a_tie(whole, finer, digits):
+    value = (whole + 0.5) / 10**finer
+    for close in (math.nextafter(value, -math.inf), value, math.nextafter(value, math.inf)):
+        assert repr(rounded(close, digits)) == repr(round(close, digits) + 0.0)

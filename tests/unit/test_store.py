@@ -34,10 +34,8 @@ def store():
 
 def written(offset, value, *, partition=0, key=b"BTCUSDT", headers=()):
     tp = TP(CHANGELOG, partition)
-    message = SimpleNamespace(
-        partition=partition, key=key, value=value, tp=tp, offset=offset, headers=headers
-    )
-    return SimpleNamespace(message=message)
+    record = SimpleNamespace(key=key, value=value, offset=offset, headers=headers)
+    return SimpleNamespace(message=SimpleNamespace(tp=tp, value=[record], offset=offset))
 
 
 def recover(store, *events):
