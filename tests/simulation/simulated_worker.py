@@ -44,7 +44,7 @@ class Batch:
         self._most = most
         self._builder = self
 
-    def append(self, *, timestamp, key, value):
+    def append(self, *, timestamp, key, value, headers=()):  # noqa: ARG002 - tombstones come after days
         """Take a record, or return None when there is no room."""
         if len(self.records) >= self._most or self.drained.done():
             return None
