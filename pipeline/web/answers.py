@@ -138,10 +138,14 @@ class Signals(Struct):
 
 
 class Regime(Struct):
-    """The market regime, null before the first price of the reference symbol; its changes, newest first."""
+    """The market regime and the reference symbol's volatility, null before its first price.
+
+    `history` are the regime's changes, newest first.
+    """
 
     reference: str
     regime: RegimeUpdate | None
+    volatility: VolatilityUpdate | None
     age_seconds: float | None
     history: list[RegimeUpdate]
     missing: list[Missing]
