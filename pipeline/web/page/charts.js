@@ -38,7 +38,7 @@ async function draw() {
   const { detail, changes, seconds, moment, now } = shown;
   const colours = palette();
   const fresh = figure.data === undefined;
-  await library.react(figure, traces(detail, changes, colours), layout(detail, seconds, moment, now, colours), OPTIONS);
+  await library.react(figure, traces(detail, changes, seconds, colours), layout(detail, seconds, moment, now, colours), OPTIONS);
   if (fresh) {
     makePanes();
     figure.on("plotly_hover", ({ points }) => readOut(points[0]?.pointIndex ?? null, points[0]));

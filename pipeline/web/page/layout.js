@@ -17,7 +17,7 @@ const domain = (place) => [1 - PANES[place].bottom, 1 - PANES[place].top - GAP];
 export function layout({ row, thresholds, history }, seconds, moment, now, colours) {
   const axis = { gridcolor: colours.line, zerolinecolor: colours.line, linecolor: colours.line, tickfont: { color: colours.soft }, fixedrange: true, nticks: 5 };
   const right = (left, color) => ({ ...axis, overlaying: left, side: "right", showgrid: false, zeroline: false, tickfont: { color }, nticks: 4, tickmode: "auto" });
-  const shorts = history.short_usd.map((value) => -value);
+  const shorts = history.short_usd.map((value) => -value); // of null, where it is not known, 0
   const liquidated = aligned([...history.long_usd, ...shorts], history.volume_usd);
   const velocity = aligned(history.velocity, history.acceleration);
   return {
@@ -40,11 +40,12 @@ export function layout({ row, thresholds, history }, seconds, moment, now, colou
     },
     yaxis: { ...axis, domain: domain(0), tickformat: ",", nticks: 4 },
     yaxis2: { ...axis, domain: domain(1), range: [0, 1.02], tickvals: [0, ...thresholds.map((each) => each.probability)], tickformat: ".1f" },
-    yaxis3: { ...axis, domain: domain(2), range: liquidated.left, tickformat: ".2~s", nticks: 4, zerolinecolor: colours.soft },
-    yaxis4: { ...axis, domain: domain(3), range: velocity.left, tickformat: ".2~s", nticks: 4 },
+    yaxis3: { ...axis, domain: domain(2), range: liquidated.left, tickformat: ".3~s", nticks: 4, zerolinecolor: colours.soft },
+    yaxis4: { ...axis, domain: domain(3), range: velocity.left, tickformat: ".3~r", nticks: 4 },
     yaxis5: { ...axis, domain: domain(4), range: [0, 1.02], tickvals: [0, 0.5, 1], tickformat: ".1f" },
-    yaxis6: { ...right("y3", colours.text), range: liquidated.right, tickformat: ".2~s" },
-    yaxis7: { ...right("y4", colours.second), range: velocity.right, tickformat: ".2~s" },
+    yaxis6: { ...right("y3", colours.text), range: liquidated.right, tickformat: ".3~s" },
+    yaxis7: { ...right("y4", colours.second), range: velocity.right, tickformat: ".3~r" },
+    annotations: letters(thresholds, colours),
     shapes: [...bands(thresholds, colours), ...momentLine(moment, colours)],
   };
 }
@@ -74,7 +75,13 @@ function bands(thresholds, colours) {
   return thresholds.map(({ probability, level }, place) => ({
     type: "rect", xref: "paper", x0: 0, x1: 1, yref: "y2", y0: probability, y1: thresholds[place + 1]?.probability ?? 1.02,
     fillcolor: colours.levels[place + 1], opacity: 0.16, layer: "below", line: { width: 0 }, name: level,
-    label: { text: LEVELS[place + 1].letter, textposition: "middle right", font: { size: 9, color: colours.text } },
+  }));
+}
+
+function letters(thresholds, colours) {
+  return thresholds.map(({ probability }, place) => ({
+    text: LEVELS[place + 1].letter, font: { size: 10, color: colours.levels[place + 1] }, showarrow: false, xref: "paper", x: 1,
+    xanchor: "left", yref: "y2", y: (probability + (thresholds[place + 1]?.probability ?? 1.02)) / 2,
   }));
 }
 

@@ -63,8 +63,8 @@ class Entry {
     this.node = make(
       "li",
       {},
-      make("div", {}, time, link, copy),
-      make("div", {}, this.before, after, make("span", { class: "reason" }, reason), this.held),
+      make("div", {}, time, link, this.held),
+      make("div", {}, this.before, after, make("span", { class: "reason" }, reason), copy),
     );
   }
 

@@ -14,7 +14,7 @@ import { learn, now } from "./time.js";
 import { showClock, showHealth, showLevels, showMarket } from "./topbar.js";
 
 const RANGES = [300, 900, 3_600, 21_600, 86_400];
-const state = { symbols: null, fleet: null, market: null, detail: null, problem: null, seconds: 900, rounds: 0 };
+const state = { symbols: null, fleet: null, market: null, detail: null, problem: null, seconds: 300, rounds: 0 };
 const partitions = new Map(); // of every symbol that was ever in the list
 let choice = address.read();
 

@@ -1,11 +1,12 @@
 // The top bar: the market's state, how many symbols are at each level, and whether data are fresh.
 import { byId, make, setAttribute, setText } from "./dom.js";
 import * as format from "./format.js";
-import { LEVELS, long } from "./levels.js";
+import { LEVELS } from "./levels.js";
 
 const badges = LEVELS.map((level, place) => {
   const count = make("b", {}, "–");
-  byId("levels").prepend(make("li", { class: `level-${place}`, title: level.name }, `${long(place)} `, count));
+  const word = make("span", { class: "word" }, ` ${level.name}`);
+  byId("levels").prepend(make("li", { class: `level-${place}`, title: level.name }, level.shape, word, count));
   return count;
 });
 
@@ -44,5 +45,5 @@ export function showMarket({ reference, regime, volatility }, now) {
   if (regime === null) return;
   const held = regime.time_in_regime + Math.max(0, now - regime.timestamp);
   setText(byId("regime-held"), `for ${format.duration(held)}`);
-  setText(byId("liquidity"), `${regime.liquidity_regime}, ${regime.trend_regime}`.toLowerCase());
+  setText(byId("liquidity"), `${regime.liquidity_regime}, ${regime.trend_regime}`.toLowerCase().replaceAll("_", " "));
 }

@@ -3,7 +3,7 @@ import { LEVELS } from "./levels.js";
 
 const milliseconds = (times) => times.map((time) => time * 1_000);
 
-export function traces({ history }, changes, colours) {
+export function traces({ history }, changes, seconds, colours) {
   const x = milliseconds(history.time);
   const line = (name, y, axis, color, more = {}) => ({
     name, x, y, yaxis: axis, mode: "lines", line: { color, width: 1.5 }, hoverinfo: "none", ...more,
@@ -11,10 +11,10 @@ export function traces({ history }, changes, colours) {
   const area = (name, y, color) => line(name, y, "y3", color, { fill: "tozeroy", line: { color, width: 1, shape: "hv" } });
   return [
     line("price", history.price, "y", colours.text),
-    marks(history, changes, colours),
+    marks(history, changes, seconds / 30, colours),
     line("probability", history.probability, "y2", colours.text, { line: { color: colours.text, width: 1.5, shape: "hv" } }),
     area("longs", history.long_usd, colours.long),
-    area("shorts", history.short_usd.map((value) => -value), colours.short),
+    area("shorts", history.short_usd.map((value) => value && -value), colours.short),
     line("USD/s", history.volume_usd, "y6", colours.text, { line: { color: colours.text, width: 1 } }),
     line("velocity", history.velocity, "y4", colours.accent),
     line("acceleration", history.acceleration, "y7", colours.second, { line: { color: colours.second, width: 1 } }),
@@ -26,8 +26,8 @@ export function traces({ history }, changes, colours) {
   ];
 }
 
-// Where the level changed, on the price that was the last one then.
-function marks(history, changes, colours) {
+// Where the level changed, on the price that was the last one then; with its letter where there is room.
+function marks(history, changes, room, colours) {
   const told = changes.filter((change) => change.timestamp >= (history.time[0] ?? Infinity));
   const level = told.map((change) => change.signal_level);
   return {
@@ -36,7 +36,7 @@ function marks(history, changes, colours) {
     y: told.map((change) => priceAt(history, change.timestamp)),
     yaxis: "y",
     mode: "markers+text",
-    text: level.map((each) => LEVELS[each].letter),
+    text: level.map((each, place) => (place && told[place - 1].timestamp - told[place].timestamp < room ? "" : LEVELS[each].letter)),
     textposition: "top center",
     textfont: { color: level.map((each) => colours.levels[each]), size: 10 },
     marker: {
