@@ -56,13 +56,13 @@ class Listener:
     With `changes` only signals with which a level changed are wanted.
     """
 
-    def __init__(self, least: int, symbol: str | None, *, changes: bool) -> None:
+    def __init__(self, least: int, symbol: str | None, *, changes: bool = False) -> None:
         self.least = least
         self._symbol = symbol
         self._changes = changes
         self.queue: asyncio.Queue[bytes | None] = asyncio.Queue(MOST_WAITING + 1)
 
-    def take(self, event: bytes, glance: Glance | None, *, changed: bool) -> None:
+    def take(self, event: bytes, glance: Glance | None, *, changed: bool = False) -> None:
         """Take an event, if it is wanted; of too many that wait none is kept, and the listener is let go."""
         if glance is not None and not (
             glance.signal_level >= self.least

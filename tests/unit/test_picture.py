@@ -67,6 +67,14 @@ def test_changes_are_the_signals_with_which_a_level_changed(sent, signals):
     assert [signal.id for signal in reversed(found)] == [signal.id for signal in sorted(expected, key=_place)]
 
 
+def test_the_first_signal_after_a_restart_is_no_change_when_the_level_was_that_before(sent, signals):
+    half = sent.index(signals[len(signals) // 2])
+    restarted = new_picture(sent[half:])
+    restarted.put_before(new_picture(sent[:half]))
+    whole = new_picture(sent)
+    assert [each.id for each in restarted.changes] == [each.id for each in whole.changes]
+
+
 def test_newest_signals_are_by_level_and_symbol(sent, signals):
     found = new_picture(sent).newest(3, "ETHUSDT", 5, changes=False)
     wanted = [each for each in signals if each.signal_level >= 3 and each.symbol == "ETHUSDT"]
