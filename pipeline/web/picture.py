@@ -131,7 +131,7 @@ class Picture:
         self.regime = self.regime or earlier.regime
 
     def _leave_out_repeats(self) -> None:
-        """A first signal counts as a change, until what was before tells that it is none."""
+        """Drop first signals that counted as changes, until what was before told that they are none."""
         levels: dict[str, int] = {}
         for signal in list(self.changes):
             if levels.get(signal.symbol) == signal.signal_level:

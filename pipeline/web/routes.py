@@ -118,6 +118,10 @@ STREAM: Final = Route(
     "stream",
     "Signals and the market regime as server-sent events; who reads too slowly is cut off.",
     str,
-    (Parameter("min_level", "Signals from this level up.", _LEVEL | {"default": "ALERT"}), OF_SYMBOL, CHANGES),
+    (
+        Parameter("min_level", "Signals from this level up.", _LEVEL | {"default": "ALERT"}),
+        OF_SYMBOL,
+        CHANGES,
+    ),
     (400, 503),
 )

@@ -61,7 +61,7 @@ function showAll() {
   const { symbols, fleet, market } = state;
   if (symbols !== null) {
     showLevels(symbols);
-    showSymbols(symbols, chosen(), now());
+    showSymbols(symbols, chosen());
   }
   if (fleet !== null) showFleet(fleet);
   if (market !== null) showMarket(market, now());
@@ -152,7 +152,7 @@ document.addEventListener("visibilitychange", showTrust);
 setInterval(() => {
   showTrust();
   showLog();
-  age(now());
+  age();
 }, 1_000);
 listen();
 connection.run();

@@ -4,10 +4,12 @@ import { byId, make, setAttribute, setText } from "./dom.js";
 import * as format from "./format.js";
 import { LEVELS, short } from "./levels.js";
 import { drawSpark, makeSpark } from "./spark.js";
+import { now } from "./time.js";
 
 const table = byId("list");
 const body = byId("rows");
 const filter = byId("filter");
+const scroll = byId("list-scroll");
 
 class Row {
   constructor(symbol, id) {
@@ -41,68 +43,79 @@ class Row {
     setAttribute(split, "title", row.long_share === null ? "" : `longs ${format.number(row.long_share * 100)}% of the USD of 5 minutes`);
     setText(venue, row.leading_exchange ?? "");
     setAttribute(venue, "title", row.leading_exchange ?? "");
+    this.grow();
   }
 
-  grow(now) {
+  grow() {
     const cell = this.cells[8];
-    setText(cell, this.lastEvent === null ? "–" : format.age(now - this.lastEvent));
-    if (this.lastEvent !== null) setAttribute(cell, "title", `${format.moment(this.lastEvent, now)} UTC, ${format.local(this.lastEvent)}`);
+    const event = this.lastEvent;
+    setText(cell, event === null ? "–" : format.age(now() - event));
+    if (event !== null) setAttribute(cell, "title", `${format.moment(event, now())} UTC, ${format.local(event)}`);
   }
 }
 
 const change = (value) => (value > 0 ? "+" : "") + format.number(value, 2);
-const rows = new Map();
+const OVER = 6; // rows beyond the edges of what can be seen
+const found = new Map(); // what is known of each symbol
+const rows = new Map(); // the rows on the page: those in view
 let order = [];
+let total = 0;
 let active = null;
+let chosen = null;
 let made = 0;
 
-export function showSymbols({ symbols, count }, chosen, now) {
-  const seen = new Set(symbols.map((row) => row.symbol));
-  for (const [symbol, row] of rows) {
-    if (seen.has(symbol)) continue;
-    row.node.remove();
-    rows.delete(symbol);
-  }
-  for (const data of symbols) {
-    if (!rows.has(data.symbol)) rows.set(data.symbol, new Row(data.symbol, `row-${(made += 1)}`));
-    rows.get(data.symbol).show(data);
-  }
+export function showSymbols({ symbols, count }, open) {
   // Nothing moves away under a pointer.
   const held = body.matches(":hover") && order.length > 0;
   const places = held ? new Map(order.map((symbol, place) => [symbol, place])) : null;
-  order = symbols.map((row) => row.symbol);
+  found.clear();
+  for (const row of symbols) found.set(row.symbol, row);
+  order = [...found.keys()];
   if (held) order.sort((one, other) => (places.get(one) ?? Infinity) - (places.get(other) ?? Infinity));
-  arrange(count);
-  markChosen(chosen);
-  age(now);
+  total = count;
+  chosen = open;
+  arrange();
 }
 
-export function age(now) {
-  for (const row of rows.values()) row.grow(now);
+export function age() {
+  for (const row of rows.values()) row.grow();
 }
 
-export function markChosen(chosen) {
+export function markChosen(open) {
+  chosen = open;
   for (const [symbol, row] of rows) setAttribute(row.node, "aria-selected", String(symbol === chosen));
-  if (!rows.has(active)) activate(null);
 }
 
-function arrange(count) {
+// Put the rows in view on the page, in order; of hundreds the others are only room to scroll.
+function arrange() {
+  const names = visible();
+  const height = body.rows[0]?.offsetHeight ?? 30;
+  const first = Math.max(0, Math.floor(scroll.scrollTop / height) - OVER);
+  const shown = names.slice(first, Math.ceil((scroll.scrollTop + scroll.clientHeight) / height) + OVER);
+  const wanted = new Set(shown);
+  for (const [symbol, row] of rows) {
+    if (wanted.has(symbol)) continue;
+    row.node.remove();
+    rows.delete(symbol);
+  }
   let place = body.firstElementChild;
-  for (const symbol of visible()) {
-    const { node } = rows.get(symbol);
-    if (node === place) place = place.nextElementSibling;
-    else body.insertBefore(node, place);
-  }
-  while (place) {
-    const next = place.nextElementSibling;
-    place.remove();
-    place = next;
-  }
-  setAttribute(table, "aria-rowcount", String(body.rows.length + 1));
-  setText(byId("list-count"), count > body.rows.length ? `${body.rows.length} of ${format.number(count)}` : `${count}`);
-  const nothing = body.rows.length ? "" : order.length ? "No symbol with this in its name." : "No symbol yet.";
+  shown.forEach((symbol, index) => {
+    const row = rows.get(symbol) ?? new Row(symbol, `row-${(made += 1)}`);
+    rows.set(symbol, row);
+    row.show(found.get(symbol));
+    setAttribute(row.node, "aria-rowindex", String(first + index + 2));
+    if (row.node === place) place = place.nextElementSibling;
+    else body.insertBefore(row.node, place);
+  });
+  byId("above").style.height = `${first * height}px`;
+  byId("below").style.height = `${(names.length - first - shown.length) * height}px`;
+  setAttribute(table, "aria-rowcount", String(names.length + 1));
+  setText(byId("list-count"), total > names.length ? `${names.length} of ${format.number(total)}` : `${total}`);
+  const nothing = names.length ? "" : order.length ? "No symbol with this in its name." : "No symbol yet.";
   byId("list-empty").hidden = !nothing;
   setText(byId("list-empty"), nothing);
+  markChosen(chosen);
+  markActive();
 }
 
 function visible() {
@@ -111,16 +124,19 @@ function visible() {
 }
 
 function activate(symbol) {
-  rows.get(active)?.node.classList.remove("active");
   active = symbol;
-  const row = rows.get(active);
-  if (row === undefined) {
-    table.removeAttribute("aria-activedescendant");
-    return;
-  }
-  row.node.classList.add("active");
-  setAttribute(table, "aria-activedescendant", row.node.id);
-  row.node.scrollIntoView({ block: "nearest" });
+  const place = visible().indexOf(symbol);
+  const height = body.rows[0]?.offsetHeight ?? 30;
+  const most = place * height;
+  const least = (place + 1) * height + table.tHead.offsetHeight - scroll.clientHeight;
+  if (place >= 0) scroll.scrollTop = Math.max(least, Math.min(most, scroll.scrollTop));
+  arrange();
+}
+
+function markActive() {
+  for (const [symbol, row] of rows) row.node.classList.toggle("active", symbol === active);
+  if (rows.has(active)) setAttribute(table, "aria-activedescendant", rows.get(active).node.id);
+  else table.removeAttribute("aria-activedescendant");
 }
 
 // The focus stays on the table and the active row is a symbol: it keeps both when rows move.
@@ -136,7 +152,7 @@ function onKey(event) {
 }
 
 table.addEventListener("keydown", onKey);
-table.addEventListener("focus", () => active === null && activate(chosenOrFirst()));
+table.addEventListener("focus", () => found.has(active) || activate(found.has(chosen) ? chosen : visible()[0] ?? null));
 filter.addEventListener("keydown", (event) => {
   if (event.key === "ArrowDown" || event.key === "Enter") {
     activate(visible()[0] ?? null);
@@ -145,14 +161,12 @@ filter.addEventListener("keydown", (event) => {
     event.preventDefault();
   }
 });
-filter.addEventListener("input", () => arrange(order.length));
+filter.addEventListener("input", arrange);
+scroll.addEventListener("scroll", () => requestAnimationFrame(arrange));
 body.addEventListener("click", (event) => {
   const node = event.target.closest("tr");
-  const found = [...rows.values()].find((row) => row.node === node);
-  if (found === undefined) return;
-  activate(found.symbol);
-  location.hash = to(found.symbol);
+  const row = [...rows.values()].find((each) => each.node === node);
+  if (row === undefined) return;
+  activate(row.symbol);
+  location.hash = to(row.symbol);
 });
-
-const chosenOrFirst = () =>
-  [...rows.values()].find((row) => row.node.ariaSelected === "true")?.symbol ?? visible()[0] ?? null;
