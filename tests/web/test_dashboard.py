@@ -1,12 +1,13 @@
 """The dashboard in Chromium, on a live worker: what it shows, and that it never shows old for new."""
 
 import re
+import signal
 import time
 from urllib.parse import quote
 
 import pytest
 from live_market import HOSTILE, LiveMarket, Look, answer, browsing, done, hostile_ticks, liquidated
-from workers import produce, read_all
+from workers import Worker, produce, read_all
 
 from pipeline import contract
 
@@ -216,6 +217,23 @@ def test_what_is_under_the_cross_hair_is_told(live):
         const told = Date.parse(`${new Date(begin).toISOString().slice(0, 10)}T${time}Z`);
         return told < (begin + end) / 2;
     }""")
+
+
+@pytest.mark.endurance
+def test_symbols_of_a_worker_that_is_silent_are_said_to_be_missing(live, market):
+    with Worker(market.settings) as other:
+        done(other.until_ready())
+        live.until("document.querySelectorAll('#workers tbody tr').length === 2")
+        live.until_health("live")
+        live.until("document.getElementById('notice').hidden")
+        other.signal(signal.SIGSTOP)
+        live.until("document.getElementById('notice-text').textContent.includes('Not shown: ')")
+        assert live.text("#notice-text").startswith("Partial: partition")
+        assert live.text("#health-word") == "catching up"
+        other.kill()
+        live.until_health("live")
+        live.until("document.getElementById('notice').hidden")
+    live.complaints = [each for each in live.complaints if not each.startswith("Failed to load resource")]
 
 
 def test_a_worker_that_is_away_and_a_market_that_is_silent_are_never_called_live(live, market):
