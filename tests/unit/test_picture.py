@@ -1,6 +1,7 @@
 """What a worker shows of what it sent: the newest of each symbol, its past, and what others sent before."""
 
 from collections.abc import Iterable
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -68,11 +69,20 @@ def test_changes_are_the_signals_with_which_a_level_changed(sent, signals):
 
 
 def test_the_first_signal_after_a_restart_is_no_change_when_the_level_was_that_before(sent, signals):
-    half = sent.index(signals[len(signals) // 2])
-    restarted = new_picture(sent[half:])
-    restarted.put_before(new_picture(sent[:half]))
-    whole = new_picture(sent)
-    assert [each.id for each in restarted.changes] == [each.id for each in whole.changes]
+    before, repeat = next(
+        (one, other) for one, other in pairwise(signals) if one.symbol == other.symbol and one.signal_level
+    )
+    assert before.signal_level == repeat.signal_level
+    cut = next(place for place, body in enumerate(sent) if body is repeat)
+    restarted, earlier = new_picture(sent[cut:]), new_picture(sent[:cut])
+    assert repeat in restarted.changes
+    restarted.put_before(earlier)
+    assert [each.id for each in restarted.changes] == [each.id for each in new_picture(sent).changes]
+
+
+def test_what_was_liquidated_is_not_known_before_it_was_told(signals):
+    (moment,) = new_picture(signals[:1]).symbols[signals[0].symbol].history.since(0.0)
+    assert (moment.long_usd, moment.short_usd) == (None, None)
 
 
 def test_newest_signals_are_by_level_and_symbol(sent, signals):

@@ -2,7 +2,7 @@
 
 const MOST = 500;
 const later = (one, other) =>
-  other.timestamp - one.timestamp || (one.symbol < other.symbol ? 1 : one.symbol > other.symbol ? -1 : other.sequence - one.sequence);
+  other.timestamp - one.timestamp || other.symbol.localeCompare(one.symbol) || other.sequence - one.sequence;
 
 // Put more changes to those that are known; newest first, each once.
 export function merged(known, more) {

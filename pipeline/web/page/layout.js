@@ -15,10 +15,15 @@ const GAP = 0.042;
 const domain = (place) => [1 - PANES[place].bottom, 1 - PANES[place].top - GAP];
 
 export function layout({ row, thresholds, history }, seconds, moment, now, colours) {
-  const axis = { gridcolor: colours.line, zerolinecolor: colours.line, linecolor: colours.line, tickfont: { color: colours.soft }, fixedrange: true, nticks: 5 };
-  const right = (left, color) => ({ ...axis, overlaying: left, side: "right", showgrid: false, zeroline: false, tickfont: { color }, nticks: 4, tickmode: "auto" });
+  const soft = { color: colours.soft };
+  const lines = { gridcolor: colours.line, zerolinecolor: colours.line, linecolor: colours.line, tickfont: soft };
+  const axis = { ...lines, fixedrange: true, nticks: 5 };
+  const right = (left, color) => ({
+    ...axis, overlaying: left, side: "right", showgrid: false, zeroline: false, tickfont: { color }, nticks: 4, tickmode: "auto",
+  });
   const shorts = history.short_usd.map((value) => -value); // of null, where it is not known, 0
   const liquidated = aligned([...history.long_usd, ...shorts], history.volume_usd);
+  const steps = thresholds.map((each) => each.probability);
   const velocity = aligned(history.velocity, history.acceleration);
   return {
     autosize: true,
@@ -34,12 +39,11 @@ export function layout({ row, thresholds, history }, seconds, moment, now, colou
     // A zoom is kept until another symbol, range or moment is chosen.
     uirevision: `${row.symbol} ${seconds} ${moment}`,
     xaxis: {
-      type: "date", range: range(seconds, moment, now), anchor: "y5", gridcolor: colours.line, linecolor: colours.line,
-      tickfont: { color: colours.soft }, tickformatstops: TICKS, nticks: 8, showspikes: true, spikemode: "across", spikesnap: "cursor",
-      spikethickness: -2, spikecolor: colours.soft, spikedash: "solid",
+      ...lines, type: "date", range: range(seconds, moment, now), anchor: "y5", tickformatstops: TICKS, nticks: 8,
+      showspikes: true, spikemode: "across", spikesnap: "cursor", spikethickness: -2, spikecolor: colours.soft, spikedash: "solid",
     },
     yaxis: { ...axis, domain: domain(0), tickformat: ",", nticks: 4 },
-    yaxis2: { ...axis, domain: domain(1), range: [0, 1.02], tickvals: [0, ...thresholds.map((each) => each.probability)], tickformat: ".1f" },
+    yaxis2: { ...axis, domain: domain(1), range: [0, 1.02], tickvals: [0, ...steps], tickformat: ".1f" },
     yaxis3: { ...axis, domain: domain(2), range: liquidated.left, tickformat: ".3~s", nticks: 4, zerolinecolor: colours.soft },
     yaxis4: { ...axis, domain: domain(3), range: velocity.left, tickformat: ".3~r", nticks: 4 },
     yaxis5: { ...axis, domain: domain(4), range: [0, 1.02], tickvals: [0, 0.5, 1], tickformat: ".1f" },
@@ -88,5 +92,6 @@ function letters(thresholds, colours) {
 function momentLine(moment, colours) {
   if (moment === null) return [];
   const x = moment * 1_000;
-  return [{ type: "line", xref: "x", x0: x, x1: x, yref: "paper", y0: 0, y1: 1, line: { color: colours.accent, width: 1.5, dash: "dot" } }];
+  const line = { color: colours.accent, width: 1.5, dash: "dot" };
+  return [{ type: "line", xref: "x", x0: x, x1: x, yref: "paper", y0: 0, y1: 1, line }];
 }

@@ -60,12 +60,13 @@ class Entry {
     this.held = make("span", { class: "soft" });
     const after = make("b", { class: `level-${change.signal_level}` }, long(change.signal_level));
     const { probability, meta: { level_reason: by } } = change;
+    const title = `probability ${format.number(probability, 4)}; the level is by ${by}`;
     const reason = `${format.number(probability, 2)} ${by === "floor" ? by : "prob."}`;
     this.node = make(
       "li",
       {},
       make("div", {}, time, link, this.held),
-      make("div", {}, this.before, after, make("span", { class: "reason", title: `probability ${format.number(probability, 4)}; the level is by ${by}` }, reason), copy),
+      make("div", {}, this.before, after, make("span", { class: "reason", title }, reason), copy),
     );
   }
 

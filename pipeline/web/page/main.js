@@ -72,7 +72,8 @@ function showAll() {
 function showChosen() {
   const { symbols, detail, problem, seconds } = state;
   if (problem !== null) {
-    showInstead(chosen(), problem.message.replace(/^.*?: /, ""), "Choose a symbol of the list, or wait: a record of it may still come.");
+    const reason = problem.message.replace(/^.*?: /, "");
+    showInstead(chosen(), reason, "Choose a symbol of the list, or wait: a record of it may still come.");
   } else if (detail !== null) {
     showDetail(detail, now());
     showCharts(detail, detail.changes, seconds, choice.moment, now()).catch((error) => console.warn(error.message));
@@ -117,11 +118,12 @@ function choose() {
 }
 
 function makeRanges() {
-  const buttons = RANGES.map((seconds) => make("button", { type: "button", "aria-pressed": String(seconds === state.seconds) }, span(seconds)));
+  const pressed = (seconds) => String(seconds === state.seconds);
+  const buttons = RANGES.map((seconds) => make("button", { type: "button", "aria-pressed": pressed(seconds) }, span(seconds)));
   buttons.forEach((button, place) =>
     button.addEventListener("click", () => {
       state.seconds = RANGES[place];
-      buttons.forEach((each) => each.setAttribute("aria-pressed", String(each === button)));
+      buttons.forEach((each, index) => each.setAttribute("aria-pressed", pressed(RANGES[index])));
       if (choice.moment !== null) location.hash = address.to(chosen());
       state.rounds = 0;
       connection.again();

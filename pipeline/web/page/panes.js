@@ -8,11 +8,14 @@ const FIGURES = {
   price: (at) => [["price"], [format.price(at("price"))], [at.time, "soft"]],
   probability: (at) => [["probability"], [format.number(at("probability"), 2)]],
   liquidated: (at) => [
-    ["liquidated in 5 min, USD"], [`longs ${format.usd(at("long_usd"))}`, "long"], [`shorts ${format.usd(at("short_usd"))}`, "short"],
+    ["liquidated in 5 min, USD"],
+    [`longs ${format.usd(at("long_usd"))}`, "long"],
+    [`shorts ${format.usd(at("short_usd"))}`, "short"],
     [`USD/s ${format.usd(at("volume_usd"))}`],
   ],
   velocity: (at) => [
-    [`liquidations/s ${format.number(at("velocity"), 1)}`, "accent"], [`their rise /s² ${format.number(at("acceleration"), 1)}`, "second"],
+    [`liquidations/s ${format.number(at("velocity"), 1)}`, "accent"],
+    [`their rise /s² ${format.number(at("acceleration"), 1)}`, "second"],
   ],
   components: () => [["what each part gives to the probability"]],
 };

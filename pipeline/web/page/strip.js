@@ -7,21 +7,24 @@ const seconds = (value) => {
   if (value === null) return "–";
   return value < 60 ? `${format.number(value, value < 10 ? 2 : 0)} s` : format.duration(value);
 };
-const milliseconds = (value) => (value === null || value >= 1_000 ? seconds(value && value / 1_000) : `${format.number(value, value < 10 ? 1 : 0)} ms`);
+const milliseconds = (value) => {
+  if (value === null || value >= 1_000) return seconds(value && value / 1_000);
+  return `${format.number(value, value < 10 ? 1 : 0)} ms`;
+};
 
 const COLUMNS = [
   ["worker", "its status", (worker) => ({ text: place(worker.worker), href: href(worker.worker) })],
   ["state", "cascade_ready", (worker) => (worker.problems.length ? bad(worker.problems.join("; ")) : good(worker.phase))],
   ["partitions", "cascade_partitions", (worker) => worker.partitions.map((each) => each.partition).join(", ") || "none"],
   ["lag", "cascade_lag_records", (worker) => (worker.lag === null ? "–" : format.number(worker.lag))],
-  ["behind", "cascade_lag_seconds", (worker) => (worker.lag_seconds > 5 ? bad(seconds(worker.lag_seconds)) : seconds(worker.lag_seconds))],
+  ["behind", "cascade_lag_seconds", (worker) => behind(worker.lag_seconds)],
   ["to signal p50", "cascade_event_to_signal_seconds", (worker) => milliseconds(worker.event_to_signal.p50_ms)],
   ["p99", "cascade_event_to_signal_seconds", (worker) => milliseconds(worker.event_to_signal.p99_ms)],
   ["checkpoint age", "cascade_checkpoint_age_seconds", (worker) => seconds(worker.checkpoint.age_seconds)],
   ["took p99", "cascade_checkpoint_seconds", (worker) => seconds(worker.checkpoint.p99_seconds)],
   ["market age", "cascade_context_age_seconds", (worker) => seconds(worker.context_age_seconds)],
   ["Redis", "cascade_redis_up", (worker) => redis(worker.redis)],
-  ["dead letters", "cascade_dead_letters_total", (worker) => (worker.dead_letters ? bad(format.number(worker.dead_letters)) : good("0"))],
+  ["dead letters", "cascade_dead_letters_total", (worker) => (worker.dead_letters ? bad : good)(format.number(worker.dead_letters))],
 ];
 const TEXT = new Set(["worker", "state", "partitions", "Redis"]);
 
@@ -45,10 +48,12 @@ function cells(worker) {
 
 const good = (text) => ({ text });
 const bad = (text) => ({ text, class: "bad" });
+const behind = (age) => (age > 5 ? bad : good)(seconds(age));
 
 function redis({ state, last_error: error, lag }) {
   if (state === "off") return "off";
-  return state === "up" ? good(lag ? `up, ${format.number(lag)} waiting` : "up") : { ...bad("down"), title: `cascade_redis_up: ${error}` };
+  if (state === "down") return { ...bad("down"), title: `cascade_redis_up: ${error}` };
+  return lag ? `up, ${format.number(lag)} waiting` : "up";
 }
 
 const place = (url) => url.replace(/^https?:\/\//, "");

@@ -40,7 +40,8 @@ class Row {
     setText(dollars, format.usd(row.volume_usd));
     split.firstChild.hidden = row.long_share === null;
     this.longs.style.width = `${(row.long_share ?? 0) * 100}%`;
-    setAttribute(split, "title", row.long_share === null ? "" : `longs ${format.number(row.long_share * 100)}% of the USD of 5 minutes`);
+    const longs = `longs ${format.number(row.long_share * 100)}% of the USD of 5 minutes`;
+    setAttribute(split, "title", row.long_share === null ? "" : longs);
     setText(venue, row.leading_exchange ?? "");
     setAttribute(venue, "title", row.leading_exchange ?? "");
     this.grow();

@@ -36,7 +36,7 @@ function marks(history, changes, room, colours) {
     y: told.map((change) => priceAt(history, change.timestamp)),
     yaxis: "y",
     mode: "markers+text",
-    text: level.map((each, place) => (place && told[place - 1].timestamp - told[place].timestamp < room ? "" : LEVELS[each].letter)),
+    text: told.map((change, place) => (told[place - 1]?.timestamp - change.timestamp < room ? "" : LEVELS[level[place]].letter)),
     textposition: "top center",
     textfont: { color: level.map((each) => colours.levels[each]), size: 10 },
     marker: {
