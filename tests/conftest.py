@@ -10,6 +10,8 @@ PIPELINE_RECORDED_DATA
     Directory of recorded market data; by default `../shared/data` beside the repository.
 PIPELINE_TEST_REQUIRE_RECORDED
     1: missing recorded data are an error (CI).
+PIPELINE_TEST_REQUIRE_CHROMIUM
+    1: a missing Chromium is an error (CI).
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from redis.asyncio import Redis
-from servers import TansuServer, ValkeyServer, broker_type, has_java, running
+from servers import TansuServer, ValkeyServer, broker_type, chromium, has_java, running
 from workers import TEST_APP, delete_topics
 
 from pipeline.runtime.topics import apply_topics
@@ -41,6 +43,7 @@ RECORDED = Path(
 NAMED_BROKER = os.environ.get("PIPELINE_TEST_BROKER")
 REQUIRE_KAFKA = os.environ.get("PIPELINE_TEST_REQUIRE_KAFKA") == "1"
 REQUIRE_RECORDED = os.environ.get("PIPELINE_TEST_REQUIRE_RECORDED") == "1"
+REQUIRE_CHROMIUM = os.environ.get("PIPELINE_TEST_REQUIRE_CHROMIUM") == "1"
 
 _left_out = pytest.StashKey[list[str]]()
 
@@ -60,6 +63,8 @@ def pytest_configure(config: pytest.Config) -> None:
         )
     if REQUIRE_RECORDED and not RECORDED.is_dir():
         raise pytest.UsageError(f"PIPELINE_TEST_REQUIRE_RECORDED=1: there is no directory {RECORDED}")
+    if REQUIRE_CHROMIUM and chromium() is None:
+        raise pytest.UsageError("PIPELINE_TEST_REQUIRE_CHROMIUM=1: there is no `chromium`")
 
 
 def pytest_report_header() -> str:
@@ -73,6 +78,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         _leave_out(config, items, "apache_kafka", "they need Apache Kafka: Docker, or Maven and Java")
     if not has_java():
         _leave_out(config, items, "java", "they set Apache Kafka up by themselves: Maven and Java")
+    if chromium() is None:
+        _leave_out(config, items, "chromium", "they look at the dashboard in Chromium")
 
 
 def _leave_out(config: pytest.Config, items: list[pytest.Item], marker: str, reason: str) -> None:

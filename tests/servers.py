@@ -329,6 +329,11 @@ def _succeeds(*command: str) -> bool:
     return subprocess.run(command, check=False, capture_output=True).returncode == 0
 
 
+def chromium() -> str | None:
+    """Return where Chromium is, None where there is none."""
+    return shutil.which("chromium") or shutil.which("chromium-browser")
+
+
 def has_java() -> bool:
     """Tell whether Apache Kafka can be run from its jars."""
     return bool(shutil.which("mvn") and shutil.which("java"))

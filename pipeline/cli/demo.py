@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.panel import Panel
 
@@ -74,6 +74,7 @@ def play(market: Market, view: View) -> Summary:
             session_timeout=6.0,
             heartbeat_interval=2.0,
             producer_idempotence=False,
+            web_port=embedded.free_port(),
         )
         return run(_run(market, settings, folder, view))
 
@@ -84,11 +85,16 @@ async def _run(market: Market, settings: Settings, folder: Path, view: View) -> 
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     await apply_topics(settings)
     with embedded.worker(settings, folder) as worker:
+        if settings.web_enabled:
+            view.dashboard(f"{settings.own_url}/")
         return await Show(market, settings, worker, view).run()
 
 
 class Silent:
     """Shows nothing."""
+
+    def dashboard(self, url: str) -> None:
+        """Pass over it."""
 
     def change(self, change: Change) -> None:
         """Pass over it."""
@@ -99,6 +105,10 @@ class Silent:
 
 class Lines(Silent):
     """Prints one line a change of level."""
+
+    def dashboard(self, url: str) -> None:
+        """Print it."""
+        typer.echo(f"dashboard {url}")
 
     def change(self, change: Change) -> None:
         """Print it."""
@@ -111,12 +121,16 @@ class Screen(Silent):
     def __init__(self, live: Live, phases: tuple[Phase, ...]) -> None:
         self._live = live
         self._phases = phases
+        self._url = ""
+
+    def dashboard(self, url: str) -> None:
+        """Show it above all else."""
+        self._url = url
 
     def refresh(self, board: Board, second: float | None) -> None:
         """Draw it anew."""
-        self._live.update(
-            render(board, self._phases, second, time.time(), self._live.console.width), refresh=True
-        )
+        view = render(board, self._phases, second, time.time(), self._live.console.width)
+        self._live.update(Group(f"dashboard {self._url}", view), refresh=True)
 
 
 @contextmanager

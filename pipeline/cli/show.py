@@ -39,6 +39,9 @@ REFRESH_S: Final = 0.25
 class View(Protocol):
     """Where a demo is shown."""
 
+    def dashboard(self, url: str) -> None:
+        """Tell where the dashboard is."""
+
     def change(self, change: Change) -> None:
         """Tell of a change of level."""
 

@@ -90,7 +90,10 @@ class Component(Struct):
 
 
 class Series(Struct):
-    """The past in columns, oldest first: as `Moment`; `contributions` by component, each a column."""
+    """The past in columns, oldest first: as `Moment`; `contributions` by component, each a column.
+
+    Null is what the worker that sent the signal had not been told by then.
+    """
 
     time: list[float]
     price: list[float | None]
@@ -99,8 +102,8 @@ class Series(Struct):
     velocity: list[float]
     acceleration: list[float]
     volume_usd: list[float]
-    long_usd: list[float]
-    short_usd: list[float]
+    long_usd: list[float | None]
+    short_usd: list[float | None]
     contributions: dict[str, list[float]]
 
 
@@ -138,10 +141,14 @@ class Signals(Struct):
 
 
 class Regime(Struct):
-    """The market regime, null before the first price of the reference symbol; its changes, newest first."""
+    """The market regime and the reference symbol's volatility, null before its first price.
+
+    `history` are the regime's changes, newest first.
+    """
 
     reference: str
     regime: RegimeUpdate | None
+    volatility: VolatilityUpdate | None
     age_seconds: float | None
     history: list[RegimeUpdate]
     missing: list[Missing]

@@ -128,7 +128,9 @@ class Api:
         update = self._picture.regime
         age = None if update is None else round(time.time() - update.timestamp, 3)
         changes = list(reversed(self._picture.regimes))
-        return answers.Regime(self._profile.reference, update, age, changes, [])
+        known = self._picture.symbols.get(self._profile.reference)
+        volatility = None if known is None else known.volatility
+        return answers.Regime(self._profile.reference, update, volatility, age, changes, [])
 
     async def stats(self, request: web.Request) -> web.Response:
         """Answer with statistics of the signals sent."""

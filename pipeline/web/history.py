@@ -30,7 +30,7 @@ class Moment(NamedTuple):
     velocity, acceleration, volume_usd
         Liquidations/s, their change in liquidations/s², and USD/s, over 10 s.
     long_usd, short_usd
-        Liquidated in 5 minutes by side, as last told.
+        Liquidated in 5 minutes by side, as last told; None before that.
     contributions
         What each component contributes: their sum is the probability.
 
@@ -43,8 +43,8 @@ class Moment(NamedTuple):
     velocity: float
     acceleration: float
     volume_usd: float
-    long_usd: float
-    short_usd: float
+    long_usd: float | None
+    short_usd: float | None
     contributions: tuple[float, ...]
 
 

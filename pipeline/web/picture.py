@@ -60,8 +60,8 @@ class SymbolPicture:
             metrics.velocity,
             metrics.acceleration,
             metrics.volume_usd,
-            0.0 if velocity is None else velocity.long_value_usd,
-            0.0 if velocity is None else velocity.short_value_usd,
+            None if velocity is None else velocity.long_value_usd,
+            None if velocity is None else velocity.short_value_usd,
             tuple(contributions(signal, weights).values()),
         )
 
@@ -127,7 +127,16 @@ class Picture:
         self.keep(self._partitions)
         for kept, before in zip(self._rings, earlier._rings, strict=True):
             _fill_up(kept, before)
+        self._leave_out_repeats()
         self.regime = self.regime or earlier.regime
+
+    def _leave_out_repeats(self) -> None:
+        """Drop first signals that counted as changes, until what was before told that they are none."""
+        levels: dict[str, int] = {}
+        for signal in list(self.changes):
+            if levels.get(signal.symbol) == signal.signal_level:
+                self.changes.remove(signal)
+            levels[signal.symbol] = signal.signal_level
 
     @property
     def _rings(self) -> list[deque[Any]]:

@@ -43,6 +43,9 @@ _SCOPE: Final = Parameter(
     "scope", "`worker`: of this worker's partitions alone.", {"type": "string", "enum": ["worker"]}
 )
 SYMBOL: Final = Parameter("symbol", "A symbol.", {"type": "string"}, "path")
+CHANGES: Final = Parameter(
+    "changes", "Only those with which a level changed.", {"type": "boolean", "default": False}
+)
 OF_SYMBOL: Final = Parameter("symbol", "Only of this symbol.", {"type": "string"})
 
 ROUTES: Final = (
@@ -73,9 +76,7 @@ ROUTES: Final = (
         (
             Parameter("min_level", "From this level up.", _LEVEL | {"default": "NONE"}),
             OF_SYMBOL,
-            Parameter(
-                "changes", "Only those with which a level changed.", {"type": "boolean", "default": False}
-            ),
+            CHANGES,
             _whole("limit", "Signals, at most.", 100, 1_000),
             _SCOPE,
         ),
@@ -117,6 +118,10 @@ STREAM: Final = Route(
     "stream",
     "Signals and the market regime as server-sent events; who reads too slowly is cut off.",
     str,
-    (Parameter("min_level", "Signals from this level up.", _LEVEL | {"default": "ALERT"}), OF_SYMBOL),
+    (
+        Parameter("min_level", "Signals from this level up.", _LEVEL | {"default": "ALERT"}),
+        OF_SYMBOL,
+        CHANGES,
+    ),
     (400, 503),
 )

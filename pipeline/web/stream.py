@@ -51,17 +51,23 @@ _glance: Final = msgspec.json.Decoder(Glance).decode
 
 
 class Listener:
-    """Somebody who listens: from which level on, to which symbol, and what waits for him."""
+    """Somebody who listens: from which level on, to which symbol, and what waits for him.
 
-    def __init__(self, least: int, symbol: str | None) -> None:
+    With `changes` only signals with which a level changed are wanted.
+    """
+
+    def __init__(self, least: int, symbol: str | None, *, changes: bool = False) -> None:
         self.least = least
         self._symbol = symbol
+        self._changes = changes
         self.queue: asyncio.Queue[bytes | None] = asyncio.Queue(MOST_WAITING + 1)
 
-    def take(self, event: bytes, glance: Glance | None) -> None:
+    def take(self, event: bytes, glance: Glance | None, *, changed: bool = False) -> None:
         """Take an event, if it is wanted; of too many that wait none is kept, and the listener is let go."""
         if glance is not None and not (
-            glance.signal_level >= self.least and self._symbol in (None, glance.symbol)
+            glance.signal_level >= self.least
+            and self._symbol in (None, glance.symbol)
+            and (changed or not self._changes)
         ):
             return
         if self.queue.qsize() < MOST_WAITING:
@@ -84,6 +90,7 @@ class Topic:
         self._name = name
         self._kind = kind
         self._listeners: set[Listener] = set()
+        self._levels: dict[str, int] = {}
         self._reading: asyncio.Task[None] | None = None
 
     def add(self, listener: Listener) -> None:
@@ -100,6 +107,7 @@ class Topic:
             reading.cancel()
             with suppress(asyncio.CancelledError):
                 await reading
+            self._levels.clear()
 
     async def _read(self) -> None:
         while True:
@@ -120,16 +128,19 @@ class Topic:
                 self._tell(record.value)
 
     def _tell(self, value: bytes) -> None:
-        glance, mark = None, b""
+        glance, mark, changed = None, b"", False
         if self._kind == "signal":
             try:
                 glance = _glance(value)
             except msgspec.MsgspecError:
                 return  # whatever that is, it is no signal
             mark = b"id: %s\n" % glance.id.encode()
+            before = self._levels.get(glance.symbol)
+            changed = before is not None and before != glance.signal_level
+            self._levels[glance.symbol] = glance.signal_level
         event = b"event: %s\n%sdata: %s\n\n" % (self._kind.encode(), mark, value)
         for listener in self._listeners:
-            listener.take(event, glance)
+            listener.take(event, glance, changed=changed)
 
 
 class Stream:
@@ -155,8 +166,10 @@ class Stream:
         request[LIMIT].reschedule(None)
         response = web.StreamResponse(headers=_HEADERS)
         await response.prepare(request)
-        listener = Listener(LEVELS.index(level), symbol)
-        topics = (self._alerts if listener.least >= ALERT else self._signals, self._regime)
+        changes = request.query.get("changes", "false").lower() == "true"
+        listener = Listener(LEVELS.index(level), symbol, changes=changes)
+        alerts_are_enough = listener.least >= ALERT and not changes
+        topics = (self._alerts if alerts_are_enough else self._signals, self._regime)
         self._listeners.add(listener)
         for topic in topics:
             topic.add(listener)

@@ -13,6 +13,7 @@ from pipeline.runtime.health import Health
 from pipeline.web import status
 from pipeline.web.api import Api
 from pipeline.web.backfill import read_past
+from pipeline.web.dashboard import create_dashboard
 from pipeline.web.documents import asyncapi, openapi
 from pipeline.web.metrics import CONTENT_TYPE, exposition
 from pipeline.web.picture import Picture
@@ -29,7 +30,7 @@ log = structlog.get_logger(__name__)
 
 
 def create_views(app: Application, profile: Profile, projection: Projection | None) -> None:
-    """Serve health, metrics, the JSON API and the stream."""
+    """Serve health, metrics, the JSON API, the stream and the dashboard."""
     health = Health(app, app.settings.stuck_after)
     picture = Picture()
     api = Api(app, profile, picture, lambda: status.report(app, health, projection))
@@ -43,6 +44,7 @@ def create_views(app: Application, profile: Profile, projection: Projection | No
     stream = Stream(app.settings)
     serve(app, STREAM.path, get=stream.serve)
     _create_documents(app)
+    create_dashboard(app)
     app.delivery.observe = picture.take
 
     async def ready(*_: Any, **__: Any) -> None:

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -77,6 +78,7 @@ def test_demo_ends_with_one_line_of_json_and_leaves_nothing_behind(tmp_path):
 def test_interrupted_demo_stops_its_children(tmp_path, number):
     with start(tmp_path) as process:
         started = until_it_has_children(process, 3)  # broker, Valkey, worker
+        assert re.fullmatch(r"dashboard http://127\.0\.0\.1:\d+/\n", process.stdout.readline())
         process.send_signal(number)
         process.communicate(timeout=PATIENCE)
     assert process.returncode == 130

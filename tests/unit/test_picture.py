@@ -1,6 +1,7 @@
 """What a worker shows of what it sent: the newest of each symbol, its past, and what others sent before."""
 
 from collections.abc import Iterable
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -65,6 +66,23 @@ def test_changes_are_the_signals_with_which_a_level_changed(sent, signals):
         levels[signal.symbol] = signal.signal_level
     found = new_picture(sent).newest(0, None, 1_000, changes=True)
     assert [signal.id for signal in reversed(found)] == [signal.id for signal in sorted(expected, key=_place)]
+
+
+def test_the_first_signal_after_a_restart_is_no_change_when_the_level_was_that_before(sent, signals):
+    before, repeat = next(
+        (one, other) for one, other in pairwise(signals) if one.symbol == other.symbol and one.signal_level
+    )
+    assert before.signal_level == repeat.signal_level
+    cut = next(place for place, body in enumerate(sent) if body is repeat)
+    restarted, earlier = new_picture(sent[cut:]), new_picture(sent[:cut])
+    assert repeat in restarted.changes
+    restarted.put_before(earlier)
+    assert [each.id for each in restarted.changes] == [each.id for each in new_picture(sent).changes]
+
+
+def test_what_was_liquidated_is_not_known_before_it_was_told(signals):
+    (moment,) = new_picture(signals[:1]).symbols[signals[0].symbol].history.since(0.0)
+    assert (moment.long_usd, moment.short_usd) == (None, None)
 
 
 def test_newest_signals_are_by_level_and_symbol(sent, signals):

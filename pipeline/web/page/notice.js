@@ -1,0 +1,32 @@
+// The line below the top bar: what is wrong with what is shown, and what to do.
+import { byId, setText } from "./dom.js";
+import * as format from "./format.js";
+
+export function showNotice(health, symbols, connection, gone, now) {
+  const text = words(health, symbols, connection, gone, now);
+  byId("notice").hidden = !text;
+  byId("again").hidden = health.kind !== "disconnected";
+  setText(byId("notice-text"), text);
+}
+
+function words(health, symbols, connection, gone, now) {
+  const at = health.since === null ? "" : ` Figures are of ${format.moment(health.since, now)} UTC.`;
+  if (health.kind === "disconnected") {
+    const left = connection.next === null ? 0 : Math.max(0, connection.next - performance.now());
+    const next = left ? `next try in ${Math.ceil(left / 1_000)} s` : "trying now";
+    return `The worker does not answer, for ${format.duration(connection.silent / 1_000)}: ${next}.${at}`;
+  }
+  if (symbols?.missing.length) return `Partial: ${symbols.missing.map(inWords).join("; ")}.${goneInWords(gone)}`;
+  if (health.kind === "catching up") return `Catching up with Kafka.${at}`;
+  if (health.kind === "stale") return `No liquidation and no price since then: is a producer down?${at}`;
+  return "";
+}
+
+export const inWords = ({ partitions, reason }) =>
+  `${partitions.length === 1 ? "partition" : "partitions"} ${partitions.join(", ")} not current (${reason})`;
+
+function goneInWords(gone) {
+  if (!gone.length) return "";
+  const more = gone.length > 8 ? ` and ${gone.length - 8} more` : "";
+  return ` Not shown: ${gone.slice(0, 8).join(", ")}${more}.`;
+}
