@@ -42,9 +42,6 @@ class Roster:
         self._known.add(symbol)
         return True
 
-    def __len__(self) -> int:
-        return len(self._known - {SHARED})
-
     def forget(self, symbols: Iterable[str]) -> None:
         """Make room: there is no state of these symbols any more."""
         self._known.difference_update(symbols)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from msgspec import Struct
 
 from pipeline import codec
-from pipeline.features.stage import Order, Stage, State
+from pipeline.features.stage import SHARED, Order, Stage, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
@@ -128,6 +128,9 @@ class States(Generic[S]):
 
     def __contains__(self, key: str) -> bool:
         return key in self.live or key in self._stored
+
+    def __len__(self) -> int:
+        return len((self._stored.keys() | self.live.keys()) - {SHARED})
 
     def get(self, key: str) -> S:
         """Return the live state of a key, restored or new."""

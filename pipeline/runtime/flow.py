@@ -189,7 +189,7 @@ class Flow:
     @property
     def symbols(self) -> int:
         """How many symbols there is state of."""
-        return sum(len(roster) for roster in self._rosters.values())
+        return sum(max(map(len, states)) for states in self._states.values())
 
     def close(self) -> None:
         """Take no more batches; what was taken goes on."""

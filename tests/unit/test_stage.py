@@ -2,7 +2,7 @@ import msgspec
 import pytest
 
 from pipeline import contract
-from pipeline.features.stage import Event, Output, Stage, State
+from pipeline.features.stage import SHARED, Event, Output, Stage, State
 from pipeline.features.states import LATENESS, LIFETIME, States, made_anew, read_head, read_snapshot, snapshot
 from pipeline.messages import Price
 
@@ -109,6 +109,14 @@ def test_a_topic_that_ends_before_what_a_state_has_read_was_made_anew(end, found
 def test_a_state_is_passive_unless_it_says_otherwise():
     assert not Passive().active
     assert not read_snapshot(snapshot(Passive())).active
+
+
+def test_states_count_keys_live_or_stored_but_not_what_all_share():
+    stored = {"ETHUSDT": snapshot(Counter()), "BTCUSDT": snapshot(Counter())}
+    states = States(CountingStage(), stored)
+    for key in ("BTCUSDT", "SOLUSDT", SHARED):
+        states.get(key)
+    assert len(states) == 3
 
 
 def test_states_are_made_when_first_asked_for_and_then_kept():
