@@ -17,6 +17,7 @@ from pipeline.runtime.distribution import Distribution
 from pipeline.runtime.flow import Barrier, Flow, Unit
 from pipeline.runtime.intake import Intake
 from pipeline.runtime.lease import Lease, LeaseLostError
+from pipeline.runtime.memory import give_back
 from pipeline.runtime.recovery import Recovery
 from pipeline.runtime.store import ChangelogLostError, SnapshotTable
 from pipeline.runtime.transport import BatchSchema, Transport
@@ -270,6 +271,7 @@ class Application(faust.App):
         _check_together(tps)
         for tp, end in (await self.consumer.highwaters(*tps) if tps else {}).items():
             self.flow.ends.setdefault(tp.partition, {})[tp.topic] = end
+        give_back()
         self._enter("ready")
         self.rebalances.add(self.phase_since - self._interrupted)
         log.info(

@@ -86,7 +86,7 @@ class Delivery:
         self._partitions = range(partitions)
         self.statistics = Statistics()
         self.latency = Distribution(LATENCY)
-        self._newest: deque[float] = deque(maxlen=_NEWEST)
+        self._newest: deque[tuple[float, float]] = deque(maxlen=_NEWEST)
         self.seconds = Distribution(SECONDS)
         self.late_events = self.duplicates = 0
         self.observe: Callable[[int, Outgoing], None] | None = None
@@ -188,19 +188,21 @@ class Delivery:
         self.duplicates += max(0, now[1] - before[1])
 
     def latency_ms(self, share: float) -> float | None:
-        """Return a quantile of the newest signals' latencies in milliseconds, None without signals."""
-        if not self._newest:
+        """Return a quantile of the latencies of the last minute's newest signals in milliseconds, if any."""
+        since = time.time() - 60
+        ordered = sorted(latency for sent, latency in self._newest if sent >= since)
+        if not ordered:
             return None
-        ordered = sorted(self._newest)
         return round(ordered[int(share * (len(ordered) - 1))] * 1_000, 3)
 
     def _encode(self, body: Outgoing, unit: Unit) -> bytes:
         if isinstance(body, Signal):
             body.meta.processing_time_ms = rounded((time.perf_counter() - unit.polled) * 1_000, 2)
             self.statistics.add(body)
-            latency = time.time() - body.meta.event_timestamp
+            now = time.time()
+            latency = now - body.meta.event_timestamp
             self.latency.add(latency)
-            self._newest.append(latency)
+            self._newest.append((now, latency))
         elif isinstance(body, VelocityUpdate):
             self._count_skipped(body)
         if self.observe is not None:
