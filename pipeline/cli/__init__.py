@@ -12,6 +12,7 @@ from pipeline.cli.dead_letters import dead_letters
 from pipeline.cli.demo import demo
 from pipeline.cli.output import Commands, on_terminal
 from pipeline.cli.replay import ManyFiles, replay
+from pipeline.cli.simulate import simulate
 from pipeline.cli.topics import topics
 from pipeline.cli.watch import watch
 from pipeline.cli.weights import weights
@@ -28,6 +29,7 @@ app = typer.Typer(
 app.command()(demo)
 app.command()(worker)
 app.command()(watch)
+app.command()(simulate)
 app.command(cls=ManyFiles)(replay)
 app.add_typer(topics, name="topics")
 app.add_typer(weights, name="weights")

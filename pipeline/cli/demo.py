@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Final
@@ -15,7 +14,7 @@ from rich.panel import Panel
 
 from pipeline import codec
 from pipeline.cli import embedded
-from pipeline.cli.output import USAGE, fail, on_terminal, run
+from pipeline.cli.output import USAGE, end_on_sigterm, fail, on_terminal, run
 from pipeline.cli.scenario import USUAL_S
 from pipeline.cli.screen import change_line, render
 from pipeline.cli.show import Show
@@ -80,9 +79,7 @@ def play(market: Market, view: View) -> Summary:
 
 
 async def _run(market: Market, settings: Settings, folder: Path, view: View) -> Summary:
-    task = asyncio.current_task()
-    if task is not None:  # SIGTERM ends it as Ctrl-C does: in order, children first
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    end_on_sigterm()
     await apply_topics(settings)
     with embedded.worker(settings, folder) as worker:
         if settings.web_enabled:

@@ -52,16 +52,22 @@ PANIC: Final = 20.0
 
 _SHARE: Final = np.array([coin.share for coin in COINS])
 _BETA: Final = np.array([coin.beta for coin in COINS])
+_PRICE: Final = np.array([coin.price for coin in COINS])
+_OPEN_INTEREST: Final = np.array([coin.open_interest_usd for coin in COINS])
 
 
 class Dynamics:
-    """Where the market stands: prices, rates and open interest of all symbols."""
+    """Where the market stands: prices, rates and open interest of all symbols.
 
-    def __init__(self, rng: np.random.Generator, lags: list[int]) -> None:
+    `pull` is the share of their distance from the beginning that prices and open interest lose a second.
+    """
+
+    def __init__(self, rng: np.random.Generator, lags: list[int], pull: float = 0.0) -> None:
+        self.pull = pull * STEP_S
         self.rng = rng
         self.lags = lags
-        self.price = np.array([coin.price for coin in COINS])
-        self.open_interest = np.array([coin.open_interest_usd for coin in COINS])
+        self.price = _PRICE
+        self.open_interest = _OPEN_INTEREST
         self.excitation = np.zeros(len(COINS))
         self.counts = np.zeros(len(COINS), dtype=np.int64)
         self.long_usd = np.zeros(len(COINS))
@@ -109,8 +115,10 @@ class Dynamics:
         common, *own = self.rng.normal(size=len(COINS) + 1) * phase.volatility * np.sqrt(STEP_S)
         rebound = REBOUND * STEP_S / length_s if phase.name == "recovery" else 0.0
         returns = _BETA * (0.8 * common + 0.6 * np.array(own) + rebound - FALL * pushed)
-        self.price = self.price * np.exp(returns)
-        self.open_interest = self.open_interest * np.exp(-DELEVERAGING * pushed)
+        back = self.pull * np.log(_PRICE / self.price)
+        self.price = self.price * np.exp(returns + back)
+        regained = self.pull * np.log(_OPEN_INTEREST / self.open_interest)
+        self.open_interest = self.open_interest * np.exp(regained - DELEVERAGING * pushed)
         self.fall = self.fall * (1 - STEP_S) - returns
 
     def ticks(self, phase: Phase, elapsed_ms: int, start_ms: int) -> Iterator[Tick]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import sys
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TypeVar
 
@@ -81,6 +82,13 @@ def run(work: Coroutine[Any, Any, T]) -> T:
             if complaint.text:
                 error.add_note(complaint.text)
             raise
+
+
+def end_on_sigterm() -> None:
+    """Let SIGTERM cancel the running task, as Ctrl-C does: what it has open is then closed in order."""
+    task = asyncio.current_task()
+    if task is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
 
 
 class _Complaint(logging.Handler):

@@ -11,19 +11,17 @@ import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from redis.asyncio import Redis
 
-from pipeline import codec, contract
+from pipeline import contract
 from pipeline.cli.board import Board
+from pipeline.cli.feeding import send_when_due
 from pipeline.cli.replay_kafka import producer
 from pipeline.cli.summary import Summary, Tally
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Sequence
-
-    from aiokafka import AIOKafkaProducer
+    from collections.abc import AsyncIterator, Sequence
 
     from pipeline.cli.board import Change
     from pipeline.cli.embedded import Child
-    from pipeline.cli.scenario import Tick
     from pipeline.cli.simulation import Market
     from pipeline.settings import Settings
 
@@ -110,11 +108,11 @@ class Show:
         async with producer(self.settings, linger_ms=0) as sending:
             start = _whole_ms(time.time())
             self._past_end = start - 1
-            await _send(sending, self.market.warm_up(start))
+            await send_when_due(sending, self.market.warm_up(start))
             await self._until_past_is_read()
             opened = _whole_ms(time.time())
             self.tally = Tally(opened, opened + self.market.onset)
-            self.events = await _send(sending, self.market.play(opened))
+            self.events = await send_when_due(sending, self.market.play(opened))
         await self._until_quiet()
         return self.tally
 
@@ -179,20 +177,6 @@ async def _end(tasks: Sequence[asyncio.Task[Any]]) -> None:
 
 def _whole_ms(second: float) -> float:
     return round(second, 3)
-
-
-async def _send(sending: AIOKafkaProducer, ticks: Iterable[Tick]) -> int:
-    """Send ticks when they are due, and wait until all are delivered; return how many there were."""
-    deliveries = []
-    for tick in ticks:
-        # Even when it is late: others want to run.
-        await asyncio.sleep(max(tick.time - time.time(), 0))
-        value, key = codec.encode(tick.message), tick.symbol.encode()
-        deliveries.append(
-            await sending.send(tick.topic, value, key=key, timestamp_ms=round(tick.time * 1000))
-        )
-    await asyncio.gather(*deliveries)
-    return len(deliveries)
 
 
 @asynccontextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import chain
+from itertools import chain, count
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -15,6 +15,10 @@ from pipeline.cli.warmup import warm_up
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+ROUND_S: Final = 300.0
+"""Seconds from one cascade to the next of a market without an end."""
+RETURN_ROUNDS: Final = 6
+"""In so many rounds prices and open interest of such a market come back by e to where they began."""
 _ORDER: Final = {topic: place for place, topic in enumerate(contract.INPUTS)}
 
 
@@ -55,7 +59,18 @@ class Market:
 
     def play(self, start: float) -> Iterator[Tick]:
         """Yield the market from `start` (Unix seconds) on, in the order of time."""
-        dynamics = Dynamics(np.random.default_rng([self.seed, 1]), self._lags())
+        return self._round(self._dynamics(), start)
+
+    def repeat(self, start: float) -> Iterator[Tick]:
+        """Yield it for ever, one cascade after the other; prices go on from where they were."""
+        dynamics = self._dynamics(pull=1 / (RETURN_ROUNDS * self.seconds))
+        for number in count():
+            yield from self._round(dynamics, start + number * self.seconds)
+
+    def _dynamics(self, pull: float = 0.0) -> Dynamics:
+        return Dynamics(np.random.default_rng([self.seed, 1]), self._lags(), pull)
+
+    def _round(self, dynamics: Dynamics, start: float) -> Iterator[Tick]:
         start_ms = round(start * 1000)
         for step in range(round(self.seconds / STEP_S)):
             second = step * STEP_S

@@ -150,3 +150,30 @@ def test_past_ends_where_the_market_begins_and_covers_a_day_of_the_reference(tic
     }
     assert [tick.message["price"] for tick in prices[-5:]] == [coin.price for coin in COINS]
     assert not [tick for tick in past if tick.topic == contract.LIQUIDATIONS]
+
+
+def test_a_market_without_an_end_has_cascade_after_cascade_and_comes_back_from_each():
+    market, rounds = Market(20, 3), 40
+    prices, largest = [], Counter()
+    before = START
+    for each in market.repeat(START):
+        if each.time >= START + rounds * 20:
+            break
+        assert before <= each.time
+        before = each.time
+        if each.topic == contract.PRICES and each.symbol == "BTCUSDT":
+            prices.append(each.message["price"])
+        elif each.topic == contract.LIQUIDATIONS and each.symbol == "BTCUSDT":
+            largest[int((each.time - START) // 20)] += 1
+    assert all(largest[number] > 100 for number in range(rounds))
+    assert min(prices) > 64_000 / 2
+    # From one round to the next too a price goes on from where it was.
+    assert max(abs(np.diff(np.log(prices)))) < 0.05
+
+
+def test_the_first_round_of_a_market_without_an_end_is_nearly_the_one_that_ends():
+    one, first = Market(20, 3).play(START), Market(20, 3).repeat(START)
+    for played, repeated in zip(one, first, strict=False):
+        assert (repeated.topic, repeated.symbol) == (played.topic, played.symbol)
+        if played.topic == contract.PRICES:
+            assert repeated.message["price"] == pytest.approx(played.message["price"], rel=0.05)
