@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 from typer.testing import CliRunner
@@ -28,4 +30,15 @@ async def cascade(settings: Settings, *arguments: str, answer: str | None = None
     """Run a command in a thread, so that it has an event loop of its own."""
     return await asyncio.to_thread(
         CliRunner().invoke, app, arguments, input=answer, env=settings.child_environment()
+    )
+
+
+def simulating(settings: Settings, *arguments: str) -> subprocess.Popen[str]:
+    """Start `cascade simulate` as a child process."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "pipeline", "simulate", *arguments],
+        env=settings.child_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )

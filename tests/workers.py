@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeVar
 
 import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -45,6 +45,8 @@ class Recovered(NamedTuple):
 class Worker:
     """`cascade worker` as a child process; it logs to a file that a failing test shows."""
 
+    program: ClassVar[tuple[str, ...]] = ("-m", "pipeline", "worker")
+
     def __init__(self, settings: Settings, **changes: Any) -> None:
         self.log = Path(tempfile.mkstemp(prefix="cascade-worker-", suffix=".log")[1])
         self.settings = settings.model_copy(update={"web_port": free_port(), **changes})
@@ -55,7 +57,7 @@ class Worker:
         self._begin = self.log.stat().st_size
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "pipeline", "worker"],
+                [sys.executable, *self.program],
                 env=self._environment,
                 stderr=log,
                 stdout=log,

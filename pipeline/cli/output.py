@@ -69,8 +69,25 @@ def _advise(text: str) -> str:
 
 def fail(text: str, code: int = PROBLEM) -> NoReturn:
     """Say what is wrong, on stderr, and end with an exit code."""
-    typer.echo(text, err=True)
+    _voice.say(text)
     raise typer.Exit(code)
+
+
+class _Voice:
+    """Says why a command ends."""
+
+    @staticmethod
+    def say(text: str) -> None:
+        typer.echo(text, err=True)
+
+
+_voice = _Voice()
+
+
+def fail_in_the_log(log: Any) -> None:
+    """From now on say in the log why this process ends, and nothing beside it: machines read it."""
+    _voice.say = log.critical  # type: ignore[method-assign]
+    sys.excepthook = lambda *error: log.critical("failed", exc_info=error)
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:

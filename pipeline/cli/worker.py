@@ -9,7 +9,7 @@ import sys
 import structlog
 import typer
 
-from pipeline.cli.output import PROBLEM, fail, run
+from pipeline.cli.output import PROBLEM, fail, fail_in_the_log, run
 from pipeline.runtime.logs import configure_log
 from pipeline.runtime.profiles import load_profile
 from pipeline.runtime.topics import check_topics
@@ -21,8 +21,10 @@ log = structlog.get_logger(__name__)
 def worker() -> None:
     """Run a worker until SIGTERM or Ctrl-C; `cascade config check` shows its settings."""
     settings = load_settings()
-    load_profile(settings.profile)  # one that cannot be used is refused before Kafka is asked for anything
     configure_log(settings.log, settings.log_level)
+    if settings.log == "json":
+        fail_in_the_log(log)
+    load_profile(settings.profile)  # one that cannot be used is refused before Kafka is asked for anything
     problems = run(check_topics(settings))
     for problem in problems:
         log.warning(str(problem))

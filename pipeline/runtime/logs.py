@@ -8,23 +8,25 @@ from typing import Any, Final, Literal
 
 import structlog
 
-_CHATTY: Final = (
-    "faust",
-    "mode",
-    "aiokafka",
-    "pipeline.runtime.recovery",
-    "pipeline.runtime.store",
-    "pipeline.runtime.transport",
-    "pipeline.web.server",
-)
-"""Libraries, and classes of theirs that the runtime extends, that log every step at INFO."""
+_CHATTY: Final = ("faust", "mode", "aiokafka")
+"""Libraries that log every step at INFO."""
 
 
 class _Expected(logging.Filter):
-    """Drops what Faust warns of at every start: that topics are made by `cascade topics` is meant to be."""
+    """Drops what Faust says at every start: that topics are made by `cascade topics` is meant to be.
+
+    Its classes that the runtime extends log their steps under the runtime's names; what they say begins as
+    no line of the pipeline's own does.
+    """
+
+    def __init__(self, *, steps: bool) -> None:
+        super().__init__()
+        self._steps = steps
 
     def filter(self, record: logging.LogRecord) -> bool:
-        return "Topic creation disabled" not in record.getMessage()
+        text = record.getMessage()
+        step = record.levelno <= logging.INFO and text.startswith("[^")
+        return "Topic creation disabled" not in text and (self._steps or not step)
 
 
 def configure_log(form: Literal["console", "json"], level: str) -> None:
@@ -54,7 +56,7 @@ def configure_log(form: Literal["console", "json"], level: str) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(processors=_renderers(form), foreign_pre_chain=shared)
     )
-    handler.addFilter(_Expected())
+    handler.addFilter(_Expected(steps=level == "DEBUG"))
     logging.basicConfig(handlers=[handler], level=level, force=True)
     for name in _CHATTY:
         logging.getLogger(name).setLevel(level if level == "DEBUG" else "WARNING")

@@ -2,24 +2,13 @@
 
 import asyncio
 import signal
-import subprocess
-import sys
 
 import pytest
+from commands import simulating
 from workers import PATIENCE, delete_topics, ends, read_all
 
 from pipeline import contract
 from pipeline.cli.simulation import Market
-
-
-def simulating(settings, *arguments):
-    return subprocess.Popen(
-        [sys.executable, "-m", "pipeline", "simulate", *arguments],
-        env=settings.child_environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
 
 
 async def until_it_plays(settings, process):
