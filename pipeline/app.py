@@ -14,7 +14,9 @@ from pipeline.engine import create_stages
 from pipeline.runtime.application import Application
 from pipeline.runtime.assignor import Assignor
 from pipeline.runtime.profiles import load_profile
+from pipeline.runtime.tracing import export_spans
 from pipeline.runtime.upstream import check_versions
+from pipeline.settings import wants_spans
 from pipeline.sinks.connection import connect
 from pipeline.sinks.plan import Rules
 from pipeline.sinks.projection import Projection
@@ -50,6 +52,8 @@ def create_app(settings: Settings) -> Application:
         create_projection_agent(app, projection)
     if settings.web_enabled:
         create_views(app, profile, projection)
+    if wants_spans():
+        export_spans(app)
     app.task(app.checkpoint.run)
     return app
 

@@ -400,6 +400,12 @@ def load_settings() -> Settings:
         raise InvalidSettingsError("\n".join(map(_problem, error.errors()))) from None
 
 
+def wants_spans() -> bool:
+    """Tell whether OpenTelemetry's own variables name a collector of spans; it reads the rest by itself."""
+    names = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
+    return any(os.environ.get(name) for name in names)
+
+
 def _problem(error: ErrorDetails) -> str:
     text = error["msg"].removeprefix("Value error, ")
     return f"{variable(str(error['loc'][0]))}: {text}" if error["loc"] else text

@@ -79,6 +79,8 @@ class Checkpoint:
         How long checkpoints took that were not given up.
     snapshot_bytes
         How much was written to changelogs.
+    trace
+        Called with the seconds that each of these took, and what it covers; None where nobody traces.
     waiting_since
         Since when something waits to be covered, in monotonic seconds; None when nothing does.
 
@@ -110,6 +112,7 @@ class Checkpoint:
         self.seconds = Distribution(SECONDS)
         self.snapshot_bytes = 0
         self.waiting_since: float | None = None
+        self.trace: Callable[[float, Sent], None] | None = None
 
     async def deliver(self, work: Unit | Barrier) -> None:
         """End the way of a unit: send what it led to. A barrier closes what came before it."""
@@ -143,7 +146,10 @@ class Checkpoint:
                 sent = await barrier.passed
                 if sent is not None:
                     await self._confirm(barrier, sent)
-                    self.seconds.add(time.monotonic() - began)
+                    seconds = time.monotonic() - began
+                    self.seconds.add(seconds)
+                    if self.trace is not None:
+                        self.trace(seconds, sent)
                     self.waiting_since = began if self._due.is_set() else None
             except BaseException:
                 self._flow.end()  # its snapshots are spent: what comes after it must not be acknowledged,

@@ -75,6 +75,8 @@ class Delivery:
         From the poll of a batch to the hand-over of all that it leads to.
     observe
         Called with the partition and the message, for each that is handed over; None where nobody looks.
+    trace
+        Called with each unit once all of it is handed over; None where nobody traces.
     late_events, duplicates
         Liquidations that changed nothing, as symbols tell of them.
 
@@ -90,6 +92,7 @@ class Delivery:
         self.seconds = Distribution(SECONDS)
         self.late_events = self.duplicates = 0
         self.observe: Callable[[int, Outgoing], None] | None = None
+        self.trace: Callable[[Unit], None] | None = None
         self._told: dict[str, tuple[int, int]] = {}
 
     async def send_unit(self, unit: Unit, is_current: Callable[[], bool]) -> Pending:
@@ -107,6 +110,8 @@ class Delivery:
             else:
                 pending[await self.put(output.topic, key, data, unit.partition)] = output.topic
         self.seconds.add(time.perf_counter() - unit.polled)
+        if self.trace is not None:
+            self.trace(unit)
         return pending
 
     def begin(self) -> None:
