@@ -1,0 +1,126 @@
+"""What Kubernetes is given: of its form, and in step with the pipeline."""
+
+import itertools
+from pathlib import Path
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from pipeline.settings import Settings, load_settings, variable, variables
+
+FOLDER = Path(__file__).parents[2] / "deploy" / "kubernetes"
+KUSTOMIZATION = yaml.safe_load((FOLDER / "kustomization.yml").read_text())
+OBJECTS = [
+    found
+    for path in sorted(FOLDER.glob("*.yml"))
+    if path.name != "kustomization.yml"
+    for found in yaml.safe_load_all(path.read_text())
+]
+OF_KUBERNETES = [found for found in OBJECTS if found["kind"] != "ScaledObject"]
+
+
+def the(kind):
+    (found,) = [each for each in OBJECTS if each["kind"] == kind]
+    return found
+
+
+def pods():
+    return {kind: the(kind)["spec"]["template"]["spec"] for kind in ("StatefulSet", "Job")}
+
+
+def test_every_file_is_applied_but_the_form_of_the_secret():
+    files = {path.name for path in FOLDER.glob("*.yml")}
+    assert files - set(KUSTOMIZATION["resources"]) == {"kustomization.yml", "secret.yml"}
+
+
+@pytest.mark.parametrize("found", OF_KUBERNETES, ids=lambda found: found["kind"])
+def test_objects_are_of_the_form_that_kubernetes_wants(found):
+    kubernetes_validate.validate(found, kubernetes_validate.latest_version(), strict=True)
+
+
+def test_the_scaling_rule_is_one_of_kubernetes_but_for_its_trigger():
+    """KEDA, whose schemas are in no package, makes a HorizontalPodAutoscaler of it."""
+    spec = the("ScaledObject")["spec"]
+    autoscaler = {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": "cascade"},
+        "spec": {
+            "scaleTargetRef": spec["scaleTargetRef"],
+            "minReplicas": spec["minReplicaCount"],
+            "maxReplicas": spec["maxReplicaCount"],
+            "behavior": spec["advanced"]["horizontalPodAutoscalerConfig"]["behavior"],
+        },
+    }
+    kubernetes_validate.validate(autoscaler, kubernetes_validate.latest_version(), strict=True)
+    workers = the("StatefulSet")
+    assert spec["scaleTargetRef"] == {
+        "apiVersion": workers["apiVersion"],
+        "kind": workers["kind"],
+        "name": workers["metadata"]["name"],
+    }
+
+
+def test_there_are_no_more_workers_than_partitions():
+    assert the("ScaledObject")["spec"]["maxReplicaCount"] == int(
+        the("ConfigMap")["data"]["PIPELINE_PARTITIONS"]
+    )
+
+
+def test_the_settings_can_be_used_together(monkeypatch):
+    (container,) = pods()["StatefulSet"]["containers"]
+    given = the("ConfigMap")["data"] | the("Secret")["stringData"]
+    given |= {each["name"]: each.get("value", "cascade-0") for each in container["env"]}
+    given["PIPELINE_WEB_URL"] = given["PIPELINE_WEB_URL"].replace(
+        "$(PIPELINE_GROUP_INSTANCE_ID)", "cascade-0"
+    )
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    settings = load_settings()
+    assert settings.own_url == "http://cascade-0.cascade:6066"
+    assert settings.group_instance_id == "cascade-0"
+    # Handing over is done before the pod is killed.
+    assert settings.session_timeout * 0.75 < pods()["StatefulSet"]["terminationGracePeriodSeconds"]
+
+
+def test_a_pods_address_is_one_that_the_headless_service_gives_it():
+    workers, service = the("StatefulSet"), the("Service")
+    assert workers["spec"]["serviceName"] == service["metadata"]["name"]
+    assert service["spec"]["clusterIP"] == "None"
+    assert service["spec"]["selector"].items() <= workers["spec"]["template"]["metadata"]["labels"].items()
+    assert service["spec"]["ports"][0]["port"] == Settings.model_fields["web_port"].default
+
+
+@pytest.mark.parametrize("kind", ["StatefulSet", "Job"])
+def test_pods_run_without_root_on_a_root_that_nobody_writes_to(kind):
+    pod = pods()[kind]
+    assert pod["securityContext"]["runAsNonRoot"]
+    assert f"USER {pod['securityContext']['runAsUser']}" in (FOLDER.parent / "Dockerfile").read_text()
+    assert not pod["automountServiceAccountToken"]
+    assert not pod["enableServiceLinks"]
+    for container in pod["containers"]:
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+        assert container["volumeMounts"] == [{"name": "tmp", "mountPath": "/tmp"}]  # noqa: S108
+
+
+def test_pods_name_settings_and_objects_that_there_are():
+    names = {each["metadata"]["name"] for each in (the("ConfigMap"), the("Secret"))}
+    for pod in pods().values():
+        for container in pod["containers"]:
+            sources = itertools.chain.from_iterable(each.values() for each in container["envFrom"])
+            assert {source["name"] for source in sources} == names
+            assert {each["name"] for each in container.get("env", [])} <= set(variables())
+    assert set(the("ConfigMap")["data"]) <= set(variables())
+    assert {variable("sasl_password"), variable("redis_password")} < set(the("Secret")["stringData"])
+
+
+def test_the_network_lets_through_what_the_settings_name():
+    policy, settings = the("NetworkPolicy")["spec"], the("ConfigMap")["data"]
+    ports = {port["port"] for rule in policy["egress"] for port in rule["ports"]}
+    assert int(settings["PIPELINE_BROKER"].rpartition(":")[2]) in ports
+    assert int(settings["PIPELINE_REDIS_URL"].rpartition(":")[2].partition("/")[0]) in ports
