@@ -223,6 +223,15 @@ def fault(reason: str) -> str:
     return _FAULTS.get(reason.partition(":")[0], "unreadable")
 
 
+def faults(topic: str) -> list[str]:
+    """Return every word that `fault` has for a topic's records.
+
+    >>> faults("funding")
+    ['symbol', 'rate', 'timestamp', 'exchange', 'key', 'unreadable']
+    """
+    return [*TYPES[topic].__struct_fields__, "key", "unreadable"]
+
+
 def dead_letter(  # noqa: PLR0913
     rejection: Rejection,
     *,

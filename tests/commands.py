@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from pipeline.cli import app
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from click.testing import Result
     from typer import Typer
 
@@ -24,6 +27,14 @@ def all_commands(group: Typer = app, prefix: tuple[str, ...] = ()) -> list[tuple
     for inner in group.registered_groups:
         found += all_commands(inner.typer_instance, (*prefix, inner.name))
     return found
+
+
+def command_of(words: Sequence[str]) -> Any:
+    """Return what runs a command."""
+    command: Any = get_command(app)
+    for word in words:
+        command = command.commands[word]
+    return command
 
 
 async def cascade(settings: Settings, *arguments: str, answer: str | None = None) -> Result:

