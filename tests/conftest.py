@@ -18,6 +18,7 @@ PIPELINE_TEST_REQUIRE_CHROMIUM
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import uuid
@@ -25,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import structlog
 from redis.asyncio import Redis
 from servers import (
     TansuServer,
@@ -123,6 +125,17 @@ def pytest_testnodedown(node: Any) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     for line in config.stash[_left_out]:
         terminalreporter.write_line(line)
+
+
+@pytest.fixture
+def log_as_it_was() -> Iterator[None]:
+    """Let a test configure the log of this process, and undo it."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    structlog.reset_defaults()
+    yield
+    root.handlers[:], root.level = handlers, level
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

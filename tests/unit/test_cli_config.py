@@ -3,6 +3,7 @@ from typer.testing import CliRunner
 
 from pipeline.cli import app
 
+pytestmark = pytest.mark.usefixtures("log_as_it_was")  # `worker` configures it
 SECRET = "not-to-be-shown"  # noqa: S105 - it opens nothing
 
 

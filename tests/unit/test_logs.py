@@ -7,17 +7,8 @@ import structlog
 from pipeline.cli import app
 from pipeline.runtime.logs import configure_log, log_to_stderr
 
+pytestmark = pytest.mark.usefixtures("log_as_it_was")
 SECRET = "not-to-be-shown"  # noqa: S105 - it opens nothing
-
-
-@pytest.fixture(autouse=True)
-def _log_as_it_was():
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    structlog.reset_defaults()
-    yield
-    root.handlers[:], root.level = handlers, level
-    structlog.reset_defaults()
 
 
 def fail(log, password=SECRET):
