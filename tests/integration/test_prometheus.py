@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import time
+from typing import NamedTuple
 from urllib.request import urlopen
 
 import pytest
@@ -12,6 +13,8 @@ from commands import simulating
 from conftest import deploy
 from servers import HOST, PROMETHEUS, PrometheusServer, running
 from workers import PATIENCE, Worker
+
+from pipeline.cli.simulation import Market
 
 DASHBOARD = PROMETHEUS.parent / "grafana" / "dashboards" / "cascade.json"
 PANELS = [panel for panel in json.loads(DASHBOARD.read_text())["panels"] if panel["type"] != "row"]
@@ -29,9 +32,17 @@ def until(condition, otherwise):
     return found
 
 
+class Observed(NamedTuple):
+    """Who looks on, at what, and the market that is played."""
+
+    prometheus: PrometheusServer
+    target: str
+    market: subprocess.Popen
+
+
 @pytest.fixture(scope="module")
 def observed(broker, valkey):
-    """Let a worker live through a cascade under the eyes of Prometheus; give both."""
+    """Let a worker live through a cascade under the eyes of Prometheus."""
     settings = asyncio.run(deploy(broker, valkey))
     with Worker(settings) as worker:
         target = f"{HOST}:{worker.settings.web_port}"
@@ -42,7 +53,7 @@ def observed(broker, valkey):
             try:
                 extreme = 'cascade_signals_total{level="EXTREME"} > 0'
                 until(lambda: query(prometheus, extreme), "there is no cascade")
-                yield prometheus, target
+                yield Observed(prometheus, target, market)
             finally:
                 market.kill()
 
@@ -50,7 +61,7 @@ def observed(broker, valkey):
 @pytest.fixture(scope="module")
 def exposed(observed):
     """Return what the worker's /metrics says."""
-    with urlopen(f"http://{observed[1]}/metrics") as response:
+    with urlopen(f"http://{observed.target}/metrics") as response:
         return response.read()
 
 
@@ -59,7 +70,7 @@ def query(prometheus, expression):
 
 
 def test_a_cascade_is_alerted_of_and_nothing_else(observed):
-    prometheus, _ = observed
+    prometheus = observed.prometheus
     firing = 'ALERTS{alertstate="firing"}'
     until(lambda: query(prometheus, f"{firing} and {firing[:-1]},alertname='CascadeExtreme'}}"), "no alert")
     names = {found["metric"]["alertname"] for found in query(prometheus, firing)}
@@ -67,18 +78,18 @@ def test_a_cascade_is_alerted_of_and_nothing_else(observed):
 
 
 def test_every_rule_can_be_evaluated(observed):
-    groups = observed[0].get("rules")["groups"]
+    groups = observed.prometheus.get("rules")["groups"]
     rules = [rule for group in groups for rule in group["rules"]]
     assert len(rules) == 12
     until(
         lambda: all(
             rule["health"] != "unknown"
-            for group in observed[0].get("rules")["groups"]
+            for group in observed.prometheus.get("rules")["groups"]
             for rule in group["rules"]
         ),
         "some rules are not evaluated",
     )
-    rules = [rule for group in observed[0].get("rules")["groups"] for rule in group["rules"]]
+    rules = [rule for group in observed.prometheus.get("rules")["groups"] for rule in group["rules"]]
     assert [rule for rule in rules if rule["health"] != "ok"] == []
 
 
@@ -109,10 +120,17 @@ def metrics(text):
 
 @pytest.mark.parametrize("expression", QUERIES)
 def test_every_query_of_the_dashboard_can_be_answered(observed, expression):
-    prometheus, _ = observed
+    prometheus = observed.prometheus
     filled = expression.replace("$__rate_interval", "1m").replace("$instance", ".*")
     assert "$" not in filled
     if any(name in expression for name in EMPTY_WHEN_ALL_IS_WELL):
         assert query(prometheus, filled) == []
         filled = filled.removesuffix(" > 0")
     until(lambda: query(prometheus, filled), "no data")
+
+
+def test_the_market_that_was_played_ends_and_tells_how_much_it_was(observed):
+    market = Market(20)
+    sent = sum(1 for _ in market.warm_up(0)) + sum(1 for _ in market.play(0))
+    assert observed.market.communicate(timeout=PATIENCE) == (f"{sent:,} events were sent\n", "")
+    assert observed.market.returncode == 0

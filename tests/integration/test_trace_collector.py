@@ -1,6 +1,7 @@
 """A worker's spans at a collector that speaks OTLP over HTTP."""
 
 import gzip
+import itertools
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -37,7 +38,7 @@ def collector():
 
 
 async def test_a_collector_is_sent_a_span_for_each_unit_and_checkpoint(settings, collector, monkeypatch):
-    ticks = list(simulate(20, seed=6))
+    ticks = list(itertools.islice(simulate(20, seed=6), 1_000))
     await produce(settings, ticks)
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://{HOST}:{collector.server_port}")
     with Worker(settings) as worker:

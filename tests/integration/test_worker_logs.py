@@ -1,7 +1,6 @@
 """The log of workers for machines: every line is an event, through start, rebalance, stop and crash."""
 
 import json
-import socket
 from datetime import datetime
 
 import pytest
@@ -80,17 +79,8 @@ async def test_a_crash_at_work_is_told_with_its_reason_and_its_traceback(setting
         )
 
 
-@pytest.mark.parametrize("change", [{"broker": f"{HOST}:1"}, {"profile": "missing.toml"}, {"app_id": "none"}])
+@pytest.mark.parametrize("change", [{"broker": f"{HOST}:1"}, {"profile": "missing.toml"}])
 async def test_what_keeps_a_worker_from_starting_is_told_in_a_line(settings, change):
     with Worker(settings, log="json", **change) as worker:
         assert worker.process.wait(PATIENCE) in {1, 2}
         assert events(worker)[-1]["level"] == "critical"
-
-
-async def test_a_port_that_is_taken_is_told_in_lines_too(settings):
-    with (
-        socket.create_server((HOST, 0)) as taken,
-        Worker(settings, log="json", web_port=taken.getsockname()[1]) as worker,
-    ):
-        assert worker.process.wait(PATIENCE) == 1
-        assert "PIPELINE_WEB_PORT" in events(worker)[-1]["event"]
