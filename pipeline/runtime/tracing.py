@@ -5,8 +5,9 @@ Where no collector is named nothing of OpenTelemetry is loaded, and a unit costs
 
 from __future__ import annotations
 
+import logging
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from pipeline.runtime.flow import Unit
 
 log = structlog.get_logger(__name__)
+EXPORT_WITHIN: Final = 2.0
+"""Seconds in which a collector has to take spans, or loses them: a stop waits for so long."""
 
 
 def export_spans(app: Application) -> None:
@@ -36,7 +39,8 @@ def export_spans(app: Application) -> None:
         return
     worker = {"service.name": app.settings.app_id, "service.instance.id": str(app.conf.canonical_url)}
     provider = TracerProvider(resource=Resource.create(worker))
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(timeout=EXPORT_WITHIN)))
+    logging.getLogger("opentelemetry").setLevel("ERROR")  # it warns of each attempt to reach a collector
     spans = Spans(provider.get_tracer("pipeline"))
     app.delivery.trace, app.checkpoint.trace = spans.unit, spans.checkpoint
 
