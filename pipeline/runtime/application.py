@@ -173,11 +173,16 @@ class Application(faust.App):
         """Finish, commit and drop what was begun: others may have these partitions next."""
         self._enter("rebalancing")
         self._interrupted = self.phase_since
+        worked = self.flow.open_for_work
         self.flow.close()
         try:
             async with asyncio.timeout(self.settings.session_timeout * _HAND_OVER_SHARE):
                 await self.checkpoint.take()
                 await self.consumer.commit_all()
+            if worked:
+                log.info(
+                    "handed over", phase=self._phase, seconds=round(time.monotonic() - self.phase_since, 2)
+                )
         except TimeoutError:
             log.warning(
                 "handed over before the last checkpoint was done: the next owner repeats what it covered"

@@ -58,7 +58,11 @@ async def test_start_rebalance_and_stop_are_told_in_a_line_each_and_no_event_of_
             assert first.stop() == 0
         finally:
             market.kill()
+        for worker in (first, second):
+            last = events(worker)[-1]
+            assert (last["event"], last["phase"]) == ("handed over", "stopping"), last
         told = events(first) + events(second)
+        assert "rebalancing" in {event.get("phase") for event in told}
         assert [event for event in told if event["level"] not in {"info", "warning"}] == []
         assert [event for event in told if event["event"].startswith("[^")] == []
         assert len(told) < 20, told
