@@ -149,6 +149,7 @@ class Flow:
         self.epoch = 0
         self.open_for_work = False
         self.ends: dict[int, dict[str, int]] = {}
+        self._recovered: set[int] = set()
         self.counts: Counter[str] = Counter()
         self.records: Counter[str] = Counter()
         self.dead_letters: Counter[tuple[str, str]] = Counter()
@@ -180,7 +181,7 @@ class Flow:
 
     def look(self, partition: int, table: str, key: str) -> Any:
         """Return the state that a stage has of a key, to be looked at alone; None before all is recovered."""
-        if partition not in self.ends:
+        if partition not in self._recovered:
             return None
         place = next(place for place, stage in enumerate(self.stages) if stage.table == table)
         states = self._of(partition)[place]
@@ -201,6 +202,7 @@ class Flow:
         self.epoch += 1
         self._over.set()
         self.ends.clear()
+        self._recovered.clear()
         self.times.clear()
         self._reached.clear()
         self._states.clear()
@@ -342,6 +344,7 @@ class Flow:
         It is told by where the partitions ended when they were assigned, so it can be asked once an epoch.
         """
         ends, self.ends = self.ends, {}
+        self._recovered.update(ends)
         found: dict[TP, int] = {}
         for partition, partition_ends in ends.items():
             read = self._read_too_far(partition, partition_ends)

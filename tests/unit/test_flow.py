@@ -83,6 +83,8 @@ async def test_states_are_looked_at_only_once_all_is_recovered(flow):
     assert flow.look(HOME, "velocity", SYMBOL) is None
     assert flow._states == {}
     flow.ends[HOME] = {}
+    assert flow.look(HOME, "velocity", SYMBOL) is None
+    flow.made_anew()
     take_and_fold = take(flow, liquidation(0))
     for place in range(len(flow.stages)):
         flow.fold(place, take_and_fold)
