@@ -13,18 +13,6 @@ WIDTHS = [5_000, 5_000, 100_000, 100_000, 1_500_000, 1_500_000, 1_500_000]
 START = 1_700_000_000 * SECOND
 
 
-def windows_of(windows):
-    return [
-        windows.instant,
-        windows.burst,
-        windows.short,
-        windows.base,
-        windows.half_minute,
-        windows.minute,
-        windows.longest,
-    ]
-
-
 def recount(events, clock, span, width):
     first = clock // width - span // width + 1
     held = [(longs, shorts) for time, longs, shorts in events if first <= time // width <= clock // width]
@@ -37,7 +25,7 @@ def add(windows, event, clock):
 
 
 def assert_as_recounted(windows, events, clock):
-    for window, span, width in zip(windows_of(windows), SPANS, WIDTHS, strict=True):
+    for window, span, width in zip(windows.all, windows.spans, WIDTHS, strict=True):
         expected = recount(events, clock, span, width)
         assert window.totals(clock) == expected
         assert window.count(clock) == expected[0]
@@ -47,10 +35,10 @@ def assert_as_recounted(windows, events, clock):
 def test_every_window_is_resolved_to_a_twentieth_or_finer():
     assert all(width * 20 <= span for span, width in zip(SPANS, WIDTHS, strict=True))
     windows = Windows(SPANS)
-    for window, span, width in zip(windows_of(windows), SPANS, WIDTHS, strict=True):
+    for window, span, width in zip(windows.all, windows.spans, WIDTHS, strict=True):
         one = Windows(SPANS)
         add(one, (START, 100, 0), START)
-        counterpart = windows_of(one)[windows_of(windows).index(window)]
+        counterpart = windows_of(one)[windows.all.index(window)]
         assert counterpart.count(START + span - width) == 1
         assert counterpart.count(START + span) == 0
 
@@ -186,7 +174,7 @@ def test_a_thawed_copy_holds_the_same_and_goes_on_the_same():
         add(windows, (later, 1, 0), later)
         add(copy, (later, 1, 0), later)
         assert [window.totals(later) for window in windows_of(copy)] == [
-            window.totals(later) for window in windows_of(windows)
+            window.totals(later) for window in windows.all
         ]
 
 
