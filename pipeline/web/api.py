@@ -51,7 +51,7 @@ class Api:
         self._profile = profile
         self._picture = picture
         self._status = own_status
-        self._fleet = Fleet(app)
+        self._fleet = Fleet(app, picture)
 
     async def symbols(self, request: web.Request) -> web.Response:
         """Answer with all symbols, the hottest first."""
@@ -59,14 +59,16 @@ class Api:
         found = rows.hottest(self._picture, most)
         count, by_level = len(self._picture.symbols), rows.by_level(self._picture)
         if _own(request):
-            return answer(answers.Symbols(time.time(), found, count, by_level, []))
+            return answer(answers.Symbols(time.time(), found, count, by_level, self._fleet.own_missing()))
         others, silent = await self._fleet.ask("/api/symbols", answers.Symbols, {"limit": str(most)})
         for other in others:
             found += other.symbols
             count += other.count
             by_level = {level: by_level[level] + other.by_level.get(level, 0) for level in by_level}
         found = sorted(found, key=rows.heat)[:most]
-        return answer(answers.Symbols(time.time(), found, count, by_level, self._fleet.missing(silent)))
+        return answer(
+            answers.Symbols(time.time(), found, count, by_level, self._fleet.missing(silent, others))
+        )
 
     async def symbol(self, request: web.Request) -> web.Response:
         """Answer with everything about one symbol."""
@@ -108,11 +110,11 @@ class Api:
         changes = request.query.get("changes", "false").lower() == "true"
         found = self._picture.newest(LEVELS.index(level), symbol, most, changes=changes)
         if _own(request):
-            return answer(answers.Signals(found, []))
+            return answer(answers.Signals(found, self._fleet.own_missing()))
         others, silent = await self._fleet.ask("/api/signals", answers.Signals, dict(request.query))
         found += [each for other in others for each in other.signals]
         found.sort(key=_when, reverse=True)
-        return answer(answers.Signals(found[:most], self._fleet.missing(silent)))
+        return answer(answers.Signals(found[:most], self._fleet.missing(silent, others)))
 
     async def regime(self, request: web.Request) -> web.Response:
         """Answer with the market regime, what follows from it, and its changes."""
@@ -121,7 +123,7 @@ class Api:
             return answer(own)
         others, silent = await self._fleet.ask("/api/regime", answers.Regime)
         known = next((other for other in others if other.regime is not None), own)
-        known.missing = self._fleet.missing(silent)
+        known.missing = self._fleet.missing(silent, others)
         return answer(known)
 
     def _regime(self) -> answers.Regime:
@@ -138,20 +140,20 @@ class Api:
         statistics.current_weights = self.weights()
         own = answers.WorkerStatistics(str(self._app.conf.canonical_url), statistics.report())
         if _own(request):
-            return answer(answers.Stats(own.statistics, [own], []))
+            return answer(answers.Stats(own.statistics, [own], self._fleet.own_missing()))
         others, silent = await self._fleet.ask("/api/stats", answers.Stats)
         workers = [own, *(each for other in others for each in other.workers)]
         total = merge([each.statistics for each in workers])
-        return answer(answers.Stats(total, workers, self._fleet.missing(silent)))
+        return answer(answers.Stats(total, workers, self._fleet.missing(silent, others)))
 
     async def fleet(self, request: web.Request) -> web.Response:
         """Answer with the status of every worker."""
         own = self._status()
         if _own(request):
-            return answer(answers.Fleet([own], []))
+            return answer(answers.Fleet([own], self._fleet.own_missing()))
         others, silent = await self._fleet.ask("/api/fleet", answers.Fleet)
         workers = [own, *(each for other in others for each in other.workers)]
-        return answer(answers.Fleet(workers, self._fleet.missing(silent)))
+        return answer(answers.Fleet(workers, self._fleet.missing(silent, others)))
 
     def weights(self) -> dict[str, float]:
         """Return the weights in force, by component."""

@@ -7,7 +7,8 @@ partitions with `scope=worker`; without it, it asks the others and puts the answ
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+from itertools import chain
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeVar
 
 import msgspec
 import structlog
@@ -17,9 +18,10 @@ from pipeline import contract
 from pipeline.web.answers import Missing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pipeline.runtime.application import Application
+    from pipeline.web.picture import Picture
 
 log = structlog.get_logger(__name__)
 
@@ -37,11 +39,18 @@ class Peer(NamedTuple):
     partitions: tuple[int, ...]
 
 
+class Telling(Protocol):
+    """An answer of another worker, that tells which of its partitions are not current."""
+
+    missing: list[Missing]
+
+
 class Fleet:
     """The other workers of an application's group."""
 
-    def __init__(self, app: Application) -> None:
+    def __init__(self, app: Application, picture: Picture) -> None:
         self._app = app
+        self._picture = picture
 
     @property
     def own_partitions(self) -> set[int]:
@@ -56,14 +65,20 @@ class Fleet:
         found = [Peer(url, tuple(topics.get(contract.LIQUIDATIONS, ()))) for url, topics in spread.items()]
         return [peer for peer in found if peer.url != own and peer.partitions]
 
-    def missing(self, silent: Sequence[tuple[Peer, str]]) -> list[Missing]:
-        """Return which partitions nothing is known of: those of silent workers, and those nobody has."""
-        app, own = self._app, self.own_partitions
-        found = [Missing(list(peer.partitions), f"{peer.url}: {reason}") for peer, reason in silent]
-        if app.phase != "ready" and own:
-            found.append(Missing(sorted(own), f"{app.conf.canonical_url}: {app.phase}"))
-        owned = own.union(*(peer.partitions for peer in self.peers))
-        if orphaned := sorted(set(range(app.settings.partitions)) - owned):
+    def own_missing(self) -> list[Missing]:
+        """Return which of this worker's partitions are not current."""
+        own, url, phase = self.own_partitions, self._app.conf.canonical_url, self._app.phase
+        if own and phase != "ready":
+            return [Missing(sorted(own), f"{url}: {phase}")]
+        past = sorted(own & self._picture.unread)
+        return [Missing(past, f"{url}: what was sent before it had them is being read")] if past else []
+
+    def missing(self, silent: Sequence[tuple[Peer, str]], others: Iterable[Telling] = ()) -> list[Missing]:
+        """Return which partitions are not current: own ones, what others tell, silent ones, and nobody's."""
+        found = [*self.own_missing(), *chain.from_iterable(other.missing for other in others)]
+        found += [Missing(list(peer.partitions), f"{peer.url}: {reason}") for peer, reason in silent]
+        owned = self.own_partitions.union(*(peer.partitions for peer in self.peers))
+        if orphaned := sorted(set(range(self._app.settings.partitions)) - owned):
             found.append(Missing(orphaned, "no worker has them: a rebalance is under way"))
         return found
 

@@ -77,6 +77,8 @@ class Picture:
         By name.
     regime
         The market regime, if the reference symbol is among them.
+    unread
+        Partitions of which what was sent before the worker had them is not known yet.
     by_level, changes
         The newest signals of each level, and those with which a level changed.
 
@@ -92,6 +94,7 @@ class Picture:
         self.changes: deque[Signal] = deque(maxlen=NEWEST)
         self._kept: dict[str, SymbolPicture] = {}
         self._partitions: set[int] = set()
+        self.unread: set[int] = set()
 
     def take(self, partition: int, body: Outgoing) -> None:
         """Take a message that is sent for a partition."""
@@ -110,6 +113,7 @@ class Picture:
         """Forget symbols of all other partitions; return those partitions whose past is not known."""
         unknown = set(partitions) - self._partitions
         self._partitions = set(partitions)
+        self.unread = (self.unread | unknown) & self._partitions
         self.symbols = {name: each for name, each in self.symbols.items() if each.partition in partitions}
         self._kept = {name: each for name, each in self.symbols.items() if each.history is not None}
         return unknown

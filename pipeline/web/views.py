@@ -66,6 +66,7 @@ async def _look_back(app: Application, api: Api, picture: Picture, partitions: s
         log.warning("charts begin now: what was sent before cannot be read", error=str(error))
     else:
         picture.put_before(past)
+    picture.unread -= partitions
 
 
 def _create_documents(app: Application) -> None:

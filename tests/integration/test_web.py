@@ -92,6 +92,14 @@ async def test_two_workers_answer_alike_and_as_kafka_tells(settings, market, bro
         signals = await read_all(settings, contract.SIGNALS)
         newest = {signal["symbol"]: signal for signal in sorted(signals, key=lambda each: each["sequence"])}
 
+        for worker in (one, other):
+            await until_answers(
+                worker,
+                browser,
+                "/api/symbols",
+                lambda answer: not answer["missing"],
+                "always something missing",
+            )
         answers = [await browser.ask(worker, "/api/symbols") for worker in (one, other)]
         assert [answer["missing"] for answer in answers] == [[], []]
         assert answers[0]["symbols"] == answers[1]["symbols"]

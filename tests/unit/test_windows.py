@@ -38,7 +38,7 @@ def test_every_window_is_resolved_to_a_twentieth_or_finer():
     for window, span, width in zip(windows.all, windows.spans, WIDTHS, strict=True):
         one = Windows(SPANS)
         add(one, (START, 100, 0), START)
-        counterpart = windows_of(one)[windows.all.index(window)]
+        counterpart = one.all[windows.all.index(window)]
         assert counterpart.count(START + span - width) == 1
         assert counterpart.count(START + span) == 0
 
@@ -94,8 +94,8 @@ def test_sums_do_not_depend_on_the_order_of_events():
         add(forward, event, START)
     for event in events:
         add(shuffled, event, START)
-    assert [window.totals(START) for window in windows_of(forward)] == [
-        window.totals(START) for window in windows_of(shuffled)
+    assert [window.totals(START) for window in forward.all] == [
+        window.totals(START) for window in shuffled.all
     ]
 
 
@@ -154,8 +154,8 @@ def test_when_a_ledger_is_tidied_does_not_matter(spans):
             add(windows, event, clock)
         if rng.random() < 0.1:
             often.ledger.tidy(clock)
-            assert [window.totals(clock) for window in windows_of(often)] == [
-                window.totals(clock) for window in windows_of(seldom)
+            assert [window.totals(clock) for window in often.all] == [
+                window.totals(clock) for window in seldom.all
             ]
     assert often.freeze(clock) == seldom.freeze(clock)
 
@@ -173,7 +173,7 @@ def test_a_thawed_copy_holds_the_same_and_goes_on_the_same():
     for later in range(clock, clock + 400 * SECOND, 7 * SECOND):
         add(windows, (later, 1, 0), later)
         add(copy, (later, 1, 0), later)
-        assert [window.totals(later) for window in windows_of(copy)] == [
+        assert [window.totals(later) for window in copy.all] == [
             window.totals(later) for window in windows.all
         ]
 
