@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 PREFIX: Final = "PIPELINE_"
 FOREVER: Final = -1
+SHORTEST_TOKEN: Final = 8
 _HIDDEN: Final = "********"
 _FOREIGN: Final = (f"{PREFIX}TEST_", f"{PREFIX}RECORDED_")
 """Variables of the test suite, which share the prefix."""
@@ -253,6 +254,13 @@ class Settings(BaseSettings):
         if path is not None and not path.is_file():
             raise ValueError(f"there is no file {path}")
         return path
+
+    @field_validator("web_token")
+    @classmethod
+    def _check_token(cls, token: SecretStr | None) -> SecretStr | None:
+        if token is not None and len(token.get_secret_value()) < SHORTEST_TOKEN:
+            raise ValueError(f"expected at least {SHORTEST_TOKEN} characters, or no such variable")
+        return token
 
     @model_validator(mode="after")
     def _check_together(self) -> Settings:

@@ -136,6 +136,8 @@ class Application(faust.App):
     @property
     def input_partitions(self) -> set[TP]:
         """The partitions of input topics that this worker has."""
+        if self._phase == "starting":
+            return set()
         return {tp for tp in self.consumer.assignment() if tp.topic in contract.INPUTS}
 
     @property

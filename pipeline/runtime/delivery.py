@@ -206,7 +206,7 @@ class Delivery:
             self.statistics.add(body)
             now = time.time()
             latency = now - body.meta.event_timestamp
-            self.latency.add(latency)
+            self.latency.add(max(0.0, latency))  # a histogram's sum never falls
             self._newest.append((now, latency))
         elif isinstance(body, VelocityUpdate):
             self._count_skipped(body)

@@ -12,5 +12,5 @@ def give_back() -> None:
     What piles up while partitions move (records that wait, states that are read anew) is freed in pieces
     between others that stay, and glibc keeps those: a worker would grow by megabytes with each rebalance.
     """
-    with suppress(OSError, AttributeError):  # only glibc knows it
+    with suppress(OSError, AttributeError, TypeError):  # only glibc knows it
         ctypes.CDLL(None).malloc_trim(0)

@@ -128,23 +128,18 @@ class LoopConsumer(driver.AIOKafkaConsumerThread):
 
     def caught_up(self, tp: TP) -> bool:
         """Tell whether all records of a partition that the broker is known to have were handed out."""
+        position, end = self.place(tp)
+        return position is not None and end is not None and position >= end
+
+    def place(self, tp: TP) -> tuple[int | None, int | None]:
+        """Return which record of a partition is fetched next and where it ends, as far as that is known."""
         assignment = self._ensure_consumer()._subscription.subscription.assignment
         state = None if assignment is None else assignment.state_value(driver.ensure_aiokafka_TP(tp))
-        if state is None:
-            return False
-        position, end = state._position, state.highwater
-        return position is not None and end is not None and bool(position >= end)
+        return (None, None) if state is None else (state._position, state.highwater)
 
     def request_rejoin(self) -> None:
         """Let the group share its partitions out anew."""
         self._ensure_consumer()._coordinator.request_rejoin()
-
-    def end(self, tp: TP) -> int | None:
-        """Return where a partition ends, as far as the broker has said."""
-        assignment = self._ensure_consumer()._subscription.subscription.assignment
-        state = None if assignment is None else assignment.state_value(driver.ensure_aiokafka_TP(tp))
-        end: int | None = None if state is None else state.highwater
-        return end
 
     def heard(self) -> float:
         """Return when the broker last answered a fetch, in Unix seconds; 0 when it has not yet."""
@@ -190,8 +185,10 @@ class Consumer(driver.Consumer):
 
     def lag(self, tp: TP) -> int | None:
         """Return how many records of a partition no checkpoint covers yet; None when that is not known."""
-        end, covered = self._thread.end(tp), self.covered.get(tp, self.committed(tp))
-        return None if end is None else max(0, end - covered)
+        position, end = self._thread.place(tp)
+        # Without a commit it begins where the broker's records begin, and the first of them may be gone.
+        covered = self.covered.get(tp) or self.committed(tp) or position
+        return None if end is None or covered is None else max(0, end - covered)
 
     def committed(self, tp: TP) -> int:
         """Return from which offset on a crash repeats a partition's records, as far as is known."""
@@ -220,6 +217,7 @@ class Consumer(driver.Consumer):
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Begin a new epoch with what was assigned."""
+        self.polled = time.monotonic()
         self.app.begin(assigned)
         await super().on_partitions_assigned(assigned, generation_id)
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 import hmac
 import time
 from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
 
 import msgspec
 import structlog
 from aiohttp import web
+from aiokafka.errors import KafkaError
 
 from pipeline.features.stage import SHARED
 from pipeline.features.velocity import VelocityStage
 from pipeline.messages import COMPONENTS, LEVELS, check_weights, normal_symbol
 from pipeline.runtime import control
 from pipeline.runtime.placement import partition_of
+from pipeline.runtime.topics import TopicsError
 from pipeline.signals.scoring import ScoringStage
 from pipeline.signals.statistics import merge
 from pipeline.signals.weights import name_weights, read_weights
@@ -87,7 +90,7 @@ class Api:
 
     async def _symbol_elsewhere(self, name: str, seconds: int) -> web.Response:
         found, silent = await self._fleet.ask(
-            f"/api/symbols/{name}", answers.SymbolDetail, {"seconds": str(seconds)}
+            f"/api/symbols/{quote(name, safe='')}", answers.SymbolDetail, {"seconds": str(seconds)}
         )
         if found:
             return answer(found[0])
@@ -137,7 +140,7 @@ class Api:
     async def stats(self, request: web.Request) -> web.Response:
         """Answer with statistics of the signals sent."""
         statistics = self._app.delivery.statistics
-        statistics.current_weights = self.weights()
+        statistics.current_weights = self.weights_on(min(self._fleet.own_partitions, default=-1))
         own = answers.WorkerStatistics(str(self._app.conf.canonical_url), statistics.report())
         if _own(request):
             return answer(answers.Stats(own.statistics, [own], self._fleet.own_missing()))
@@ -155,16 +158,19 @@ class Api:
         workers = [own, *(each for other in others for each in other.workers)]
         return answer(answers.Fleet(workers, self._fleet.missing(silent, others)))
 
-    def weights(self) -> dict[str, float]:
-        """Return the weights in force, by component."""
-        own = sorted(self._fleet.own_partitions)
-        shared: SharedState | None = self._app.flow.look(own[0], ScoringStage.table, SHARED) if own else None
+    def weights_on(self, partition: int) -> dict[str, float]:
+        """Return the weights that are in force on a partition, by component."""
+        shared: SharedState | None = self._app.flow.look(partition, ScoringStage.table, SHARED)
         chosen = None if shared is None else shared.weights
         return name_weights(chosen or read_weights(self._profile.score.weights))
 
     async def get_weights(self, _request: web.Request) -> web.Response:
         """Answer with the weights in force."""
-        return answer(self._weights_answer(await control.read_weights(self._app.settings)))
+        try:
+            copies = await control.read_weights(self._app.settings)
+        except _NO_KAFKA as error:
+            return problem(503, f"Kafka does not answer: {error}")
+        return answer(self._weights_answer(copies))
 
     async def put_weights(self, request: web.Request) -> web.Response:
         """Put weights in force on every worker."""
@@ -194,7 +200,10 @@ class Api:
         return problem(401, "expected `Authorization: Bearer TOKEN`", {"WWW-Authenticate": "Bearer"})
 
     async def _set(self, request: web.Request, weights: Mapping[str, float] | None) -> web.Response:
-        sent = await control.send_weights(self._app.settings, weights)
+        try:
+            sent = await control.send_weights(self._app.settings, weights)
+        except _NO_KAFKA as error:
+            return problem(503, f"Kafka does not answer, so look at the weights before trying again: {error}")
         log.warning("weights changed over HTTP", remote=request.remote, version=sent.version, weights=weights)
         return answer(self._weights_answer([sent]))
 
@@ -210,6 +219,7 @@ class Api:
         )
 
 
+_NO_KAFKA: Final = (KafkaError, OSError, TopicsError)
 _NAMES: Final = ", ".join(COMPONENTS)
 
 
@@ -228,7 +238,7 @@ def _number(request: web.Request, name: str, usual: int, most: int) -> int:
     text = request.query.get(name)
     if text is None:
         return usual
-    if not (text.isdecimal() and 1 <= int(text) <= most):
+    if not (text.isdecimal() and len(text) <= len(str(most)) and 1 <= int(text) <= most):
         raise web.HTTPBadRequest(reason=f"{name}: expected a whole number from 1 to {most}")
     return int(text)
 

@@ -15,7 +15,7 @@ from pipeline.messages import PositioningUpdate, RegimeUpdate, Signal, VelocityU
 from pipeline.web.picture import Picture
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from pipeline.messages import Outgoing
     from pipeline.settings import Settings
@@ -40,10 +40,13 @@ _READ: Final = {
 }
 
 
-async def read_past(settings: Settings, partitions: Collection[int], weights: Mapping[str, float]) -> Picture:
-    """Return the picture of partitions as their output topics tell it now."""
+async def read_past(
+    settings: Settings, partitions: Collection[int], weights: Callable[[int], Mapping[str, float]]
+) -> Picture:
+    """Return the picture of partitions as their output topics tell it now; `weights` as of `Picture`."""
     picture = Picture()
-    picture.weights = lambda: weights
+    picture.weights = weights
+    picture.keep(partitions)
     options = settings.kafka_client_options()
     async with AIOKafkaConsumer(**options, enable_auto_commit=False) as consumer:
         for partition in partitions:
@@ -74,6 +77,6 @@ async def _read(consumer: AIOKafkaConsumer, place: TopicPartition) -> list[tuple
         for record in (await consumer.getmany(place, timeout_ms=200, max_records=500)).get(place, ()):
             try:
                 found.append((record.timestamp, decode(record.value)))
-            except msgspec.MsgspecError:
-                continue  # of another version
+            except (msgspec.MsgspecError, TypeError):
+                continue  # of another version, or a tombstone
     return found

@@ -158,8 +158,8 @@ class WorkerCollector(Collector):
         )
         yield _gauge(
             "cascade_poll_age_seconds",
-            "Since when Kafka has been asked for nothing.",
-            now - app.consumer.polled,
+            "Since when Kafka has been asked for nothing; 0 without partitions.",
+            now - app.consumer.polled if app.input_partitions else 0,
         )
         yield _gauge("cascade_ready", "1 when the worker does its work.", not self._health.unready())
         yield _gauge("cascade_alive", "1 while a restart would not help.", not self._health.stuck())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
@@ -72,7 +73,7 @@ class Picture:
     Attributes
     ----------
     weights
-        Returns the weights in force, by component.
+        Returns the weights that are in force on a partition, by component.
     symbols
         By name.
     regime
@@ -84,12 +85,13 @@ class Picture:
 
     """
 
-    weights: Callable[[], Mapping[str, float]]
+    weights: Callable[[int], Mapping[str, float]]
 
     def __init__(self) -> None:
         self.symbols: dict[str, SymbolPicture] = {}
         self.regime: RegimeUpdate | None = None
         self.regimes: deque[RegimeUpdate] = deque(maxlen=NEWEST)
+        self._regime_partition = -1
         self.by_level: tuple[deque[Signal], ...] = tuple(deque(maxlen=NEWEST) for _ in LEVELS)
         self.changes: deque[Signal] = deque(maxlen=NEWEST)
         self._kept: dict[str, SymbolPicture] = {}
@@ -107,16 +109,31 @@ class Picture:
         elif isinstance(body, PositioningUpdate):
             self._of(partition, body.symbol).positioning = body
         elif isinstance(body, RegimeUpdate):
-            self._regime(body)
+            self._regime(partition, body)
 
     def keep(self, partitions: Collection[int]) -> set[int]:
-        """Forget symbols of all other partitions; return those partitions whose past is not known."""
-        unknown = set(partitions) - self._partitions
+        """Forget what was sent for other partitions; return those partitions whose past is not known."""
+        self.unread = set(partitions) - (self._partitions - self.unread)
         self._partitions = set(partitions)
-        self.unread = (self.unread | unknown) & self._partitions
-        self.symbols = {name: each for name, each in self.symbols.items() if each.partition in partitions}
-        self._kept = {name: each for name, each in self.symbols.items() if each.history is not None}
-        return unknown
+        self._forget_others()
+        return set(self.unread)
+
+    def _forget_others(self) -> None:
+        self.symbols = {
+            name: each for name, each in self.symbols.items() if each.partition in self._partitions
+        }
+        for ring in (*self.by_level, self.changes):
+            own = [signal for signal in ring if signal.symbol in self.symbols]
+            ring.clear()
+            ring.extend(own)
+        if self._regime_partition not in self._partitions:
+            self.regime = None
+            self.regimes.clear()
+        kept = [(name, each) for name, each in self.symbols.items() if each.history is not None]
+        kept.sort(key=lambda item: (item[1].level, item[1].kept), reverse=True)
+        for _, each in kept[MOST_HISTORIES:]:
+            each.history = None
+        self._kept = dict(kept[:MOST_HISTORIES])
 
     def newest(self, least: int, symbol: str | None, most: int, *, changes: bool) -> list[Signal]:
         """Return the newest signals from a level up, newest first."""
@@ -124,15 +141,18 @@ class Picture:
         wanted = [each for each in found if each.signal_level >= least and symbol in (None, each.symbol)]
         return sorted(wanted, key=_when, reverse=True)[:most]
 
-    def put_before(self, earlier: Picture) -> None:
+    async def put_before(self, earlier: Picture) -> None:
         """Take over what was read of the time before."""
         for name, past in earlier.symbols.items():
             self.symbols[name] = _joined(past, self.symbols.get(name))
-        self.keep(self._partitions)
+            await asyncio.sleep(0)  # a long past takes its time: others have their turn
         for kept, before in zip(self._rings, earlier._rings, strict=True):
             _fill_up(kept, before)
         self._leave_out_repeats()
-        self.regime = self.regime or earlier.regime
+        if self.regime is None:
+            self.regime, self._regime_partition = earlier.regime, earlier._regime_partition
+        self._forget_others()
+        self.unread -= earlier._partitions
 
     def _leave_out_repeats(self) -> None:
         """Drop first signals that counted as changes, until what was before told that they are none."""
@@ -167,7 +187,7 @@ class Picture:
             known.history = History()
             self._kept[signal.symbol] = known
         if known.history is not None:
-            known.history.add(known.moment(signal, self.weights()))
+            known.history.add(known.moment(signal, self.weights(known.partition)))
 
     def _has_room(self, signal: Signal) -> bool:
         """Tell whether a symbol's past can be kept: for one above NONE a quiet one gives up its own."""
@@ -181,8 +201,8 @@ class Picture:
         self._kept = {name: each for name, each in self._kept.items() if each is not longest}
         return True
 
-    def _regime(self, update: RegimeUpdate) -> None:
-        self.regime = update
+    def _regime(self, partition: int, update: RegimeUpdate) -> None:
+        self.regime, self._regime_partition = update, partition
         if update.regime_changed or not self.regimes:
             self.regimes.append(update)
 
@@ -191,17 +211,16 @@ def _joined(past: SymbolPicture, now: SymbolPicture | None) -> SymbolPicture:
     """Return a symbol with what was read of the time before put before what was sent since."""
     if now is None:
         return past
-    if past.history is not None and now.history is not None:
-        begin = min((moment.time for moment in now.history.since(0.0)), default=float("inf"))
-        earlier = [moment for moment in past.history.since(0.0) if moment.time < begin]
-        now.history = History([*earlier, *now.history.since(0.0)])
-    if (
-        past.signal is not None
-        and now.signal is not None
-        and now.signal.signal_level == past.signal.signal_level
-    ):
+    if now.history is None:
+        now.history = past.history
+    elif past.history is not None:
+        since = now.history.since(0.0)
+        earlier = [moment for moment in past.history.since(0.0) if moment.time < since[0].time]
+        now.history = History([*earlier, *since])
+    if now.signal is None:
+        now.signal, now.since, now.kept = past.signal, past.since, past.kept
+    elif past.signal is not None and past.level == now.level:
         now.since = min(now.since, past.since)
-    now.signal = now.signal or past.signal
     now.velocity = now.velocity or past.velocity
     now.volatility = now.volatility or past.volatility
     now.positioning = now.positioning or past.positioning

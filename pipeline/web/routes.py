@@ -92,14 +92,16 @@ ROUTES: Final = (
     ),
     Route("/api/stats", "get", "stats", "Statistics of the signals sent.", answers.Stats, (_SCOPE,)),
     Route("/api/fleet", "get", "fleet", "The status of every worker.", answers.Fleet, (_SCOPE,)),
-    Route("/api/weights", "get", "get_weights", "The weights in force.", answers.WeightsAnswer),
+    Route(
+        "/api/weights", "get", "get_weights", "The weights in force.", answers.WeightsAnswer, refusals=(503,)
+    ),
     Route(
         "/api/weights",
         "put",
         "put_weights",
         "Put weights in force on every worker; needs the token.",
         answers.WeightsAnswer,
-        refusals=(400, 401, 403, 413),
+        refusals=(400, 401, 403, 413, 503),
         body=dict[str, float],
     ),
     Route(
@@ -108,7 +110,7 @@ ROUTES: Final = (
         "delete_weights",
         "Go back to the profile's weights; needs the token.",
         answers.WeightsAnswer,
-        refusals=(401, 403),
+        refusals=(401, 403, 503),
     ),
 )
 

@@ -71,8 +71,8 @@ def detail(
     name: str, picture: Picture, live: VelocityState | None, constants: ScoreConstants, seconds: float
 ) -> SymbolDetail:
     """Return everything about a symbol, and its past of so many seconds."""
-    weights = picture.weights()
     known = picture.symbols[name]
+    weights = picture.weights(known.partition)
     signal = known.signal
     now = time.time() if signal is None else signal.timestamp
     past = [] if known.history is None else known.history.since(now - seconds)

@@ -127,8 +127,10 @@ class Topic:
             async for record in consumer:
                 self._tell(record.value)
 
-    def _tell(self, value: bytes) -> None:
+    def _tell(self, value: bytes | None) -> None:
         glance, mark, changed = None, b"", False
+        if value is None:
+            return
         if self._kind == "signal":
             try:
                 glance = _glance(value)
@@ -174,7 +176,8 @@ class Stream:
         for topic in topics:
             topic.add(listener)
         try:
-            await _send(response, listener)
+            with suppress(ConnectionResetError):
+                await _send(request, response, listener)
         finally:
             self._listeners.discard(listener)
             for topic in topics:
@@ -187,7 +190,8 @@ class Stream:
             listener.let_go()
 
 
-async def _send(response: web.StreamResponse, listener: Listener) -> None:
+async def _send(request: web.Request, response: web.StreamResponse, listener: Listener) -> None:
+    """Send what waits until the listener is let go, has left, or has taken nothing for too long."""
     await response.write(b"retry: 2000\n\n")
     while True:
         try:
@@ -196,4 +200,10 @@ async def _send(response: web.StreamResponse, listener: Listener) -> None:
             event = b": still here\n\n"
         if event is None:
             return
-        await response.write(event)
+        try:
+            async with asyncio.timeout(HEARTBEAT):
+                await response.write(event)
+        except TimeoutError:
+            if request.transport is not None:
+                request.transport.abort()
+            return

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 from aiohttp import web
-from aiokafka.errors import KafkaError
 
 from pipeline.runtime.health import Health
 from pipeline.web import status
@@ -34,7 +33,7 @@ def create_views(app: Application, profile: Profile, projection: Projection | No
     health = Health(app, app.settings.stuck_after)
     picture = Picture()
     api = Api(app, profile, picture, lambda: status.report(app, health, projection))
-    picture.weights = api.weights
+    picture.weights = api.weights_on
     _create_health_views(app, health, projection)
     by_path: dict[str, dict[str, Handler]] = defaultdict(dict)
     for route in ROUTES:
@@ -48,9 +47,8 @@ def create_views(app: Application, profile: Profile, projection: Projection | No
     app.delivery.observe = picture.take
 
     async def ready(*_: Any, **__: Any) -> None:
-        unknown = picture.keep({tp.partition for tp in app.input_partitions})
-        if unknown:
-            app.add_future(_look_back(app, api, picture, unknown))
+        if unread := picture.keep({tp.partition for tp in app.input_partitions}):
+            app.add_future(_look_back(app, picture, unread))
 
     async def leaving(*_: Any, **__: Any) -> None:
         stream.close()
@@ -59,14 +57,16 @@ def create_views(app: Application, profile: Profile, projection: Projection | No
     app.on_before_shutdown.connect(cast("Any", leaving))
 
 
-async def _look_back(app: Application, api: Api, picture: Picture, partitions: set[int]) -> None:
+async def _look_back(app: Application, picture: Picture, partitions: set[int]) -> None:
+    """Read what was sent for partitions before the worker had them; a failure harms nothing else."""
+    epoch = app.flow.epoch
     try:
-        past = await read_past(app.settings, partitions, api.weights())
-    except (KafkaError, OSError) as error:
-        log.warning("charts begin now: what was sent before cannot be read", error=str(error))
-    else:
-        picture.put_before(past)
-    picture.unread -= partitions
+        past = await read_past(app.settings, partitions, picture.weights)
+        if epoch == app.flow.epoch:  # else the next epoch looks back for itself
+            await picture.put_before(past)
+    except Exception as error:
+        log.exception("charts begin now: what was sent before cannot be read", error=str(error))
+        picture.unread -= partitions
 
 
 def _create_documents(app: Application) -> None:

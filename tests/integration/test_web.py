@@ -19,7 +19,7 @@ from pipeline.cli.simulation import simulate
 from pipeline.messages import LEVELS
 from pipeline.web.documents import asyncapi, openapi
 
-TOKEN = "right"  # noqa: S105 - it opens nothing
+TOKEN = "not-the-right-one"  # noqa: S105 - it opens nothing
 WEIGHTS = {"velocity": 1, "acceleration": 0, "volume": 0, "oi_change": 0, "funding": 0, "volatility": 0}
 
 
@@ -198,7 +198,7 @@ async def check_weights(browser, guarded, open_):
         )
         assert answer["total"]["current_weights"] == put["weights"]
     assert "weights changed over HTTP" in guarded.text()
-    assert TOKEN not in guarded.text().replace("right", "", 0).split("weights changed")[1]
+    assert TOKEN not in guarded.text()
     reset = await browser.ask(guarded, "/api/weights", method="delete", **allowed)
     assert (reset["version"], reset["from_profile"], reset["weights"]) == (2, True, before["weights"])
 

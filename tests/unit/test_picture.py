@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pipeline import Engine
 from pipeline.cli.simulation import simulate
-from pipeline.messages import LEVELS
+from pipeline.messages import LEVELS, VolatilityUpdate
 from pipeline.signals.profile import SEED
 from pipeline.web import picture as module
 from pipeline.web import rows
@@ -21,8 +21,9 @@ WEIGHTS = SEED.score.weights
 
 def new_picture(bodies: Iterable = ()) -> Picture:
     picture = Picture()
-    picture.weights = lambda: WEIGHTS
+    picture.weights = lambda _partition: WEIGHTS
     picture.keep({0})
+    picture.unread.clear()
     for body in bodies:
         picture.take(0, body)
     return picture
@@ -68,7 +69,7 @@ def test_changes_are_the_signals_with_which_a_level_changed(sent, signals):
     assert [signal.id for signal in reversed(found)] == [signal.id for signal in sorted(expected, key=_place)]
 
 
-def test_the_first_signal_after_a_restart_is_no_change_when_the_level_was_that_before(sent, signals):
+async def test_the_first_signal_after_a_restart_is_no_change_when_the_level_was_that_before(sent, signals):
     before, repeat = next(
         (one, other) for one, other in pairwise(signals) if one.symbol == other.symbol and one.signal_level
     )
@@ -76,7 +77,7 @@ def test_the_first_signal_after_a_restart_is_no_change_when_the_level_was_that_b
     cut = next(place for place, body in enumerate(sent) if body is repeat)
     restarted, earlier = new_picture(sent[cut:]), new_picture(sent[:cut])
     assert repeat in restarted.changes
-    restarted.put_before(earlier)
+    await restarted.put_before(earlier)
     assert [each.id for each in restarted.changes] == [each.id for each in new_picture(sent).changes]
 
 
@@ -100,11 +101,11 @@ def test_the_past_keeps_every_peak(sent, signals):
     assert all(sum(each.contributions) == pytest.approx(each.probability, abs=1e-5) for each in past)
 
 
-def test_what_was_sent_before_comes_before(sent):
+async def test_what_was_sent_before_comes_before(sent):
     """A worker that took a partition over in the middle shows what one shows that had it all along."""
     half = len(sent) // 2
     later = new_picture(sent[half:])
-    later.put_before(new_picture(sent[: half + 50]))
+    await later.put_before(new_picture(sent[: half + 50]))
     whole = new_picture(sent)
     assert rows.hottest(later, 100) == rows.hottest(whole, 100)
     for changes in (False, True):
@@ -112,12 +113,49 @@ def test_what_was_sent_before_comes_before(sent):
     assert later.regime == whole.regime
 
 
-def test_symbols_leave_with_their_partitions(sent):
+def test_what_was_sent_leaves_with_its_partition(sent):
     picture = new_picture(sent)
     assert picture.keep({0, 1}) == {1}
     assert picture.symbols
-    assert picture.keep({1}) == set()
-    assert picture.symbols == {}
+    assert picture.regime is not None
+    assert picture.keep({1}) == {1}
+    assert (picture.symbols, picture.regime, list(picture.regimes)) == ({}, None, [])
+    assert picture.newest(0, None, 1_000, changes=False) == []
+    assert picture.newest(0, None, 1_000, changes=True) == []
+
+
+async def test_a_partition_whose_past_was_not_read_yet_when_it_left_is_read_when_it_is_back(sent):
+    picture = new_picture()
+    assert picture.keep({0, 1}) == {1}
+    assert picture.keep({0, 1}) == {1}
+    past = Picture()
+    past.keep({1})
+    await picture.put_before(past)
+    assert picture.keep({0, 1}) == set()
+    assert len(sent)
+
+
+async def test_a_symbol_that_only_had_a_price_since_keeps_its_past(sent, signals):
+    price = next(body for body in sent if isinstance(body, VolatilityUpdate) and body.symbol == "BTCUSDT")
+    now = new_picture([price])
+    earlier = new_picture(sent)
+    await now.put_before(earlier)
+    known = now.symbols["BTCUSDT"]
+    assert known.history is earlier.symbols["BTCUSDT"].history
+    assert (known.signal, known.since) == (
+        earlier.symbols["BTCUSDT"].signal,
+        earlier.symbols["BTCUSDT"].since,
+    )
+    assert known.signal.id == [each.id for each in signals if each.symbol == "BTCUSDT"][-1]
+
+
+async def test_no_more_pasts_are_kept_than_there_is_room_for(sent, monkeypatch):
+    monkeypatch.setattr(module, "MOST_HISTORIES", 2)
+    picture, earlier = new_picture(), new_picture()
+    for number, body in enumerate(sent):
+        (picture if number % 2 else earlier).take(0, body)
+    await picture.put_before(earlier)
+    assert sum(each.history is not None for each in picture.symbols.values()) == 2
 
 
 def test_a_past_is_given_up_by_a_quiet_symbol_for_one_above_none(signals, monkeypatch):
