@@ -82,8 +82,6 @@ async def _run(market: Market, settings: Settings, folder: Path, view: View) -> 
     end_on_sigterm()
     await apply_topics(settings)
     with embedded.worker(settings, folder) as worker:
-        if settings.web_enabled:
-            view.dashboard(f"{settings.own_url}/")
         return await Show(market, settings, worker, view).run()
 
 
@@ -127,7 +125,7 @@ class Screen(Silent):
     def refresh(self, board: Board, second: float | None) -> None:
         """Draw it anew."""
         view = render(board, self._phases, second, time.time(), self._live.console.width)
-        self._live.update(Group(f"dashboard {self._url}", view), refresh=True)
+        self._live.update(Group(f"dashboard {self._url or 'in a moment'}", view), refresh=True)
 
 
 @contextmanager

@@ -110,6 +110,8 @@ class Show:
             self._past_end = start - 1
             await send_when_due(sending, self.market.warm_up(start))
             await self._until_past_is_read()
+            if self.settings.web_enabled:
+                self.view.dashboard(f"{self.settings.own_url}/")
             opened = _whole_ms(time.time())
             self.tally = Tally(opened, opened + self.market.onset)
             self.events = await send_when_due(sending, self.market.play(opened))

@@ -14,6 +14,7 @@ from pipeline.runtime.logs import configure_log
 from pipeline.runtime.profiles import load_profile
 from pipeline.runtime.topics import check_topics
 from pipeline.settings import Settings, load_settings
+from pipeline.web.server import WebPortError, check_port
 
 log = structlog.get_logger(__name__)
 
@@ -31,6 +32,11 @@ def worker() -> None:
     remedies = dict.fromkeys(problem.remedy for problem in problems if problem.blocking)
     if remedies:
         fail(f"the topics are not as they have to be: {'; '.join(remedies)}")
+    if settings.web_enabled:
+        try:
+            check_port(settings.web_bind, settings.web_port)
+        except WebPortError as error:
+            fail(str(error))
     _serve(settings)
 
 

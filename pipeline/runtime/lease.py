@@ -67,8 +67,8 @@ class Lease:
         if silence > self._lifetime:
             raise LeaseLostError(
                 f"no heartbeat was confirmed for {silence:.1f} s, so another worker may have taken over: "
-                "this one stops and sends nothing more. Restart it; if this repeats, look for a frozen "
-                "process, or raise PIPELINE_SESSION_TIMEOUT"
+                "this one stops and sends nothing more. Does the broker answer? If so, restart the worker; "
+                "if this repeats, look for a frozen process, or raise PIPELINE_SESSION_TIMEOUT"
             )
 
     def watch(self, coordinator: Any) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 from typing import Any, Final, Literal
 
 import structlog
 
 _CHATTY: Final = ("faust", "mode", "aiokafka")
 """Libraries that log every step at INFO."""
+_FOLD_S: Final = 10.0
 
 
 class _Expected(logging.Filter):
@@ -27,6 +29,28 @@ class _Expected(logging.Filter):
         text = record.getMessage()
         step = record.levelno <= logging.INFO and text.startswith("[^")
         return "Topic creation disabled" not in text and (self._steps or not step)
+
+
+class _Folded(logging.Filter):
+    """Lets a client library say the same once in a while: without a broker it says so many times a second."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not record.name.startswith("aiokafka"):
+            return True
+        now, what = time.monotonic(), (record.name, str(record.msg))
+        since, left_out = self._said.get(what, (-_FOLD_S, 0))
+        if now - since < _FOLD_S:
+            self._said[what] = since, left_out + 1
+            return False
+        self._said[what] = now, 0
+        if left_out:
+            record.msg = f"{record.getMessage()} (and {left_out} more like it)"
+            record.args = ()
+        return True
 
 
 def configure_log(form: Literal["console", "json"], level: str) -> None:
@@ -57,6 +81,8 @@ def configure_log(form: Literal["console", "json"], level: str) -> None:
         structlog.stdlib.ProcessorFormatter(processors=_renderers(form), foreign_pre_chain=shared)
     )
     handler.addFilter(_Expected(steps=level == "DEBUG"))
+    if level != "DEBUG":
+        handler.addFilter(_Folded())
     logging.basicConfig(handlers=[handler], level=level, force=True)
     for name in _CHATTY:
         logging.getLogger(name).setLevel(level if level == "DEBUG" else "WARNING")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import structlog
@@ -37,6 +38,12 @@ _HEADERS: Final = {
 class WebPortError(Exception):
     """The web views cannot be served where they are to be."""
 
+    def __init__(self, bind: str, port: int, error: OSError) -> None:
+        super().__init__(
+            f"the web views cannot be served on {bind}:{port} ({error.strerror}): set another "
+            "PIPELINE_WEB_PORT or PIPELINE_WEB_BIND, or PIPELINE_WEB_ENABLED=false"
+        )
+
 
 class WebServer(driver.Web):
     """The web server of a worker: its pages are those that the worker registers, and no others."""
@@ -64,11 +71,21 @@ class WebServer(driver.Web):
         try:
             await super().start_server()
         except OSError as error:
-            place = f"{self.app.conf.web_bind}:{self.app.conf.web_port}"
-            raise WebPortError(
-                f"the web views cannot be served on {place} ({error.strerror}):"
-                " set another PIPELINE_WEB_PORT or PIPELINE_WEB_BIND, or PIPELINE_WEB_ENABLED=false"
-            ) from error
+            raise WebPortError(self.app.conf.web_bind, self.app.conf.web_port, error) from error
+
+
+def check_port(bind: str, port: int) -> None:
+    """Listen for a moment, before anything else is begun.
+
+    Raises
+    ------
+    WebPortError
+        The port is taken, or the address is none of this machine.
+    """
+    try:
+        socket.create_server((bind, port), family=socket.AF_INET6 if ":" in bind else socket.AF_INET).close()
+    except OSError as error:
+        raise WebPortError(bind, port, error) from error
 
 
 def serve(app: faust.App, path: str, **handlers: Handler) -> None:

@@ -138,7 +138,7 @@ class Topic:
                 return  # whatever that is, it is no signal
             mark = b"id: %s\n" % glance.id.encode()
             before = self._levels.get(glance.symbol)
-            changed = before is not None and before != glance.signal_level
+            changed = before != glance.signal_level if before is not None else glance.signal_level > 0
             self._levels[glance.symbol] = glance.signal_level
         event = b"event: %s\n%sdata: %s\n\n" % (self._kind.encode(), mark, value)
         for listener in self._listeners:

@@ -327,3 +327,4 @@ async def test_a_worker_whose_port_is_taken_says_what_to_do(settings):
         with Worker(settings, web_port=port) as worker:
             assert await asyncio.to_thread(worker.process.wait, 60) == 1
             assert "set another PIPELINE_WEB_PORT" in worker.text()
+            assert "Traceback" not in worker.text()

@@ -1,10 +1,12 @@
 import json
 import logging
+from types import SimpleNamespace
 
 import pytest
 import structlog
 
 from pipeline.cli import app
+from pipeline.runtime import logs
 from pipeline.runtime.logs import configure_log, log_to_stderr
 
 pytestmark = pytest.mark.usefixtures("log_as_it_was")
@@ -50,3 +52,21 @@ def test_requests_to_kafka_are_never_logged_for_one_holds_the_password(capsys, l
 
 def test_a_commands_own_traceback_shows_no_variables():
     assert not app.pretty_exceptions_enable
+
+
+def test_what_a_client_says_again_and_again_is_said_once_in_a_while(capsys, monkeypatch):
+    """Without a broker aiokafka logs the same error many times a second; the worker's own lines all stay."""
+    now = 0.0
+    monkeypatch.setattr(logs, "time", SimpleNamespace(monotonic=lambda: now))
+    configure_log("json", "INFO")
+    for now in (0.0, 1.0, 9.9, 10.0, 10.1):  # noqa: B007 - the clock reads it
+        logging.getLogger("aiokafka").error("Unable connect to node with id %s", 1)
+        logging.getLogger("aiokafka.cluster").error("Unable connect to node with id %s", 2)
+        structlog.get_logger("of.a.test").warning("of its own")
+    events = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    said = [event["event"] for event in events if event["logger"] == "aiokafka"]
+    assert said == [
+        "Unable connect to node with id 1",
+        "Unable connect to node with id 1 (and 2 more like it)",
+    ]
+    assert [event["logger"] for event in events].count("of.a.test") == 5

@@ -32,9 +32,9 @@ def test_who_is_too_slow_is_let_go_and_nothing_is_kept_for_him():
     assert waiting(listener) == [None]
 
 
-def test_who_wants_changes_hears_of_no_repeat_of_a_level_and_of_each_fall():
+def test_who_wants_changes_hears_of_the_first_level_above_none_of_no_repeat_and_of_each_fall():
     topic, listener = Topic(Settings(), contract.SIGNALS, "signal"), Listener(0, None, changes=True)
     topic._listeners.add(listener)
     for number, (symbol, level) in enumerate([("A", 0), ("B", 2), ("A", 0), ("A", 1), ("B", 2), ("A", 0)]):
         topic._tell(b'{"symbol": "%s", "signal_level": %d, "id": "%d"}' % (symbol.encode(), level, number))
-    assert [event.splitlines()[1] for event in waiting(listener)] == [b"id: 3", b"id: 5"]
+    assert [event.splitlines()[1] for event in waiting(listener)] == [b"id: 1", b"id: 3", b"id: 5"]
