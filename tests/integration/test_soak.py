@@ -19,7 +19,8 @@ MARKET_RATE = 150
 """Records of the simulated market a second of its own time, about."""
 AS_USUAL = {"budget_records": 20_000, "max_poll_records": 2_000, "checkpoint_interval": 0.2}
 MIB = 1 << 20
-MOST_GROWTH = 8 * MIB
+MOST_GROWTH, MOST_FILLING = 8 * MIB, 32 * MIB
+"""By how much memory may grow in the end, and in a run so short that buffers and what views keep still fill."""
 SETTLING_SHARE = 0.4
 """The part of a soak in which memory may still grow: buffers, windows and caches fill."""
 
@@ -78,8 +79,13 @@ async def restart_until(over, worker, pause):
     return times
 
 
-@pytest.mark.parametrize(("seconds", "pause"), [(20, 2), pytest.param(900, 20, marks=pytest.mark.endurance)])
-async def test_under_a_steady_load_with_restarts_nothing_grows_and_nothing_is_left(settings, seconds, pause):
+@pytest.mark.parametrize(
+    ("seconds", "pause", "most"),
+    [(20, 2, MOST_FILLING), pytest.param(900, 20, MOST_GROWTH, marks=pytest.mark.endurance)],
+)
+async def test_under_a_steady_load_with_restarts_nothing_grows_and_nothing_is_left(
+    settings, seconds, pause, most
+):
     settings = settings.model_copy(update=QUICK | AS_USUAL)
     ticks, over = market(seconds * RATE / MARKET_RATE, seed=8), asyncio.Event()
     with ExitStack() as stack:
@@ -95,7 +101,7 @@ async def test_under_a_steady_load_with_restarts_nothing_grows_and_nothing_is_le
         await until_caught_up(settings, ALL, workers=[steady, other])
         assert [worker.stop() for worker in (steady, other)] == [0, 0]
     grown, files = watch.growth("memory"), watch.growth("files")
-    assert grown < MOST_GROWTH, f"{grown / MIB:.1f} MiB more"
+    assert grown < most, f"{grown / MIB:.1f} MiB more"
     assert files <= 0
     await Uninterrupted(settings, ticks).check()
 
