@@ -20,7 +20,7 @@ MARKET_RATE = 150
 AS_USUAL = {"budget_records": 20_000, "max_poll_records": 2_000, "checkpoint_interval": 0.2}
 MIB = 1 << 20
 MOST_GROWTH, MOST_FILLING = 8 * MIB, 32 * MIB
-"""By how much memory may grow in the end, and in a run so short that buffers and what views keep still fill."""
+"""By how much memory may grow in the end, and in a run so short that buffers still fill."""
 SETTLING_SHARE = 0.4
 """The part of a soak in which memory may still grow: buffers, windows and caches fill."""
 
