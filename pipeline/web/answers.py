@@ -102,6 +102,8 @@ class Series(Struct):
     velocity: list[float]
     acceleration: list[float]
     volume_usd: list[float]
+    velocity_60s: list[float | None]
+    velocity_300s: list[float | None]
     long_usd: list[float | None]
     short_usd: list[float | None]
     contributions: dict[str, list[float]]

@@ -29,6 +29,8 @@ class Moment(NamedTuple):
         As of its signal; the level is 0 to 4.
     velocity, acceleration, volume_usd
         Liquidations/s, their change in liquidations/s², and USD/s, over 10 s.
+    velocity_60s, velocity_300s
+        Liquidations/s over longer windows, as last told; None before that.
     long_usd, short_usd
         Liquidated in 5 minutes by side, as last told; None before that.
     contributions
@@ -43,6 +45,8 @@ class Moment(NamedTuple):
     velocity: float
     acceleration: float
     volume_usd: float
+    velocity_60s: float | None
+    velocity_300s: float | None
     long_usd: float | None
     short_usd: float | None
     contributions: tuple[float, ...]

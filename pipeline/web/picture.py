@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 NEWEST: Final = 500
 """Signals that are kept of each level, and changes of level."""
 MOST_HISTORIES: Final = 500
-"""Symbols whose past a worker keeps, about 0.5 MiB each; those above NONE come first."""
+"""Symbols whose past a worker keeps, at most 1 MiB each; those above NONE come first."""
 _BETWEEN: Final = 1.0
 """Seconds between two moments of a symbol's past, unless the probability rises."""
 
@@ -61,6 +61,8 @@ class SymbolPicture:
             metrics.velocity,
             metrics.acceleration,
             metrics.volume_usd,
+            None if velocity is None else velocity.velocity_60s,
+            None if velocity is None else velocity.velocity_300s,
             None if velocity is None else velocity.long_value_usd,
             None if velocity is None else velocity.short_value_usd,
             tuple(contributions(signal, weights).values()),

@@ -104,6 +104,8 @@ def series(moments: Sequence[Moment]) -> Series:
         velocity=[moment.velocity for moment in moments],
         acceleration=[moment.acceleration for moment in moments],
         volume_usd=[moment.volume_usd for moment in moments],
+        velocity_60s=[moment.velocity_60s for moment in moments],
+        velocity_300s=[moment.velocity_300s for moment in moments],
         long_usd=[moment.long_usd for moment in moments],
         short_usd=[moment.short_usd for moment in moments],
         contributions={name: [part[place] for part in parts] for place, name in enumerate(COMPONENTS)},

@@ -44,7 +44,7 @@ def signals(sent):
 
 
 def moment(time, probability=0.0):
-    return Moment(time, None, probability, 0, 0.0, 0.0, 0.0, 0.0, 0.0, ())
+    return Moment(time, None, probability, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, ())
 
 
 def test_rows_show_each_symbols_newest_signal_the_hottest_first(sent, signals):

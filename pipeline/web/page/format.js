@@ -50,6 +50,11 @@ export function moment(time, now) {
 
 export const local = (time) => `${new Date(time * 1_000).toLocaleString()} local time`;
 
+const PARTS = { acceleration: "accel.", oi_change: "OI", volatility: "volat." };
+
+// A component where there is little room.
+export const part = (name) => PARTS[name] ?? name;
+
 export function span(seconds) {
   if (seconds < 60) return `${seconds} s`;
   return seconds < 3_600 ? `${seconds / 60} min` : `${seconds / 3_600} h`;

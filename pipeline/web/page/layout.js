@@ -24,7 +24,7 @@ export function layout({ row, thresholds, history }, seconds, moment, now, colou
   const shorts = history.short_usd.map((value) => -value); // of null, where it is not known, 0
   const liquidated = aligned([...history.long_usd, ...shorts], history.volume_usd);
   const steps = thresholds.map((each) => each.probability);
-  const velocity = aligned(history.velocity, history.acceleration);
+  const velocity = aligned([...history.velocity, ...history.velocity_60s, ...history.velocity_300s], history.acceleration);
   return {
     autosize: true,
     margin: MARGIN,

@@ -2,22 +2,30 @@
 import { byId, make, setText } from "./dom.js";
 import * as format from "./format.js";
 import { MARGIN, PANES } from "./layout.js";
+import { rates } from "./traces.js";
 
-// A text may come with the class of its colour.
+// A text may come with the class of its colour, and with a value; an optional one goes where there is no room.
 const FIGURES = {
   price: (at) => [["price"], [format.price(at("price"))], [at.time, "soft"]],
   probability: (at) => [["probability"], [format.number(at("probability"), 2)]],
   liquidated: (at) => [
-    ["liquidated in 5 min, USD"],
+    ["USD in 5 min"],
     [`longs ${format.usd(at("long_usd"))}`, "long"],
     [`shorts ${format.usd(at("short_usd"))}`, "short"],
-    [`USD/s ${format.usd(at("volume_usd"))}`],
+    ["USD/s: 10 s", "dash solid optional", format.usd(at("volume_usd"))],
+    ["5 min", "dash dotted optional", format.usd(at.rate)],
   ],
   velocity: (at) => [
-    [`liquidations/s ${format.number(at("velocity"), 1)}`, "accent"],
-    [`their rise /s² ${format.number(at("acceleration"), 1)}`, "second"],
+    ["liq./s"],
+    ["10 s", "accent dash solid", format.number(at("velocity"), 1)],
+    ["1 min", "accent dash dashed optional", format.number(at("velocity_60s"), 1)],
+    ["5 min", "accent dash dotted optional", format.number(at("velocity_300s"), 1)],
+    ["rise /s²", "second dash solid", format.number(at("acceleration"), 1)],
   ],
-  components: () => [["what each part gives to the probability"]],
+  components: (at) => [
+    ["parts"],
+    ...at.parts.map(([name, value]) => [format.part(name), `part part-${name} optional`, format.number(value, 2)]),
+  ],
 };
 const titles = new Map();
 
@@ -36,14 +44,17 @@ export function showPanes(history, time) {
   const found = time === null ? -1 : history.time.indexOf(time);
   const place = found < 0 ? history.time.length - 1 : found;
   const at = (column) => history[column][place];
+  at.rate = rates(history)[place];
+  at.parts = Object.entries(history.contributions).map(([name, values]) => [name, values[place]]);
   at.time = place < 0 ? "" : `${format.clock(history.time[place])} UTC`;
   byId("panes").title = place < 0 ? "" : format.local(history.time[place]);
   for (const [key, title] of titles) {
     const texts = FIGURES[key](at);
     while (title.children.length < texts.length) title.append(make("span"));
-    texts.forEach(([text, kind = ""], column) => {
+    texts.forEach(([text, kind = "", value = ""], column) => {
       setText(title.children[column], text);
       title.children[column].className = kind;
+      title.children[column].dataset.value = value;
     });
   }
 }

@@ -9,6 +9,7 @@ export function traces({ history }, changes, seconds, colours) {
     name, x, y, yaxis: axis, mode: "lines", line: { color, width: 1.5 }, hoverinfo: "none", ...more,
   });
   const area = (name, y, color) => line(name, y, "y3", color, { fill: "tozeroy", line: { color, width: 1, shape: "hv" } });
+  const thin = (name, y, axis, color, dash) => line(name, y, axis, color, { line: { color, width: 1, dash } });
   return [
     line("price", history.price, "y", colours.text),
     marks(history, changes, seconds / 30, colours),
@@ -16,6 +17,9 @@ export function traces({ history }, changes, seconds, colours) {
     area("longs", history.long_usd, colours.long),
     area("shorts", history.short_usd.map((value) => value && -value), colours.short),
     line("USD/s", history.volume_usd, "y6", colours.text, { line: { color: colours.text, width: 1 } }),
+    thin("USD/s in 5 min", rates(history), "y6", colours.text, "dot"),
+    thin("velocity in 5 min", history.velocity_300s, "y4", colours.accent, "dot"),
+    thin("velocity in 1 min", history.velocity_60s, "y4", colours.accent, "dash"),
     line("velocity", history.velocity, "y4", colours.accent),
     line("acceleration", history.acceleration, "y7", colours.second, { line: { color: colours.second, width: 1 } }),
     ...Object.entries(history.contributions).map(([name, y]) =>
@@ -25,6 +29,10 @@ export function traces({ history }, changes, seconds, colours) {
     ),
   ];
 }
+
+// USD/s over the 5 minutes of which what was liquidated is known, null where it is not.
+export const rates = ({ long_usd: longs, short_usd: shorts }) =>
+  longs.map((value, place) => (value === null ? null : (value + shorts[place]) / 300));
 
 // Where the level changed, on the price that was the last one then; with its letter where there is room.
 function marks(history, changes, room, colours) {
