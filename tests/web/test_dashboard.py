@@ -3,6 +3,7 @@
 import re
 import signal
 import time
+from itertools import pairwise
 from urllib.parse import quote
 
 import pytest
@@ -102,6 +103,111 @@ def test_figures_are_those_of_the_newest_signals_on_kafka(live, market):
     assert live.texts("#windows tbody tr td:nth-child(2)") == [f"{w['count']:,}" for w in detail["windows"]]
 
 
+def episode_of(signals):
+    """Return the newest episode as (symbol, seconds after the first, highest level), in order of rise."""
+    levels, quiet, found = {}, float("-inf"), {}
+    for each in sorted(signals, key=lambda each: (each["timestamp"], each["symbol"], each["sequence"])):
+        symbol, level, moment = each["symbol"], each["signal_level"], each["timestamp"]
+        if level and not any(levels.values()) and moment - quiet >= 60:
+            found, began = {}, moment
+        if level:
+            after, highest = found.get(symbol, (moment - began, 0))
+            found[symbol] = after, max(highest, level)
+        before, levels[symbol] = levels.get(symbol, 0), level
+        if before and not any(levels.values()):
+            quiet = moment
+    return [(symbol, *each) for symbol, each in found.items()]
+
+
+def test_who_rose_first_and_who_followed_is_as_kafkas_signals_tell(live, market):
+    market.halt()
+    expected = episode_of(done(read_all(market.settings, contract.SIGNALS)))
+    assert len(expected) >= 5
+    first, (_, last, _) = expected[0][0], expected[-1]
+    others = len(answer(market.url, "api/symbols")["symbols"]) - 1
+    span = f"{last:.1f} s" if last < 60 else f"{int(last + 0.5) // 60} min {int(last + 0.5) % 60} s"
+    sentence = f"{first} first; {len(expected) - 1} of {others} others followed within {span}."
+    live.until(f"document.getElementById('contagion-words').textContent === {sentence!r}")
+    assert live.texts("#contagion a") == [symbol for symbol, _, _ in expected]
+    marks = ["·\xa0N", "○\xa0W", "△\xa0A", "▲\xa0C", "◆\xa0E"]
+    levels = [text.replace(" ", "\xa0") for text in live.texts("#contagion b")]
+    assert levels == [marks[level] for _, _, level in expected]
+    told = [text.removeprefix("+") for text in live.texts("#contagion .number")]
+    for shown, (_, after, _) in zip(told, expected, strict=True):
+        assert after >= 60 or float(shown.removesuffix(" s")) == pytest.approx(after, abs=0.051)
+
+
+QUIET_A_MINUTE = [
+    ("A", 0, 1),
+    ("B", 2, 3),
+    ("A", 9, 0),
+    ("B", 10, 0),
+    ("B", 70, 2),
+    ("A", 75, 1),
+    ("A", 76, 0),
+]
+EPISODES = {
+    "none yet": ([], None),
+    "one symbol only": ([("A", 5, 1), ("A", 6, 2)], ([["A", 0, 2]], 5, None, True)),
+    "quiet for a minute": (QUIET_A_MINUTE, ([["B", 0, 2], ["A", 5, 1]], 70, None, True)),
+    "quiet for less": (
+        [("A", 0, 1), ("A", 9, 0), ("B", 68.9, 2), ("B", 80, 0)],
+        ([["A", 0, 1], ["B", 68.9, 2]], 0, 80, True),
+    ),
+    "began before": ([("A", 9, 0), ("B", 20, 1)], ([["B", 0, 1]], 20, None, False)),
+    "long ended before": ([("A", 9, 0), ("B", 70, 1)], ([["B", 0, 1]], 70, None, True)),
+}
+
+
+@pytest.mark.parametrize("name", EPISODES)
+def test_an_episode_begins_with_the_first_rise_after_a_quiet_minute(live, name):
+    changes, expected = EPISODES[name]
+    told = [{"symbol": s, "timestamp": t, "signal_level": level} for s, t, level in reversed(changes)]
+    found = live.page.evaluate(
+        """async (changes) => (await import("/assets/contagion.js")).contagion(changes)""", told
+    )
+    if expected is None:
+        assert found is None
+        return
+    symbols = [[each["symbol"], each["after"], each["highest"]] for each in found["symbols"]]
+    assert (symbols, found["began"], found["ended"], found["whole"]) == expected
+    spans = [pairwise(each["spans"]) for each in found["symbols"]]
+    assert all(one["to"] <= other["from"] for each in spans for one, other in each)
+
+
+def test_velocities_of_longer_windows_are_drawn_as_kafka_told_them(live, market):
+    market.halt()
+    symbol = live.text("#symbol-name")
+    for seconds in (60, 300):
+        values = {
+            each[f"velocity_{seconds}s"]
+            for each in done(read_all(market.settings, contract.VELOCITY))
+            if each["symbol"] == symbol
+        }
+        name = f"velocity in {seconds // 60} min"
+        drawn = live.page.evaluate(
+            f"document.getElementById('figure').data.find(({{name}}) => name === {name!r}).y"
+        )
+        assert len(set(drawn) - {None}) > 1
+        assert set(drawn) - {None} <= values
+
+
+def test_what_a_worker_says_of_itself_comes_before_guesses(live):
+    problem = "it has asked Kafka for nothing for 61 s"
+
+    def troubled(route):
+        found = route.fetch().json()
+        found["workers"][0]["problems"] = [problem]
+        route.fulfill(json=found)
+
+    live.page.route("**/api/fleet", troubled)
+    live.until(f"document.getElementById('notice-text').textContent.includes({problem!r})")
+    assert live.text("#notice-text").startswith("Not ready. http://127.0.0.1:")
+    assert "producer" not in live.text("#notice-text")
+    live.page.unroute("**/api/fleet")
+    live.until("document.getElementById('notice').hidden")
+
+
 def test_symbols_that_look_like_html_are_text(live, market):
     for symbol in HOSTILE:
         live.page.goto(f"{market.url}#{quote(symbol, safe='')}")
@@ -182,6 +288,23 @@ def test_a_change_of_the_log_leads_to_its_moment_and_can_be_copied(live):
         "document.getElementById('figure').layout.xaxis.range.map(x => +new Date(x))"
     )
     assert begin < moment < end
+
+
+def test_the_log_names_what_was_strongest(live, market):
+    market.halt()
+    changes = answer(market.url, "api/signals?changes=true&limit=200")["signals"]
+    weights = answer(market.url, "api/weights")["weights"]
+
+    def reason(change):
+        if change["meta"]["level_reason"] == "floor":
+            return f"{change['probability']:.2f} floor {int(change['metrics']['velocity'] + 0.5)}/s"
+        strongest = max(weights, key=lambda name: weights[name] * change["scores"][name])
+        short = {"acceleration": "accel.", "oi_change": "OI", "volatility": "volat."}
+        return f"{change['probability']:.2f} {short.get(strongest, strongest)}"
+
+    expected = [reason(change) for change in changes]
+    shown = "[...document.querySelectorAll('#log .reason')].map((each) => each.textContent)"
+    live.until(f"wanted => JSON.stringify({shown}) === JSON.stringify(wanted)", expected)
 
 
 def test_the_log_can_be_narrowed_to_high_levels(live):

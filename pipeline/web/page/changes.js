@@ -1,6 +1,6 @@
 // Level changes of all symbols: what each led from, how long it held, how long the episode lasted.
 
-const MOST = 500;
+export const MOST = 500;
 const later = (one, other) =>
   other.timestamp - one.timestamp || other.symbol.localeCompare(one.symbol) || other.sequence - one.sequence;
 

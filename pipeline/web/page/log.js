@@ -11,8 +11,16 @@ const list = byId("log");
 const least = byId("log-level");
 const entries = new Map();
 let changes = [];
+let weights = {};
 
 LEVELS.forEach((level, place) => least.append(make("option", { value: place }, place ? `${long(place)} +` : "all levels")));
+
+export const known = () => changes;
+
+// By the weights in force it is told which part was the strongest.
+export function weigh(components) {
+  weights = Object.fromEntries(components.map(({ name, weight }) => [name, weight]));
+}
 
 export function addChanges(more) {
   changes = merged(changes, more);
@@ -59,24 +67,34 @@ class Entry {
     this.before = make("span");
     this.held = make("span", { class: "soft" });
     const after = make("b", { class: `level-${change.signal_level}` }, long(change.signal_level));
-    const { probability, meta: { level_reason: by } } = change;
-    const title = `probability ${format.number(probability, 4)}; the level is by ${by}`;
-    const reason = `${format.number(probability, 2)} ${by === "floor" ? by : "prob."}`;
+    const by = change.meta.level_reason;
+    const strongest = by === "floor" ? "" : ", its strongest part is named";
+    const title = `probability ${format.number(change.probability, 4)}; the level is by ${by}${strongest}`;
+    this.reason = make("span", { class: "reason", title });
     this.node = make(
       "li",
       {},
       make("div", {}, time, link, this.held),
-      make("div", {}, this.before, after, make("span", { class: "reason", title }, reason), copy),
+      make("div", {}, this.before, after, this.reason, copy),
     );
   }
 
   grow({ level, before, ended, began, change }) {
+    setText(this.reason, reason(change));
     setText(this.before, before === null ? "→ " : `${short(before)} → `);
     this.before.className = before === null ? "" : `level-${before}`;
     if (level === 0) setText(this.held, before === null ? "" : `after ${format.duration(change.timestamp - began)}`);
     else if (ended !== null) setText(this.held, `for ${format.duration(ended - change.timestamp)}`);
     else setText(this.held, `${format.duration(now() - began)} so far`);
   }
+}
+
+function reason({ probability, scores, metrics, meta }) {
+  const by = format.number(probability, 2);
+  if (meta.level_reason === "floor") return `${by} floor ${format.number(metrics.velocity, 0)}/s`;
+  const weighed = (name) => weights[name] * scores[name];
+  const names = Object.keys(weights).filter(weighed).sort((one, other) => weighed(other) - weighed(one));
+  return `${by} ${names.length ? format.part(names[0]) : "prob."}`;
 }
 
 async function copied(button, text) {

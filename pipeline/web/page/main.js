@@ -6,11 +6,12 @@ import { showDetail, showInstead } from "./detail.js";
 import { byId, make } from "./dom.js";
 import { span } from "./format.js";
 import { judge } from "./health.js";
-import { addChanges, show as showLog } from "./log.js";
+import { addChanges, known, show as showLog, weigh } from "./log.js";
 import { showNotice } from "./notice.js";
 import { showFleet } from "./strip.js";
 import { age, markChosen, showSymbols } from "./symbols.js";
 import { learn, now } from "./time.js";
+import { showContagion } from "./timeline.js";
 import { showClock, showHealth, showLevels, showMarket } from "./topbar.js";
 
 const RANGES = [300, 900, 3_600, 21_600, 86_400];
@@ -65,9 +66,12 @@ function showAll() {
   }
   if (fleet !== null) showFleet(fleet);
   if (market !== null) showMarket(market, now());
+  showSpread();
   showChosen();
   showTrust();
 }
+
+const showSpread = () => state.symbols !== null && showContagion(known(), state.symbols.count, now());
 
 function showChosen() {
   const { symbols, detail, problem, seconds } = state;
@@ -75,6 +79,7 @@ function showChosen() {
     const reason = problem.message.replace(/^.*?: /, "");
     showInstead(chosen(), reason, "Choose a symbol of the list, or wait: a record of it may still come.");
   } else if (detail !== null) {
+    weigh(detail.components);
     showDetail(detail, now());
     showCharts(detail, detail.changes, seconds, choice.moment, now()).catch((error) => console.warn(error.message));
   } else if (symbols === null) {
@@ -100,7 +105,7 @@ function showTrust() {
   const health = judge(symbols, fleet, connection.connected, now());
   showClock(now());
   showHealth(health, now());
-  showNotice(health, symbols, connection, gone(), now());
+  showNotice(health, symbols, fleet, connection, gone(), now());
 }
 
 // Symbols that were shown and lie on partitions of which nothing is known.
@@ -154,6 +159,7 @@ document.addEventListener("visibilitychange", showTrust);
 setInterval(() => {
   showTrust();
   showLog();
+  showSpread();
   age();
 }, 1_000);
 listen();

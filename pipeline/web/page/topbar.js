@@ -45,5 +45,6 @@ export function showMarket({ reference, regime, volatility }, now) {
   if (regime === null) return;
   const held = regime.time_in_regime + Math.max(0, now - regime.timestamp);
   setText(byId("regime-held"), `for ${format.duration(held)}`);
-  setText(byId("liquidity"), `${regime.liquidity_regime}, ${regime.trend_regime}`.toLowerCase().replaceAll("_", " "));
+  setText(byId("liquidity"), regime.liquidity_regime.toLowerCase().replaceAll("_", " "));
+  setText(byId("trend"), regime.trend_regime.toLowerCase().replaceAll("_", " "));
 }
