@@ -6,7 +6,7 @@ import * as format from "./format.js";
 import { LEVELS, short } from "./levels.js";
 
 const MOST = 50;
-const ROOM = 0.14; // of the bar, that a level's mark needs
+const ROOM = 26; // pixels that the mark of a level needs
 const rows = [];
 
 export function showContagion(changes, count, now) {
@@ -66,7 +66,7 @@ class Row {
 function drawn(node, { level, from, to: until }, began, length, end) {
   const share = Math.max(0, (until ?? end) - from) / length;
   setAttribute(node, "class", `level-${level}`);
-  setText(node, share > ROOM ? short(level) : "");
+  setText(node, share * node.parentElement.clientWidth > ROOM ? short(level) : "");
   node.style.left = `${(100 * (from - began)) / length}%`;
   node.style.width = `${100 * share}%`;
 }
