@@ -132,10 +132,8 @@ def test_kafkas_scripts_get_in_as_the_workers_do():
     client = the("ConfigMap", name="cascade-client")["data"]["client.properties"]
     protocol, mechanism = (variable(name) for name in ("security_protocol", "sasl_mechanism"))
     assert f"security.protocol={settings_of_pods()[protocol]}\n" in client
-    assert (
-        f"sasl.mechanism={settings_of_pods().get(mechanism, Settings.model_fields['sasl_mechanism'].default)}\n"
-        in client
-    )
+    used = settings_of_pods().get(mechanism, Settings.model_fields["sasl_mechanism"].default)
+    assert f"sasl.mechanism={used}\n" in client
     named = set(re.findall(r"\$\{env:(\w+)\}", client))
     assert named == {variable("sasl_username"), variable("sasl_password")}
     assert named <= settings_of_pods().keys() | the("Secret")["stringData"].keys()
