@@ -78,6 +78,12 @@ def test_compose_runs_commands_that_there_are(services):
     assert {tuple(service.get("command", ["worker"])) for service in own} <= set(all_commands())
 
 
+def test_compose_builds_the_image_once_before_others_use_it(services):
+    own = {name: each for name, each in services.items() if each["image"] == "cascade-pipeline"}
+    assert {name for name, each in own.items() if "build" in each} == {"topics"}
+    assert {name for name, each in own.items() if "topics" in each["depends_on"]} == own.keys() - {"topics"}
+
+
 def test_compose_opens_ports_on_this_machine_alone(services):
     ports = [port for service in services.values() for port in service.get("ports", [])]
     assert ports

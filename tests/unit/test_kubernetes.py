@@ -1,6 +1,7 @@
 """What Kubernetes is given: of its form, and in step with the pipeline."""
 
 import itertools
+import re
 from pathlib import Path
 
 import kubernetes_validate
@@ -20,13 +21,17 @@ OBJECTS = [
 OF_KUBERNETES = [found for found in OBJECTS if found["kind"] != "ScaledObject"]
 
 
-def the(kind):
-    (found,) = [each for each in OBJECTS if each["kind"] == kind]
+def the(kind, *, name=None):
+    (found,) = [each for each in OBJECTS if each["kind"] == kind and name in {None, each["metadata"]["name"]}]
     return found
 
 
+def settings_of_pods():
+    return the("ConfigMap", name="cascade-settings")["data"]
+
+
 def pods():
-    return {kind: the(kind)["spec"]["template"]["spec"] for kind in ("StatefulSet", "Job")}
+    return {kind: the(kind)["spec"]["template"]["spec"] for kind in ("StatefulSet", "Job", "Deployment")}
 
 
 def test_every_file_is_applied_but_the_form_of_the_secret():
@@ -63,14 +68,12 @@ def test_the_scaling_rule_is_one_of_kubernetes_but_for_its_trigger():
 
 
 def test_there_are_no_more_workers_than_partitions():
-    assert the("ScaledObject")["spec"]["maxReplicaCount"] == int(
-        the("ConfigMap")["data"]["PIPELINE_PARTITIONS"]
-    )
+    assert the("ScaledObject")["spec"]["maxReplicaCount"] == int(settings_of_pods()["PIPELINE_PARTITIONS"])
 
 
 def test_the_settings_can_be_used_together(monkeypatch):
     (container,) = pods()["StatefulSet"]["containers"]
-    given = the("ConfigMap")["data"] | the("Secret")["stringData"]
+    given = settings_of_pods() | the("Secret")["stringData"]
     given |= {each["name"]: each.get("value", "cascade-0") for each in container["env"]}
     given["PIPELINE_WEB_URL"] = given["PIPELINE_WEB_URL"].replace(
         "$(PIPELINE_GROUP_INSTANCE_ID)", "cascade-0"
@@ -85,14 +88,14 @@ def test_the_settings_can_be_used_together(monkeypatch):
 
 
 def test_a_pods_address_is_one_that_the_headless_service_gives_it():
-    workers, service = the("StatefulSet"), the("Service")
+    workers, service = the("StatefulSet"), the("Service", name="cascade")
     assert workers["spec"]["serviceName"] == service["metadata"]["name"]
     assert service["spec"]["clusterIP"] == "None"
     assert service["spec"]["selector"].items() <= workers["spec"]["template"]["metadata"]["labels"].items()
     assert service["spec"]["ports"][0]["port"] == Settings.model_fields["web_port"].default
 
 
-@pytest.mark.parametrize("kind", ["StatefulSet", "Job"])
+@pytest.mark.parametrize("kind", pods())
 def test_pods_run_without_root_on_a_root_that_nobody_writes_to(kind):
     pod = pods()[kind]
     assert pod["securityContext"]["runAsNonRoot"]
@@ -105,22 +108,61 @@ def test_pods_run_without_root_on_a_root_that_nobody_writes_to(kind):
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         }
-        assert container["volumeMounts"] == [{"name": "tmp", "mountPath": "/tmp"}]  # noqa: S108
+        written = [mount for mount in container["volumeMounts"] if not mount.get("readOnly")]
+        assert written == [{"name": "tmp", "mountPath": "/tmp"}]  # noqa: S108
 
 
 def test_pods_name_settings_and_objects_that_there_are():
-    names = {each["metadata"]["name"] for each in (the("ConfigMap"), the("Secret"))}
+    secret = the("Secret")
+    names = {"cascade-settings", secret["metadata"]["name"]}
     for pod in pods().values():
         for container in pod["containers"]:
             sources = itertools.chain.from_iterable(each.values() for each in container["envFrom"])
             assert {source["name"] for source in sources} == names
-            assert {each["name"] for each in container.get("env", [])} <= set(variables())
-    assert set(the("ConfigMap")["data"]) <= set(variables())
-    assert {variable("sasl_password"), variable("redis_password")} < set(the("Secret")["stringData"])
+            own = {each["name"]: each for each in container.get("env", [])}
+            if password := own.pop("REDISCLI_AUTH", None):
+                reference = password["valueFrom"]["secretKeyRef"]
+                assert reference == {"name": secret["metadata"]["name"], "key": variable("redis_password")}
+            assert set(own) <= set(variables())
+    assert set(settings_of_pods()) <= set(variables())
+    assert {variable("sasl_password"), variable("redis_password")} < set(secret["stringData"])
+
+
+def test_kafkas_scripts_get_in_as_the_workers_do():
+    client = the("ConfigMap", name="cascade-client")["data"]["client.properties"]
+    protocol, mechanism = (variable(name) for name in ("security_protocol", "sasl_mechanism"))
+    assert f"security.protocol={settings_of_pods()[protocol]}\n" in client
+    used = settings_of_pods().get(mechanism, Settings.model_fields["sasl_mechanism"].default)
+    assert f"sasl.mechanism={used}\n" in client
+    named = set(re.findall(r"\$\{env:(\w+)\}", client))
+    assert named == {variable("sasl_username"), variable("sasl_password")}
+    assert named <= settings_of_pods().keys() | the("Secret")["stringData"].keys()
+    (volume,) = [each["configMap"] for each in pods()["Deployment"]["volumes"] if "configMap" in each]
+    assert volume == {"name": "cascade-client"}
+
+
+def test_tools_are_of_the_versions_that_compose_runs():
+    services = yaml.safe_load((FOLDER.parents[1] / "docker-compose.yml").read_text())["services"]
+    images = {each["name"]: each["image"] for each in pods()["Deployment"]["containers"]}
+    used = {"cascade": "topics", "kafka": "kafka", "redis": "valkey"}
+    assert images == {tool: services[service]["image"] for tool, service in used.items()}
+
+
+def test_browsers_reach_a_worker_that_is_ready_and_from_outside_by_an_ingress_with_a_login():
+    service, workers = the("Service", name="cascade-dashboard"), the("StatefulSet")
+    assert service["spec"]["selector"].items() <= workers["spec"]["template"]["metadata"]["labels"].items()
+    assert not service["spec"].get("publishNotReadyAddresses")
+    left_out = (FOLDER / "dashboard.yml").read_text().split("# ---\n")[1]
+    ingress = yaml.safe_load(re.sub("^# ", "", left_out, flags=re.MULTILINE))
+    kubernetes_validate.validate(ingress, kubernetes_validate.latest_version(), strict=True)
+    assert "nginx.ingress.kubernetes.io/auth-url" in ingress["metadata"]["annotations"]
+    (path,) = ingress["spec"]["rules"][0]["http"]["paths"]
+    backend, (port,) = path["backend"]["service"], service["spec"]["ports"]
+    assert (backend["name"], backend["port"]["name"]) == (service["metadata"]["name"], port["name"])
 
 
 def test_the_network_lets_through_what_the_settings_name():
-    policy, settings = the("NetworkPolicy")["spec"], the("ConfigMap")["data"]
+    policy, settings = the("NetworkPolicy")["spec"], settings_of_pods()
     ports = {port["port"] for rule in policy["egress"] for port in rule["ports"]}
     assert int(settings["PIPELINE_BROKER"].rpartition(":")[2]) in ports
     assert int(settings["PIPELINE_REDIS_URL"].rpartition(":")[2].partition("/")[0]) in ports
