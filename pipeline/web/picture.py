@@ -176,7 +176,10 @@ class Picture:
 
     def _signal(self, partition: int, signal: Signal) -> None:
         known = self._of(partition, signal.symbol)
-        before, known.signal = known.signal, signal
+        before = known.signal
+        if before is not None and (signal.timestamp, signal.sequence) <= (before.timestamp, before.sequence):
+            return  # sent again after a rebalance or a crash
+        known.signal = signal
         self.by_level[signal.signal_level].append(signal)
         if before is None or before.signal_level != signal.signal_level:
             known.since = signal.timestamp

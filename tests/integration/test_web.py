@@ -171,7 +171,7 @@ async def check_metrics(browser, workers, signals, market):
             values["cascade_signals_total", level] for level in LEVELS
         )
     assert counted == Counter(dict.fromkeys(LEVELS, 0)) + Counter(each["signal"] for each in signals)
-    assert taken == len(market)
+    assert taken >= len(market)  # what a rebalance interrupts is taken again
 
 
 async def check_weights(browser, guarded, open_):

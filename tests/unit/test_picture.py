@@ -113,6 +113,17 @@ async def test_what_was_sent_before_comes_before(sent):
     assert later.regime == whole.regime
 
 
+def test_what_is_sent_again_after_a_rebalance_changes_nothing(signals):
+    """Delivery is at least once: a worker that goes on where a checkpoint was sends some signals again."""
+    half = len(signals) // 2
+    again, whole = new_picture([*signals[:half], *signals[half // 2 :]]), new_picture(signals)
+    assert rows.hottest(again, 100) == rows.hottest(whole, 100)
+    for name, known in whole.symbols.items():
+        assert again.symbols[name].history.since(0.0) == known.history.since(0.0)
+    for changes in (False, True):
+        assert again.newest(0, None, 1_000, changes=changes) == whole.newest(0, None, 1_000, changes=changes)
+
+
 def test_what_was_sent_leaves_with_its_partition(sent):
     picture = new_picture(sent)
     assert picture.keep({0, 1}) == {1}
