@@ -10,6 +10,7 @@ import pytest
 from aiokafka.errors import SaslAuthenticationFailed
 from commands import cascade
 from pydantic import SecretStr
+from redis.asyncio import Redis
 from secured import PASSWORD, USER, SecuredKafkaServer, SecuredValkeyServer, authority, tls_before
 from servers import HOST, running
 from test_cli_watch import kafka_publisher, publish_until_read, redis_publisher, watching
@@ -82,8 +83,11 @@ def but(settings: Settings, **changes) -> Settings:
 
 @pytest.fixture
 async def topics(settings):
+    """Make the topics anew, and Redis empty: what an earlier market wrote there is no older."""
     await delete_topics(settings)
     await apply_topics(settings)
+    async with Redis.from_url(settings.redis_url, **settings.redis_client_options()) as redis:
+        await redis.flushdb()
 
 
 @pytest.fixture(scope="module")
