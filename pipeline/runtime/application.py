@@ -141,6 +141,11 @@ class Application(faust.App):
         return {tp for tp in self.consumer.assignment() if tp.topic in contract.INPUTS}
 
     @property
+    def partitions(self) -> set[int]:
+        """The numbers of the partitions that this worker has."""
+        return {tp.partition for tp in self.input_partitions}
+
+    @property
     def snapshots_read(self) -> int:
         """How many snapshots were read from changelogs since the worker started."""
         return sum(table.data.records_read for table in self.state_tables.values())

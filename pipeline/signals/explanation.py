@@ -77,15 +77,20 @@ def level_thresholds(
 
 def contributions(signal: Signal, weights: Mapping[str, float]) -> dict[str, float]:
     """Return what each component contributes to a signal's probability: their sum is the probability."""
-    parts = {name: weight * getattr(signal.scores, name) for name, weight in weights.items()}
+    parts = _parts(signal, weights)
     whole = sum(parts.values())
     return {
         name: round(signal.probability * part / whole, 6) if whole else 0.0 for name, part in parts.items()
     }
 
 
+def _parts(signal: Signal, weights: Mapping[str, float]) -> dict[str, float]:
+    """Return weight x score of each component."""
+    return {name: weight * getattr(signal.scores, name) for name, weight in weights.items()}
+
+
 def _sum_in_words(signal: Signal, weights: Mapping[str, float]) -> str:
-    parts = {name: weight * getattr(signal.scores, name) for name, weight in weights.items()}
+    parts = _parts(signal, weights)
     said = sorted(((part, name) for name, part in parts.items() if part >= _SAID), reverse=True)
     return ", ".join(f"{name.replace('_', ' ')} {part:.2f}" for part, name in said) or "nothing scores"
 

@@ -9,26 +9,28 @@ from urllib.parse import quote
 
 import msgspec
 import structlog
-from aiohttp import web
 from aiokafka.errors import KafkaError
 
 from pipeline.features.stage import SHARED
 from pipeline.features.velocity import VelocityStage
-from pipeline.messages import COMPONENTS, LEVELS, check_weights, normal_symbol
+from pipeline.messages import COMPONENTS, check_weights
 from pipeline.runtime import control
 from pipeline.runtime.placement import partition_of
 from pipeline.runtime.topics import TopicsError
 from pipeline.signals.scoring import ScoringStage
 from pipeline.signals.statistics import merge
 from pipeline.signals.weights import name_weights, read_weights
-from pipeline.web import answers, rows
+from pipeline.web import answers, query, rows
 from pipeline.web.fleet import Fleet
+from pipeline.web.picture import in_time
 from pipeline.web.server import answer, problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pipeline.messages import Control, Signal
+    from aiohttp import web
+
+    from pipeline.messages import Control
     from pipeline.runtime.application import Application
     from pipeline.signals.profile import Profile
     from pipeline.signals.scoring_state import SharedState
@@ -58,7 +60,7 @@ class Api:
 
     async def symbols(self, request: web.Request) -> web.Response:
         """Answer with all symbols, the hottest first."""
-        most = _number(request, "limit", 500, MOST_ROWS)
+        most = query.whole_number(request, "limit", 500, MOST_ROWS)
         found = rows.hottest(self._picture, most)
         count, by_level = len(self._picture.symbols), rows.by_level(self._picture)
         if _own(request):
@@ -75,11 +77,8 @@ class Api:
 
     async def symbol(self, request: web.Request) -> web.Response:
         """Answer with everything about one symbol."""
-        try:
-            name = normal_symbol(request.match_info["symbol"])
-        except ValueError as error:
-            return problem(400, str(error))
-        seconds = _number(request, "seconds", 3_600, LONGEST_PAST)
+        name = query.read_symbol(request.match_info["symbol"])
+        seconds = query.whole_number(request, "seconds", 3_600, LONGEST_PAST)
         if name in self._picture.symbols:
             place = self._picture.symbols[name].partition
             live = self._app.flow.look(place, VelocityStage.table, name)
@@ -102,21 +101,14 @@ class Api:
 
     async def signals(self, request: web.Request) -> web.Response:
         """Answer with the newest signals."""
-        level = request.query.get("min_level", "NONE").upper()
-        if level not in LEVELS:
-            return problem(400, f"min_level: expected one of {', '.join(LEVELS)}")
-        try:
-            symbol = normal_symbol(request.query["symbol"]) if "symbol" in request.query else None
-        except ValueError as error:
-            return problem(400, str(error))
-        most = _number(request, "limit", 100, 1_000)
-        changes = request.query.get("changes", "false").lower() == "true"
-        found = self._picture.newest(LEVELS.index(level), symbol, most, changes=changes)
+        least, symbol = query.least_level(request, "NONE"), query.only_symbol(request)
+        most = query.whole_number(request, "limit", 100, 1_000)
+        found = self._picture.newest(least, symbol, most, changes=query.only_changes(request))
         if _own(request):
             return answer(answers.Signals(found, self._fleet.own_missing()))
         others, silent = await self._fleet.ask("/api/signals", answers.Signals, dict(request.query))
         found += [each for other in others for each in other.signals]
-        found.sort(key=_when, reverse=True)
+        found.sort(key=in_time, reverse=True)
         return answer(answers.Signals(found[:most], self._fleet.missing(silent, others)))
 
     async def regime(self, request: web.Request) -> web.Response:
@@ -140,7 +132,7 @@ class Api:
     async def stats(self, request: web.Request) -> web.Response:
         """Answer with statistics of the signals sent."""
         statistics = self._app.delivery.statistics
-        statistics.current_weights = self.weights_on(min(self._fleet.own_partitions, default=-1))
+        statistics.current_weights = self.weights_on(min(self._app.partitions, default=-1))
         own = answers.WorkerStatistics(str(self._app.conf.canonical_url), statistics.report())
         if _own(request):
             return answer(answers.Stats(own.statistics, [own], self._fleet.own_missing()))
@@ -225,26 +217,6 @@ _NAMES: Final = ", ".join(COMPONENTS)
 
 def _own(request: web.Request) -> bool:
     return request.query.get("scope") == "worker"
-
-
-def _number(request: web.Request, name: str, usual: int, most: int) -> int:
-    """Return a whole number from the query.
-
-    Raises
-    ------
-    web.HTTPBadRequest
-        It is none, or not between 1 and the most.
-    """
-    text = request.query.get(name)
-    if text is None:
-        return usual
-    if not (text.isdecimal() and len(text) <= len(str(most)) and 1 <= int(text) <= most):
-        raise web.HTTPBadRequest(reason=f"{name}: expected a whole number from 1 to {most}")
-    return int(text)
-
-
-def _when(signal: Signal) -> tuple[float, str, int]:
-    return signal.timestamp, signal.symbol, signal.sequence
 
 
 def _version(copy: Control | None) -> int:

@@ -53,11 +53,6 @@ class Fleet:
         self._picture = picture
 
     @property
-    def own_partitions(self) -> set[int]:
-        """The partitions that this worker has."""
-        return {tp.partition for tp in self._app.input_partitions}
-
-    @property
     def peers(self) -> list[Peer]:
         """The other workers that have partitions."""
         spread: Mapping[str, Mapping[str, Sequence[int]]] = self._app.router.external_topics_metadata()
@@ -67,7 +62,7 @@ class Fleet:
 
     def own_missing(self) -> list[Missing]:
         """Return which of this worker's partitions are not current."""
-        own, url, phase = self.own_partitions, self._app.conf.canonical_url, self._app.phase
+        own, url, phase = self._app.partitions, self._app.conf.canonical_url, self._app.phase
         if own and phase != "ready":
             return [Missing(sorted(own), f"{url}: {phase}")]
         past = sorted(own & self._picture.unread)
@@ -77,7 +72,7 @@ class Fleet:
         """Return which partitions are not current: own ones, what others tell, silent ones, and nobody's."""
         found = [*self.own_missing(), *chain.from_iterable(other.missing for other in others)]
         found += [Missing(list(peer.partitions), f"{peer.url}: {reason}") for peer, reason in silent]
-        owned = self.own_partitions.union(*(peer.partitions for peer in self.peers))
+        owned = self._app.partitions.union(*(peer.partitions for peer in self.peers))
         if orphaned := sorted(set(range(self._app.settings.partitions)) - owned):
             found.append(Missing(orphaned, "no worker has them: a rebalance is under way"))
         return found

@@ -152,7 +152,7 @@ class WorkerCollector(Collector):
             "Changelog records still to be read.",
             self._health.recovery_remaining,
         )
-        yield _gauge("cascade_partitions", "Partitions assigned.", len(status.of_partitions(app)))
+        yield _gauge("cascade_partitions", "Partitions assigned.", len(app.partitions))
         yield _gauge(
             "cascade_topic_partitions", "Partitions that all workers share.", app.settings.partitions
         )

@@ -141,7 +141,7 @@ class Picture:
         """Return the newest signals from a level up, newest first."""
         found = self.changes if changes else [each for kept in self.by_level[least:] for each in kept]
         wanted = [each for each in found if each.signal_level >= least and symbol in (None, each.symbol)]
-        return sorted(wanted, key=_when, reverse=True)[:most]
+        return sorted(wanted, key=in_time, reverse=True)[:most]
 
     async def put_before(self, earlier: Picture) -> None:
         """Take over what was read of the time before."""
@@ -240,7 +240,8 @@ def _fill_up(kept: deque[Any], before: Iterable[Any]) -> None:
     kept.extendleft(reversed(older[len(older) - room :] if room < len(older) else older))
 
 
-def _when(signal: Signal) -> tuple[float, str, int]:
+def in_time(signal: Signal) -> tuple[float, str, int]:
+    """Return what signals of several symbols are ordered by."""
     return signal.timestamp, signal.symbol, signal.sequence
 
 

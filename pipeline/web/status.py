@@ -127,7 +127,7 @@ def report(app: Application, health: Health, projection: Projection | None) -> S
 
 def of_partitions(app: Application) -> list[PartitionStatus]:
     """Return how far each partition of a worker is behind."""
-    return [_partition(app, number) for number in sorted({tp.partition for tp in app.input_partitions})]
+    return [_partition(app, number) for number in sorted(app.partitions)]
 
 
 def context_age(app: Application) -> float | None:

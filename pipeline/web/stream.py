@@ -17,8 +17,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from pipeline import contract
-from pipeline.messages import LEVELS, normal_symbol
 from pipeline.signals.levels import ALERT
+from pipeline.web import query
 from pipeline.web.server import LIMIT, problem
 
 if TYPE_CHECKING:
@@ -156,21 +156,15 @@ class Stream:
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Stream signals and the market regime until the listener leaves, or is too slow."""
-        level = request.query.get("min_level", "ALERT").upper()
-        if level not in LEVELS:
-            return problem(400, f"min_level: expected one of {', '.join(LEVELS)}")
-        try:
-            symbol = normal_symbol(request.query["symbol"]) if "symbol" in request.query else None
-        except ValueError as error:
-            return problem(400, str(error))
+        least, symbol = query.least_level(request, "ALERT"), query.only_symbol(request)
+        changes = query.only_changes(request)
         if len(self._listeners) >= MOST_LISTENERS:
             return problem(503, f"{MOST_LISTENERS} listen here already: ask another worker")
         request[LIMIT].reschedule(None)
         response = web.StreamResponse(headers=_HEADERS)
         await response.prepare(request)
-        changes = request.query.get("changes", "false").lower() == "true"
-        listener = Listener(LEVELS.index(level), symbol, changes=changes)
-        alerts_are_enough = listener.least >= ALERT and not changes
+        listener = Listener(least, symbol, changes=changes)
+        alerts_are_enough = least >= ALERT and not changes
         topics = (self._alerts if alerts_are_enough else self._signals, self._regime)
         self._listeners.add(listener)
         for topic in topics:

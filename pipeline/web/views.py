@@ -47,7 +47,7 @@ def create_views(app: Application, profile: Profile, projection: Projection | No
     app.delivery.observe = picture.take
 
     async def ready(*_: Any, **__: Any) -> None:
-        if unread := picture.keep({tp.partition for tp in app.input_partitions}):
+        if unread := picture.keep(app.partitions):
             app.add_future(_look_back(app, picture, unread))
 
     async def leaving(*_: Any, **__: Any) -> None:
