@@ -21,6 +21,8 @@ AS_USUAL = {"budget_records": 20_000, "max_poll_records": 2_000, "checkpoint_int
 MIB = 1 << 20
 MOST_GROWTH, MOST_FILLING = 8 * MIB, 32 * MIB
 """By how much memory may grow in the end, and in a run so short that buffers still fill."""
+MOST_FILES = 2
+"""By how many open files may differ: connections to a worker that comes and goes, less than one a restart."""
 SETTLING_SHARE = 0.4
 """The part of a soak in which memory may still grow: buffers, windows and caches fill."""
 
@@ -102,7 +104,7 @@ async def test_under_a_steady_load_with_restarts_nothing_grows_and_nothing_is_le
         assert [worker.stop() for worker in (steady, other)] == [0, 0]
     grown, files = watch.growth("memory"), watch.growth("files")
     assert grown < most, f"{grown / MIB:.1f} MiB more"
-    assert files <= 0
+    assert files <= MOST_FILES
     await Uninterrupted(settings, ticks).check()
 
 

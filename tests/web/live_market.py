@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaProducer
 from conftest import deploy
 from playwright.sync_api import sync_playwright
 from servers import chromium
-from workers import Worker, lag, send
+from workers import Worker, send, until_caught_up
 
 from pipeline import contract
 from pipeline.cli.scenario import Tick
@@ -94,24 +94,24 @@ class LiveMarket:
         self.settings: Settings = done(deploy(broker, valkey))
         self.worker = Worker(self.settings)
         self.url = f"http://127.0.0.1:{self.worker.settings.web_port}/"
-        self._running, self._ended = threading.Event(), threading.Event()
+        self._running, self._standing, self._ended = (threading.Event() for _ in range(3))
         self._thread = threading.Thread(target=lambda: asyncio.run(self._play()))
 
     def start(self) -> None:
         """Let the market begin, with its past."""
-        self._running.set()
+        self.run()
         self._thread.start()
 
     def run(self) -> None:
         """Let the market go on."""
+        self._standing.clear()
         self._running.set()
 
     def halt(self) -> None:
         """Let the market stand still, and wait until the worker has done all that came."""
         self._running.clear()
-        deadline = time.monotonic() + PATIENCE_MS / 1_000
-        while done(lag(self.settings)):
-            assert time.monotonic() < deadline, "the worker does not catch up"
+        assert self._standing.wait(PATIENCE_MS / 1_000), "the market does not halt"
+        done(until_caught_up(self.settings, workers=[self.worker], patience=PATIENCE_MS / 1_000))
 
     def close(self) -> None:
         """End the market and the worker."""
@@ -134,12 +134,15 @@ class LiveMarket:
     async def _send(self, producer: AIOKafkaProducer, ticks: Iterable[Tick]) -> None:
         late = 0.0
         for tick in ticks:
-            if self._ended.is_set():
-                return
+            await asyncio.sleep(max(0.0, tick.time + late - time.time()))
+            if not self._running.is_set():
+                await producer.flush()
+                self._standing.set()
             while not self._running.is_set():
                 await asyncio.sleep(0.05)
                 late = time.time() - tick.time  # what was to be told meanwhile is told later
-            await asyncio.sleep(max(0.0, tick.time + late - time.time()))
+            if self._ended.is_set():
+                return
             await send(producer, moved(tick, late))
 
 

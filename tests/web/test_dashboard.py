@@ -11,6 +11,7 @@ from live_market import HOSTILE, LiveMarket, Look, answer, browsing, done, hosti
 from workers import Worker, produce, read_all
 
 from pipeline import contract
+from pipeline.cli.simulation import Market
 
 pytestmark = pytest.mark.chromium
 
@@ -120,6 +121,7 @@ def episode_of(signals):
 
 
 def test_who_rose_first_and_who_followed_is_as_kafkas_signals_tell(live, market):
+    live.until("document.querySelectorAll('#contagion a').length >= 5")
     market.halt()
     expected = episode_of(done(read_all(market.settings, contract.SIGNALS)))
     assert len(expected) >= 5
@@ -176,20 +178,20 @@ def test_an_episode_begins_with_the_first_rise_after_a_quiet_minute(live, name):
 
 
 def test_velocities_of_longer_windows_are_drawn_as_kafka_told_them(live, market):
+    symbol = Market().symbols[0]
+    live.page.evaluate("symbol => { location.hash = symbol; }", symbol)
+    live.until(f"document.getElementById('symbol-name').textContent === {symbol!r}")
+    lines = {
+        seconds: f"(document.getElementById('figure').data.find(({{name}}) =>"
+        f" name === 'velocity in {seconds // 60} min')?.y ?? []).filter(value => value !== null)"
+        for seconds in (60, 300)
+    }
+    for line in lines.values():
+        live.until(f"new Set({line}).size > 1")
     market.halt()
-    symbol = live.text("#symbol-name")
-    for seconds in (60, 300):
-        values = {
-            each[f"velocity_{seconds}s"]
-            for each in done(read_all(market.settings, contract.VELOCITY))
-            if each["symbol"] == symbol
-        }
-        name = f"velocity in {seconds // 60} min"
-        drawn = live.page.evaluate(
-            f"document.getElementById('figure').data.find(({{name}}) => name === {name!r}).y"
-        )
-        assert len(set(drawn) - {None}) > 1
-        assert set(drawn) - {None} <= values
+    told = [each for each in done(read_all(market.settings, contract.VELOCITY)) if each["symbol"] == symbol]
+    for seconds, line in lines.items():
+        assert set(live.page.evaluate(line)) <= {each[f"velocity_{seconds}s"] for each in told}
 
 
 def test_what_a_worker_says_of_itself_comes_before_guesses(live):
