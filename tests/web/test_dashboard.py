@@ -100,8 +100,12 @@ def test_figures_are_those_of_the_newest_signals_on_kafka(live, market):
     assert live.texts("#rows .name") == [row["symbol"] for row in found["symbols"]]
     assert live.texts("#levels b") == [f"{count}" for count in reversed(found["by_level"].values())]
     detail = answer(market.url, f"api/symbols/{quote(live.text('#symbol-name'), safe='')}")
-    assert live.text("#why") == detail["why"]
-    assert live.texts("#windows tbody tr td:nth-child(2)") == [f"{w['count']:,}" for w in detail["windows"]]
+    counts = "[...document.querySelectorAll('#windows tbody tr td:nth-child(2)')].map(each => each.textContent)"
+    live.until(
+        f"wanted => JSON.stringify([document.getElementById('why').textContent, {counts}])"
+        " === JSON.stringify(wanted)",
+        [detail["why"], [f"{window['count']:,}" for window in detail["windows"]]],
+    )
 
 
 def episode_of(signals):
