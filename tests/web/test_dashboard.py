@@ -100,9 +100,10 @@ def test_figures_are_those_of_the_newest_signals_on_kafka(live, market):
     assert live.texts("#rows .name") == [row["symbol"] for row in found["symbols"]]
     assert live.texts("#levels b") == [f"{count}" for count in reversed(found["by_level"].values())]
     detail = answer(market.url, f"api/symbols/{quote(live.text('#symbol-name'), safe='')}")
-    counts = "[...document.querySelectorAll('#windows tbody tr td:nth-child(2)')].map(each => each.textContent)"
+    counts = "[...document.querySelectorAll('#windows tbody tr td:nth-child(2)')]"
     live.until(
-        f"wanted => JSON.stringify([document.getElementById('why').textContent, {counts}])"
+        f"wanted => JSON.stringify([document.getElementById('why').textContent,"
+        f" {counts}.map(({{textContent}}) => textContent)])"
         " === JSON.stringify(wanted)",
         [detail["why"], [f"{window['count']:,}" for window in detail["windows"]]],
     )
