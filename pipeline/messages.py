@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Annotated, Final, Literal, TypeAlias
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 SCHEMA_VERSION: Final = 1
 
@@ -248,7 +248,11 @@ class SignalContext(Struct):
 
 
 class SignalMeta(Struct):
-    """How a signal came about."""
+    """How a signal came about.
+
+    `contributions` are what each component adds to the probability, where the profile compares a symbol with
+    its own past: their sum is the probability.
+    """
 
     processing_time_ms: float
     profile: str
@@ -256,6 +260,7 @@ class SignalMeta(Struct):
     raw_score: float
     level_reason: Literal["probability", "floor"]
     event_timestamp: float
+    contributions: Scores | UnsetType = UNSET
 
 
 class Signal(Struct):

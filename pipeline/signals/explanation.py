@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Final
 
 from pipeline.messages import LEVELS
 from pipeline.signals import levels
+from pipeline.signals.score import shares
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pipeline.messages import Signal
-    from pipeline.signals.levels import LevelConstants
     from pipeline.signals.score import ScoreConstants
 
 _SAID: Final = 0.005
@@ -31,7 +31,10 @@ def explain(signal: Signal, weights: Mapping[str, float], constants: ScoreConsta
         Those that it was judged by.
 
     """
-    sum_ = _sum_in_words(signal, weights) + _factors_in_words(signal, constants)
+    sum_ = _sum_in_words(signal, weights)
+    if constants.habits is not None:
+        return f"{signal.signal} by probability {signal.probability:.2f}: unusual are {sum_}"
+    sum_ += _factors_in_words(signal, constants)
     if signal.meta.level_reason == "probability":
         return f"{signal.signal} by probability {signal.probability:.2f}: {sum_}"
     metrics = signal.metrics
@@ -48,7 +51,9 @@ def relief(signal: Signal, constants: ScoreConstants) -> str:
     level = signal.signal_level
     if level == levels.NONE:
         return ""
-    asked = level_thresholds(signal, constants.levels)[level - 1]
+    asked = level_thresholds(signal, constants)[level - 1]
+    if asked[1] is None:
+        return f"below {signal.signal} when the probability is at or below {asked[0]:.2f}"
     velocity = f"velocity at or below {asked[1]:.1f}/s"
     if asked[2] is not None:
         velocity += f" or acceleration at or below {asked[2]:.0f}/s²"
@@ -59,13 +64,17 @@ def relief(signal: Signal, constants: ScoreConstants) -> str:
 
 
 def level_thresholds(
-    signal: Signal | None, constants: LevelConstants
-) -> list[tuple[float, float, float | None]]:
+    signal: Signal | None, score: ScoreConstants
+) -> list[tuple[float, float | None, float | None]]:
     """Return what WATCH to EXTREME ask for around a signal, each to be exceeded.
 
     Either the probability, or the velocity (liquidations/s, with the regime's multiplier) and the
-    acceleration (liquidations/s²) together.
+    acceleration (liquidations/s²) together; the probability alone where a symbol is compared with its past.
     """
+    constants = score.levels
+    if score.habits is not None:
+        by_probability = (constants.watch, constants.alert, constants.critical, constants.extreme)
+        return [(threshold, None, None) for threshold in by_probability]
     multiplier = 1.0 if signal is None else signal.context.velocity_threshold_multiplier
     return [
         (constants.watch, constants.watch_velocity * multiplier, None),
@@ -77,11 +86,9 @@ def level_thresholds(
 
 def contributions(signal: Signal, weights: Mapping[str, float]) -> dict[str, float]:
     """Return what each component contributes to a signal's probability: their sum is the probability."""
-    parts = _parts(signal, weights)
-    whole = sum(parts.values())
-    return {
-        name: round(signal.probability * part / whole, 6) if whole else 0.0 for name, part in parts.items()
-    }
+    scores = [getattr(signal.scores, name) for name in weights]
+    found = shares(signal.probability, scores, list(weights.values()))
+    return {name: round(part, 6) for name, part in zip(weights, found, strict=True)}
 
 
 def _parts(signal: Signal, weights: Mapping[str, float]) -> dict[str, float]:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec import UNSET, UnsetType
+
 from pipeline.messages import LEVELS, Metrics, Scores, Signal, SignalContext, SignalMeta, rounded, seconds
+from pipeline.signals.score import shares
 
 if TYPE_CHECKING:
     from pipeline.features.velocity import Measurement
@@ -30,6 +33,10 @@ def build_signal(  # noqa: PLR0913
 
     """
     symbol, level = measured.symbol, verdict.level
+    contributions: Scores | UnsetType = UNSET
+    if verdict.explained:
+        parts = shares(verdict.probability, verdict.scores, joined.weights)
+        contributions = Scores(*[rounded(part, 4) for part in parts])
     return Signal(  # as all its parts by position, in the order of their fields: by name it takes far longer
         symbol,
         seconds(clock),
@@ -46,6 +53,7 @@ def build_signal(  # noqa: PLR0913
             rounded(verdict.raw, 4),
             verdict.reason,
             seconds(measured.event_time),
+            contributions,
         ),
         f"{symbol}-{clock // 1000}-{sequence}",
         sequence,

@@ -8,12 +8,15 @@ It saturates: a score of how much a market looks like a cascade, not a frequency
 
 # ruff: noqa: FURB136 - `min(1.0, x)` is a call, several times as slow as the expression, six times a record
 
+from collections.abc import Sequence
 from typing import Annotated, TypeAlias
 
 from msgspec import Meta, Struct, field
 
+from pipeline.features.habits import HabitConstants, Unusual
 from pipeline.features.velocity import Measurement
 from pipeline.messages import Context, Positive
+from pipeline.signals.calibration import CalibrationConstants, calibrated
 from pipeline.signals.joins import Joined
 from pipeline.signals.levels import (
     Fraction,
@@ -59,6 +62,11 @@ class ScoreConstants(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         `levels.watch`, so that a quiet symbol is NONE.
     weights, levels
         Weights by component, and the levels' thresholds.
+    habits
+        With it the components measure how unusual the moment is for its symbol: no norms, boosts, market
+        multipliers, floors, nor a most for quiet symbols apply.
+    calibration
+        What a raw score means as a probability; without it the score itself.
     context_lifetime_s, open_interest_lifetime_s, funding_lifetime_s
         How old each may be and still count.
     memory_s
@@ -84,6 +92,8 @@ class ScoreConstants(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     quiet_probability: Fraction = 0.3
     weights: dict[str, float] = field(default_factory=_seed_weights)
     levels: LevelConstants = LevelConstants()
+    habits: HabitConstants | None = None
+    calibration: CalibrationConstants = CalibrationConstants()
     context_lifetime_s: Lifetime = 60.0
     open_interest_lifetime_s: Lifetime = 360.0
     funding_lifetime_s: Lifetime = 32_400.0
@@ -93,18 +103,22 @@ class ScoreConstants(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     def __post_init__(self) -> None:
         read_weights(self.weights)
-        if self.quiet_probability > self.levels.watch:
+        if self.habits is None and self.quiet_probability > self.levels.watch:
             raise ValueError(f"quiet_probability: expected at most levels.watch ({self.levels.watch:g})")
 
 
 class Verdict(Struct, gc=False):
-    """What was made of a measurement: scores, raw score, probability, level (0 to 4) and its reason."""
+    """What was made of a measurement: scores, raw score, probability, level (0 to 4) and its reason.
+
+    `explained` tells whether the scores alone make the probability, so that each has its share of it.
+    """
 
     scores: ComponentScores
     raw: float
     probability: float
     level: int
     reason: Reason
+    explained: bool = False
 
 
 def component_scores(measured: Measurement, joined: Joined, constants: ScoreConstants) -> ComponentScores:
@@ -166,6 +180,8 @@ def probability_of(raw: float, constants: ScoreConstants, *, recent: bool) -> fl
 
     Funding and volatility alone make no cascade.
     """
+    if constants.calibration.raw:
+        raw = calibrated(raw, constants.calibration)
     most = 1.0 if recent else constants.quiet_probability
     return 0.0 if raw < 0.0 else raw if raw < most else most
 
@@ -182,3 +198,18 @@ def judge(measured: Measurement, joined: Joined, constants: ScoreConstants) -> V
         floor_level(measured.velocity, measured.acceleration, multiplier, constants.levels),
     )
     return Verdict(scores, raw, probability, level, reason)
+
+
+def judge_unusual(unusual: Unusual, joined: Joined, constants: ScoreConstants) -> Verdict:
+    """Return probability and level of how unusual a moment is for its symbol."""
+    raw = weighted_sum(unusual, joined.weights)
+    probability = probability_of(raw, constants, recent=True)
+    level = level_of_probability(probability, constants.levels)
+    return Verdict(unusual, raw, probability, level, "probability", explained=True)
+
+
+def shares(probability: float, scores: Sequence[float], weights: Sequence[float]) -> list[float]:
+    """Return what each component contributes to a probability, by weight x score: their sum is it."""
+    parts = [weight * score for weight, score in zip(weights, scores, strict=True)]
+    whole = sum(parts)
+    return [probability * part / whole if whole else 0.0 for part in parts]

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from pipeline.contract import ALERTS, CRITICAL, FUNDING, INPUTS, LIQUIDATIONS, OPEN_INTEREST, SIGNALS
 from pipeline.features.stage import SHARED, Stage
 from pipeline.features.states import effective
-from pipeline.messages import Control, micros
+from pipeline.messages import Control, Liquidation, micros
 from pipeline.signals import levels
 from pipeline.signals.joins import Joiner
 from pipeline.signals.message import build_signal
-from pipeline.signals.score import judge
+from pipeline.signals.score import judge, judge_unusual
 from pipeline.signals.scoring_state import SharedState, SymbolState
 from pipeline.signals.weights import WeightSet, name_weights, read_weights
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pipeline.features.stage import Event
     from pipeline.features.states import States
     from pipeline.features.velocity import Measurement
+    from pipeline.features.volatility import VolatilityReading
     from pipeline.messages import Context
     from pipeline.signals.joins import Joined
     from pipeline.signals.profile import Profile
@@ -57,7 +58,9 @@ class ScoringStage(Stage[Any]):
 
     def new(self, key: str) -> SharedState | SymbolState:
         """Return the state of a key that nothing is known about."""
-        return SharedState(self._memory) if key == SHARED else SymbolState(self._memory)
+        return (
+            SharedState(self._memory) if key == SHARED else SymbolState(self._memory, self._constants.habits)
+        )
 
     def thaw(self, key: str, frozen: Any) -> SharedState | SymbolState:
         """Return the state that `freeze` described."""
@@ -79,6 +82,8 @@ class ScoringStage(Stage[Any]):
             self._take_context(event.context, states)
         if isinstance(event.message, Control):
             self._take_control(event.message, states)
+        if event.volatility is not None and self._constants.habits is not None:
+            self._take_price(event.volatility, event.symbol, states)
         for measured in event.measurements:
             self._fold_tick(event, measured, states)
 
@@ -92,7 +97,11 @@ class ScoringStage(Stage[Any]):
             time = max(event.positioning.time, state.readings.newest)
             state.readings.add(time, event.positioning, max(state.clock, shared.horizon))
             state.joined = None
+            if state.habits is not None:
+                state.habits.positioned(event.positioning)
         for measured in event.measurements:
+            if state.habits is not None and isinstance(event.message, Liquidation):
+                state.habits.liquidated(measured.clock, event.message)
             self._judge(event, measured, state, shared)
         state.mark(event, lived_to)
 
@@ -116,6 +125,15 @@ class ScoringStage(Stage[Any]):
             shared.horizon = time - self._grace
             shared.contexts.add(time, context, shared.horizon)
 
+    def _take_price(self, reading: VolatilityReading, symbol: str, states: States[Any]) -> None:
+        """Let a price that counts become a habit of its symbol: once, whatever is repeated."""
+        state: SymbolState = states.get(symbol)
+        if state.habits is not None and reading.time > state.habits.priced_to:
+            time = effective(reading.time, states.get(SHARED).contexts.newest)
+            state = states.change(symbol, time)
+            state.newest = max(state.newest, time)
+            state.habits.priced(reading.time, reading.price)  # type: ignore[union-attr]  # as before
+
     def _take_control(self, control: Control, states: States[Any]) -> None:
         """Put weights in force from their timestamp on; what is older by (timestamp, version) is ignored."""
         shared: SharedState = states.get(SHARED)
@@ -131,13 +149,18 @@ class ScoringStage(Stage[Any]):
     def _judge(self, event: Event, measured: Measurement, state: SymbolState, shared: SharedState) -> None:
         clock = state.clock = max(measured.clock, state.clock, shared.horizon)
         due = self._is_due(state)
-        if not due and (state.level == levels.EXTREME or not measured.recent):
+        if not due and (state.level == levels.EXTREME or (state.habits is None and not measured.recent)):
             return  # no level is above EXTREME, and without liquidations it is NONE
         joined = state.joined
         if joined is None or clock >= joined.until or state.revision != shared.revision:
             joined = self._joiner.join(clock, shared.contexts, state.readings, shared.weight_sets)
             state.joined, state.revision = joined, shared.revision
-        verdict = judge(measured, joined, self._constants)
+        if state.habits is None:
+            verdict = judge(measured, joined, self._constants)
+        else:
+            state.habits.advance(clock)
+            unusual = state.habits.measure(joined.oi_change, joined.funding_rate)
+            verdict = judge_unusual(unusual, joined, self._constants)
         if due or verdict.level > state.level:
             self._send(event, measured, joined, verdict, state)
 

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from msgspec import structs
 
+from pipeline.features.habits import HabitConstants, Habits
 from pipeline.features.positioning import PositioningReading
 from pipeline.features.stage import State
 from pipeline.messages import Context
@@ -63,13 +64,15 @@ class SharedState(State):
 class SymbolState(State):
     """What was last sent about a symbol, its clock (microseconds), and its positioning for the join.
 
-    `joined` is the last join, good until its time is over or the market's `revision` has moved on.
+    `habits` is what is usual for it, where the profile asks for that. `joined` is the last join, good until
+    its time is over or the market's `revision` has moved on.
     """
 
-    __slots__ = ("clock", "joined", "level", "readings", "revision", "sent", "sequence")
+    __slots__ = ("clock", "habits", "joined", "level", "readings", "revision", "sent", "sequence")
 
-    def __init__(self, memory: int) -> None:
+    def __init__(self, memory: int, habits: HabitConstants | None = None) -> None:
         super().__init__()
+        self.habits = None if habits is None else Habits(habits)
         self.level = levels.NONE
         self.sequence = 0
         self.sent = 0
@@ -80,15 +83,22 @@ class SymbolState(State):
 
     @property
     def position(self) -> tuple[int, ...]:
-        """What was read, what was sent, and the clock: ticks have no offset, but move the other two."""
-        return *super().position, self.sequence, self.clock
+        """What was read, what was sent, and the clock: ticks have no offset, but move the other two.
+
+        A price may move neither, but a habit.
+        """
+        moved = (*super().position, self.sequence, self.clock)
+        return moved if self.habits is None else (*moved, self.habits.priced_to)
 
     def freeze(self) -> Any:
         """Return everything that `thaw` needs."""
         readings = [structs.astuple(reading) for reading in self.readings.values]
-        return self.level, self.sequence, self.sent, self.clock, self.readings.times, readings
+        frozen = self.level, self.sequence, self.sent, self.clock, self.readings.times, readings
+        return frozen if self.habits is None else (*frozen, self.habits.freeze())
 
     def thaw(self, frozen: Any) -> None:
         """Take up what `freeze` described."""
-        self.level, self.sequence, self.sent, self.clock, self.readings.times, readings = frozen
+        self.level, self.sequence, self.sent, self.clock, self.readings.times, readings, *habits = frozen
+        if self.habits is not None and habits:
+            self.habits.thaw(habits[0])
         self.readings.values = [PositioningReading(*fields) for fields in readings]

@@ -110,11 +110,14 @@ class Series(Struct):
 
 
 class Threshold(Struct):
-    """What a level asks for: either a higher probability, or a velocity and an acceleration above both."""
+    """What a level asks for: either a higher probability, or a velocity and an acceleration above both.
+
+    No velocity: the probability alone decides.
+    """
 
     level: Level
     probability: float
-    velocity: float
+    velocity: float | None
     acceleration: float | None
 
 

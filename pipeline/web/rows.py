@@ -76,7 +76,7 @@ def detail(
     signal = known.signal
     now = time.time() if signal is None else signal.timestamp
     past = [] if known.history is None else known.history.since(now - seconds)
-    asked = level_thresholds(signal, constants.levels)
+    asked = level_thresholds(signal, constants)
     return SymbolDetail(
         row=row(name, known),
         why="" if signal is None else explain(signal, weights, constants),

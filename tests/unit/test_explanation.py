@@ -73,10 +73,10 @@ def test_relief_says_what_brings_a_level_down(measured, said):
 
 def test_thresholds_follow_the_regimes_multiplier():
     found = signal(context(multiplier=0.5))
-    assert level_thresholds(found, SEED.score.levels) == [
+    assert level_thresholds(found, SEED.score) == [
         (0.3, 5.0, None), (0.5, 10.0, None), (0.7, 25.0, 20.0), (0.9, 50.0, 40.0),
     ]  # fmt: skip
-    assert level_thresholds(None, SEED.score.levels)[0] == (0.3, 10.0, None)
+    assert level_thresholds(None, SEED.score)[0] == (0.3, 10.0, None)
 
 
 def test_contributions_sum_to_the_probability():

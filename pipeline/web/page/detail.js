@@ -71,15 +71,12 @@ function windowCells({ seconds, count, velocity, long_usd: longs, short_usd: sho
 
 function thresholdCells({ level, probability, velocity, acceleration }, latest) {
   const place = LEVELS.findIndex((each) => each.name === level);
-  const reached = (value, threshold) => (latest && value > threshold ? " reached" : "");
+  const reached = (value, threshold) => (latest && threshold !== null && value > threshold ? " reached" : "");
   return [
     { text: `${short(place)} ${level}`, class: `level-${place}` },
     { text: format.number(probability, 2), class: `number${reached(latest?.probability, probability)}` },
     { text: format.number(velocity), class: `number${reached(latest?.metrics.velocity, velocity)}` },
-    {
-      text: format.number(acceleration),
-      class: `number${acceleration === null ? "" : reached(latest?.metrics.acceleration, acceleration)}`,
-    },
+    { text: format.number(acceleration), class: `number${reached(latest?.metrics.acceleration, acceleration)}` },
   ];
 }
 

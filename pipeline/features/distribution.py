@@ -1,0 +1,103 @@
+"""A symbol's own recent distribution of a positive quantity: how rare is what is seen now."""
+
+from __future__ import annotations
+
+import math
+from itertools import accumulate
+from typing import Any, Final
+
+BINS_AN_OCTAVE: Final = 3
+"""Each bin is a quarter wider than the one before."""
+_LARGEST_UNIT: Final = 1e100
+
+
+class RecentDistribution:
+    """A histogram by logarithm, sampled once a minute, that forgets exponentially.
+
+    Parameters
+    ----------
+    lowest, octaves
+        Where the bins begin, and over how many doublings they reach. All below is one bin more, all above
+        belongs to the last.
+    memory
+        Minutes after which a sample counts 1/e.
+
+    """
+
+    __slots__ = ("_counts", "_growth", "_lowest", "_rarities", "_unit")
+
+    def __init__(self, lowest: float, octaves: int, memory: float) -> None:
+        self._lowest = math.log2(lowest)
+        self._growth = 1.0 / memory
+        self._counts = [0.0] * (BINS_AN_OCTAVE * octaves + 1)
+        self._unit = 1.0  # what a sample weighs now: the old ones stay as they are, and new ones grow
+        self._rarities: list[float] | None = None
+
+    def add(self, value: float, minutes: int = 1) -> None:
+        """Take a value that held for some minutes."""
+        growth = math.expm1(minutes * self._growth)
+        self._counts[int(self._place(value))] += self._unit * growth / math.expm1(self._growth)
+        self._unit *= 1.0 + growth
+        if self._unit > _LARGEST_UNIT:
+            self._counts = [count / self._unit for count in self._counts]
+            self._unit = 1.0
+        self._rarities = None
+
+    def rarity(self, value: float) -> float:
+        """Return -log10 of the share of recent minutes with at least this value; 0 for the commonest.
+
+        So 3 is what one minute of a thousand shows. Little is rare among few: after n minutes at most
+        log10(2 n + 1).
+        """
+        rarities = self._rarities
+        if rarities is None:
+            rarities = self._rarities = self._describe()
+        place = self._place(value)
+        index = int(place)
+        return rarities[index] + (place - index) * (rarities[index + 1] - rarities[index])
+
+    def _place(self, value: float) -> float:
+        """Return the bin of a value, and as a fraction how far into it the value lies."""
+        if value <= 0.0:
+            return 0.0
+        place = BINS_AN_OCTAVE * (math.log2(value) - self._lowest) + 1.0
+        return 0.0 if place < 1.0 else min(place, len(self._counts) - 1e-9)
+
+    def _describe(self) -> list[float]:
+        """Return the rarity of each bin's lower bound, and of what is above them all."""
+        above = [0.0, *accumulate(reversed(self._counts))]
+        half = 0.5 * self._unit
+        whole = math.log10(above[-1] + half)
+        return [whole - math.log10(count + half) for count in reversed(above)]
+
+    def freeze(self) -> list[Any]:
+        """Return everything that `thaw` needs."""
+        return [self._unit, self._counts]
+
+    def thaw(self, frozen: list[Any]) -> None:
+        """Take over what `freeze` returned."""
+        self._unit, self._counts = frozen
+
+
+class RecentMean:
+    """A mean of samples, one a minute, that forgets exponentially; of few samples the plain mean."""
+
+    __slots__ = ("_count", "_memory", "value")
+
+    def __init__(self, memory: float) -> None:
+        self._memory = memory
+        self._count = 0.0
+        self.value = 0.0
+
+    def add(self, sample: float, minutes: int = 1) -> None:
+        """Take a sample that held for some minutes."""
+        self._count = min(self._count + minutes, self._memory)
+        self.value += (sample - self.value) * min(1.0, minutes / self._count)
+
+    def freeze(self) -> list[float]:
+        """Return everything that `thaw` needs."""
+        return [self._count, self.value]
+
+    def thaw(self, frozen: list[float]) -> None:
+        """Take over what `freeze` returned."""
+        self._count, self.value = frozen
