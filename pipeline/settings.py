@@ -115,7 +115,9 @@ class Settings(BaseSettings):
         default="ALERT", description="Lowest level that enters a symbol's signal history in Redis."
     )
 
-    profile: str = Field(default="seed", min_length=1, description="`seed`, or the path of a profile file.")
+    profile: str = Field(
+        default="seed", min_length=1, description="`seed`, `adaptive`, or the path of a profile file."
+    )
     max_symbols: int = Field(
         default=10_000,
         ge=1,

@@ -25,6 +25,7 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import pytest
 import structlog
 from redis.asyncio import Redis
@@ -57,6 +58,9 @@ REQUIRE_KAFKA = os.environ.get("PIPELINE_TEST_REQUIRE_KAFKA") == "1"
 REQUIRE_PROMETHEUS = os.environ.get("PIPELINE_TEST_REQUIRE_PROMETHEUS") == "1"
 REQUIRE_RECORDED = os.environ.get("PIPELINE_TEST_REQUIRE_RECORDED") == "1"
 REQUIRE_CHROMIUM = os.environ.get("PIPELINE_TEST_REQUIRE_CHROMIUM") == "1"
+
+hypothesis.settings.register_profile("without time limits", deadline=None)
+hypothesis.settings.load_profile("without time limits")
 
 _left_out = pytest.StashKey[list[str]]()
 

@@ -65,7 +65,10 @@ SLOW: Final = {"max_poll_records": 200, "budget_records": 400}
 MESSAGES: Final = (*contract.PROJECTED, contract.ALERTS, contract.CRITICAL)
 ALL: Final = (*contract.FEEDS, contract.CONTEXT, *contract.PROJECTED)
 _PART: Final = 50
-"""Records that a load sends at a time."""
+"""Records that a load sends at a time, if it is fast."""
+_SLOW: Final = 200
+"""Records a second up to which a load sends one after the other: where topics bring something so seldom that
+nobody waits for them, a record has to be on the broker before those that came after it."""
 
 
 def market(seconds: float, seed: int) -> list[Tick]:
@@ -109,13 +112,14 @@ class Load:
         async with AIOKafkaProducer(
             **self._settings.kafka_client_options(),
             acks="all",
-            linger_ms=5,
+            linger_ms=0 if self._rate <= _SLOW else 5,
             enable_idempotence=self._settings.producer_idempotence,
         ) as producer:
             for tick in self._ticks:
                 pending.append(await send(producer, tick))
                 self.sent += 1
-                if not self.sent % _PART:
+                part = 1 if self._rate <= _SLOW and not self._hurry.is_set() else _PART
+                if not self.sent % part:
                     await asyncio.gather(*pending)
                     pending.clear()
                     await self._pause_until(began + self.sent / self._rate)

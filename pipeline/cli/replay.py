@@ -73,7 +73,8 @@ def replay(  # noqa: PLR0913, PLR0917
         str | None, typer.Option("--to", metavar="TIME", help="ISO 8601 (UTC) or milliseconds; excluded.")
     ] = None,
     profile: Annotated[
-        str | None, typer.Option(help="With --out: `seed` (the default), or the path of a profile file.")
+        str | None,
+        typer.Option(help="With --out: `seed` (the default), `adaptive`, or the path of a profile file."),
     ] = None,
     to_kafka: Annotated[
         bool, typer.Option("--to-kafka", help="Feed the running pipeline instead of writing signals.")

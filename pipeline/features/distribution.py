@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Any, Final
 
-BINS_AN_OCTAVE: Final = 3
-"""Each bin is a quarter wider than the one before."""
+BINS_AN_OCTAVE: Final = 4
+"""Each bin is a fifth wider than the one before; what lies in one bin counts as equal."""
 _LARGEST_UNIT: Final = 1e100
 
 
@@ -36,7 +36,7 @@ class RecentDistribution:
     def add(self, value: float, minutes: int = 1) -> None:
         """Take a value that held for some minutes."""
         growth = math.expm1(minutes * self._growth)
-        self._counts[int(self._place(value))] += self._unit * growth / math.expm1(self._growth)
+        self._counts[self._bin(value)] += self._unit * growth / math.expm1(self._growth)
         self._unit *= 1.0 + growth
         if self._unit > _LARGEST_UNIT:
             self._counts = [count / self._unit for count in self._counts]
@@ -44,31 +44,29 @@ class RecentDistribution:
         self._rarities = None
 
     def rarity(self, value: float) -> float:
-        """Return -log10 of the share of recent minutes with at least this value; 0 for the commonest.
+        """Return -log10 of the share of recent minutes with more than this value; equal ones count half.
 
-        So 3 is what one minute of a thousand shows. Little is rare among few: after n minutes at most
-        log10(2 n + 1).
+        So 3 is what one minute of a thousand shows, and what is always so has 0.3. Little is rare among few:
+        after n minutes at most log10(2 n + 1).
         """
         rarities = self._rarities
         if rarities is None:
             rarities = self._rarities = self._describe()
-        place = self._place(value)
-        index = int(place)
-        return rarities[index] + (place - index) * (rarities[index + 1] - rarities[index])
+        return rarities[self._bin(value)]
 
-    def _place(self, value: float) -> float:
-        """Return the bin of a value, and as a fraction how far into it the value lies."""
+    def _bin(self, value: float) -> int:
         if value <= 0.0:
-            return 0.0
-        place = BINS_AN_OCTAVE * (math.log2(value) - self._lowest) + 1.0
-        return 0.0 if place < 1.0 else min(place, len(self._counts) - 1e-9)
+            return 0
+        place = int(BINS_AN_OCTAVE * (math.log2(value) - self._lowest) + 1.0)
+        return 0 if place < 1 else min(place, len(self._counts) - 1)
 
     def _describe(self) -> list[float]:
-        """Return the rarity of each bin's lower bound, and of what is above them all."""
-        above = [0.0, *accumulate(reversed(self._counts))]
+        """Return the rarity of each bin."""
         half = 0.5 * self._unit
+        above = [0.0, *accumulate(reversed(self._counts))]
         whole = math.log10(above[-1] + half)
-        return [whole - math.log10(count + half) for count in reversed(above)]
+        shares = [(less + more) / 2 for less, more in pairwise(above)]
+        return [whole - math.log10(share + half) for share in reversed(shares)]
 
     def freeze(self) -> list[Any]:
         """Return everything that `thaw` needs."""

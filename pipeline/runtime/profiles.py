@@ -1,14 +1,20 @@
-"""Profiles on disk."""
+"""Profiles on disk: those that come with the pipeline, by name, and those of users, by path."""
 
 from __future__ import annotations
 
+from importlib.resources import files
 from pathlib import Path
+from typing import Final
 
+from pipeline import signals
 from pipeline.signals.profile import SEED, Profile, ProfileError, read_profile
+
+SHIPPED: Final = ("adaptive",)
+"""Profiles in `pipeline/signals/profiles/`."""
 
 
 def load_profile(name: str) -> Profile:
-    """Return the profile `seed`, or the one in a file (TOML or JSON).
+    """Return the profile of a name (`seed`, `adaptive`), or the one in a file (TOML or JSON).
 
     Raises
     ------
@@ -18,6 +24,8 @@ def load_profile(name: str) -> Profile:
     """
     if name == SEED.name:
         return SEED
+    if name in SHIPPED:
+        return read_profile(files(signals).joinpath("profiles", f"{name}.toml").read_bytes(), "toml")
     path = Path(name)
     try:
         data = path.read_bytes()

@@ -126,13 +126,11 @@ class ScoringStage(Stage[Any]):
             shared.contexts.add(time, context, shared.horizon)
 
     def _take_price(self, reading: VolatilityReading, symbol: str, states: States[Any]) -> None:
-        """Let a price that counts become a habit of its symbol: once, whatever is repeated."""
-        state: SymbolState = states.get(symbol)
-        if state.habits is not None and reading.time > state.habits.priced_to:
-            time = effective(reading.time, states.get(SHARED).contexts.newest)
-            state = states.change(symbol, time)
-            state.newest = max(state.newest, time)
-            state.habits.priced(reading.time, reading.price)  # type: ignore[union-attr]  # as before
+        """Let a price that counts become a habit of its symbol."""
+        time = effective(reading.time, states.get(SHARED).contexts.newest)
+        state: SymbolState = states.change(symbol, time)
+        state.newest = max(state.newest, time)
+        state.habits.priced(reading.time, reading.price)  # type: ignore[union-attr]  # the caller has asked
 
     def _take_control(self, control: Control, states: States[Any]) -> None:
         """Put weights in force from their timestamp on; what is older by (timestamp, version) is ignored."""

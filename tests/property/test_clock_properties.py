@@ -132,7 +132,7 @@ def clocks(topology):
 
 
 @given(plans)
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_no_state_goes_back_and_messages_keep_their_order(plan):
     topology, outputs, before = Topology(), [], {}
     for record in records_of(plan):
@@ -147,7 +147,7 @@ def test_no_state_goes_back_and_messages_keep_their_order(plan):
 
 
 @given(plans, st.sets(st.integers(0, 40)), st.sets(st.integers(0, 40)))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_batches_and_restarts_change_nothing(plan, cuts, restarts):
     records = records_of(plan)
     expected = Topology().fold(records)

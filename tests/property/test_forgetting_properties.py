@@ -56,7 +56,7 @@ def outputs(engine, topic, message):
     return [(output.topic, output.message) for output in found]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(steps, max_size=25))
 def test_an_engine_that_forgets_sends_what_one_that_remembers_sends(moves):
     forgetting, remembering = Engine(), Remembering()
@@ -64,7 +64,7 @@ def test_an_engine_that_forgets_sends_what_one_that_remembers_sends(moves):
         assert outputs(forgetting, topic, message) == outputs(remembering, topic, message)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(steps, max_size=15), st.lists(steps, max_size=15))
 def test_forgetting_is_the_same_after_a_restart(moves, later):
     engine = Engine()

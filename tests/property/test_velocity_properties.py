@@ -2,7 +2,7 @@
 
 from math import isfinite
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from velocity_cases import GRACE, START, SYMBOL, Feed, Oracle, context, liquidation, price
 
@@ -58,7 +58,6 @@ def run(feed, sequence, first=0):
 
 
 @given(steps, st.integers(0, 60))
-@settings(deadline=None)
 def test_a_restored_state_has_the_same_futures(drawn, cut):
     sequence = messages(drawn)
     whole = Feed()
@@ -71,7 +70,6 @@ def test_a_restored_state_has_the_same_futures(drawn, cut):
 
 
 @given(steps, st.sets(st.integers(0, 60)))
-@settings(deadline=None)
 def test_results_do_not_depend_on_when_snapshots_are_taken(drawn, cuts):
     sequence = messages(drawn)
     expected = run(Feed(), sequence)
@@ -85,7 +83,6 @@ def test_results_do_not_depend_on_when_snapshots_are_taken(drawn, cuts):
 
 
 @given(steps)
-@settings(deadline=None)
 def test_what_was_applied_is_not_applied_again(drawn):
     sequence = messages(drawn)
     feed = Feed()
@@ -96,7 +93,6 @@ def test_what_was_applied_is_not_applied_again(drawn):
 
 
 @given(steps)
-@settings(deadline=None)
 def test_measurements_are_those_of_a_recount(drawn):
     feed, oracles = Feed(), {symbol: Oracle() for symbol in SYMBOLS}
     for message, carried in messages(drawn):
@@ -124,7 +120,6 @@ def test_measurements_are_those_of_a_recount(drawn):
 
 
 @given(steps)
-@settings(deadline=None)
 def test_measurements_are_finite_and_bounded_and_clocks_follow_their_rule(drawn):
     feed, clocks, last_context = Feed(), dict.fromkeys(SYMBOLS, 0), 0
     grace = micros(GRACE)
@@ -149,7 +144,6 @@ def test_measurements_are_finite_and_bounded_and_clocks_follow_their_rule(drawn)
 
 
 @given(steps)
-@settings(deadline=None)
 def test_updates_are_numbered_and_a_second_apart_and_differ(drawn):
     feed, last = Feed(), {}
     for message, carried in messages(drawn):
@@ -168,7 +162,6 @@ def test_updates_are_numbered_and_a_second_apart_and_differ(drawn):
 @given(
     st.lists(st.tuples(st.integers(0, 9_000), st.integers(1, 10**12)), min_size=1, max_size=40), st.randoms()
 )
-@settings(deadline=None)
 def test_the_order_of_liquidations_changes_no_sum(drawn, rng):
     def totals(order):
         feed = Feed()

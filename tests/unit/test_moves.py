@@ -1,0 +1,110 @@
+import math
+import random
+
+import numpy as np
+import pytest
+
+from pipeline.features.moves import MoveConstants, Moves
+
+
+def walk(minutes, seed=1, step=0.0004):
+    random.seed(seed)
+    price = 100.0
+    for _ in range(minutes):
+        price *= math.exp(random.gauss(0, step))
+        yield price
+
+
+SEED = MoveConstants()
+
+
+def fed(prices, constants=SEED, every=1):
+    moves = Moves(constants)
+    for minute, price in enumerate(prices, start=1):
+        moves.pass_minutes(minute)
+        if minute % every == 0:
+            moves.add(minute, price)
+    return moves
+
+
+def slow_distance(closes, price, constants):
+    """The same from the whole past, as the definition has it."""
+    logs = np.log(closes)
+    moves = logs[15:] - logs[:-15]
+    before = moves[:-15] ** 2  # of what ended before the move that is judged began
+
+    def recent_mean(memory):
+        value, count = 0.0, 0.0
+        for sample in before:
+            count = min(count + 1, memory)
+            value += (sample - value) / count
+        return value
+
+    usual = min(recent_mean(1_440), recent_mean(1_440 * constants.memory_days))
+    fives = np.abs(np.diff(logs[-61:][::5]))
+    bipower = math.pi / 2 * float((fives[1:] * fives[:-1]).sum()) * 12 / 11
+    needed = max(constants.sigmas * math.sqrt(usual), constants.least)
+    found = []
+    for ahead in constants.ahead_min:
+        deviation = math.sqrt(ahead * (usual / 15 + bipower / 60) / 2)
+        found.append((needed - abs(math.log(price) - logs[ahead - 15])) / deviation)
+    return min(found)
+
+
+@pytest.mark.parametrize("ahead", [(5,), (2, 5, 10)])
+@pytest.mark.parametrize("minutes", [80, 500])
+def test_the_distance_is_that_of_the_whole_past(minutes, ahead):
+    constants = MoveConstants(ahead_min=ahead)
+    prices = list(walk(minutes))
+    moves = fed(prices, constants)
+    assert moves.distance() == pytest.approx(slow_distance(prices[:-1], prices[-1], constants))
+    moves.add(minutes, prices[-1] * 0.99)
+    assert moves.distance() == pytest.approx(slow_distance(prices[:-1], prices[-1] * 0.99, constants))
+
+
+def test_there_is_no_distance_without_an_hour_of_prices():
+    prices = list(walk(63))
+    assert fed(prices[:61]).distance() is None
+    assert fed(prices[:62]).distance() is not None
+
+
+def test_a_large_move_is_reached_by_falling_and_by_rising():
+    moves = fed(list(walk(300)))
+    calm = moves.distance()
+    for factor in (0.97, 1.03):
+        moves.add(300, 100.0 * factor)
+        assert moves.distance() < 0 < calm
+
+
+def test_a_price_that_stands_still_is_far_from_any_move():
+    moves = fed([100.0] * 100)
+    assert moves.distance() > 1_000
+
+
+def test_bars_of_five_minutes_have_a_distance_and_silence_begins_anew():
+    moves = fed(list(walk(400)), every=5)
+    assert moves.distance() is not None
+    moves.pass_minutes(400 + 21)
+    assert moves.distance() is None
+    again = Moves(MoveConstants())
+    again.thaw(moves.freeze())
+    assert again.freeze() == moves.freeze()
+
+
+def test_it_goes_on_where_it_was_stored():
+    prices = list(walk(200))
+    one = fed(prices)
+    other = Moves(MoveConstants())
+    other.thaw(one.freeze())
+    for minute, price in enumerate(walk(90, seed=2), start=201):
+        for moves in (one, other):
+            moves.pass_minutes(minute)
+            moves.pass_minutes(minute - 1)
+            moves.add(minute, price)
+    assert one.distance() == other.distance()
+
+
+@pytest.mark.parametrize("ahead", [(), (15,), (3, 20)])
+def test_what_lies_ahead_is_less_than_the_move(ahead):
+    with pytest.raises(ValueError, match="ahead_min: expected some, each less than horizon_min"):
+        MoveConstants(ahead_min=ahead)

@@ -1,0 +1,151 @@
+"""Signals of a profile that compares each symbol with its own past."""
+
+import random
+
+import msgspec
+import pytest
+
+from pipeline import Engine, contract, read_profile
+from pipeline.messages import COMPONENTS, Signal
+from pipeline.signals.explanation import contributions, explain, level_thresholds, relief
+from pipeline.signals.weights import read_weights
+
+PROFILE = read_profile(
+    b"""
+name = "unusual"
+[score]
+weights = {velocity = 0.4, acceleration = 0.1, volume = 0.2, oi_change = 0.1, funding = 0.0, volatility = 0.2}
+[score.habits]
+[score.calibration]
+raw = [0.4, 0.6]
+probability = [0.0, 1.0]
+""",
+    "toml",
+)
+START = 1_700_000_000
+WEIGHTS = dict(zip(COMPONENTS, read_weights(PROFILE.score.weights), strict=True))
+
+
+def records(minutes=180, seed=1):
+    """Yield calm hours, and at their end a crash with a burst of liquidations."""
+    random.seed(seed)
+    price = 100.0
+    for minute in range(minutes):
+        crash = minute >= minutes - 5
+        for second in (0.0, 20.0, 40.0):
+            time = START + minute * 60 + second
+            price *= 1 + random.gauss(0, 0.0003) - 0.004 * crash
+            yield contract.PRICES, {"symbol": "XYZ", "exchange": "okx", "price": price, "timestamp": time}
+        if minute % 5 == 0:
+            interest = {
+                "symbol": "XYZ",
+                "open_interest_usd": 1e9 * random.uniform(0.999, 1),
+                "timestamp": time + 1,
+            }
+            yield contract.OPEN_INTEREST, interest
+        for place in range(60 if crash else random.randrange(3)):
+            yield (
+                contract.LIQUIDATIONS,
+                {
+                    "symbol": "XYZ",
+                    "exchange": "okx",
+                    "side": "long" if crash else random.choice(("long", "short")),
+                    "price": price,
+                    "quantity": random.uniform(1, 100),
+                    "timestamp": time + 2 + place / 4,
+                },
+            )
+
+
+def signals(engine, some):
+    outputs = [output for topic, message in some for output in engine.process(topic, message)]
+    return [output.body for output in outputs if output.topic == contract.SIGNALS]
+
+
+def test_calm_is_none_and_a_crash_is_extreme():
+    found = signals(Engine(PROFILE), records())
+    began = START + 175 * 60
+    assert {each.signal for each in found if START + 3_600 < each.timestamp < began} == {"NONE"}
+    assert found[-1].signal == "EXTREME"
+    assert found[-1].probability > 0.9
+
+
+def test_each_signal_tells_what_each_component_contributes():
+    for each in signals(Engine(PROFILE), records()):
+        parts = each.meta.contributions
+        assert sum(msgspec.structs.astuple(parts)) == pytest.approx(each.probability, abs=4e-4)
+        assert contributions(each, WEIGHTS)["velocity"] == pytest.approx(parts.velocity, abs=2e-3)
+        assert "contributions" in msgspec.json.decode(msgspec.json.encode(each))["meta"]
+
+
+def test_a_crash_without_any_liquidation_is_noticed():
+    """No most for a quiet symbol: here a price alone may say that something is going on."""
+    some = [record for record in records() if record[0] == contract.PRICES]
+    assert signals(Engine(PROFILE), some)[-1].scores.volatility == 1.0
+
+
+def test_of_a_price_that_is_seen_again_nothing_is_counted_twice():
+    """A crash may repeat prices that a snapshot of the scores knows already."""
+    some = list(records(100))
+    one, other = Engine(PROFILE), Engine(PROFILE)
+    for engine in (one, other):
+        signals(engine, some)
+    table = other._stages[-1].table
+    states = dict(zip([stage.table for stage, _ in other._steps], other._steps, strict=True))[table][1]
+    habits = states.get("XYZ").habits
+    before = habits.freeze()
+    habits.priced(habits.priced_to, 1.0)
+    assert habits.freeze() == before == states.get("XYZ").freeze()[-1]
+    assert one.snapshot() == other.snapshot()
+
+
+@pytest.mark.parametrize("cut", [1, 57, 400])
+def test_a_restart_changes_nothing(cut):
+    some = list(records())
+    whole = signals(Engine(PROFILE), some)
+    first = Engine(PROFILE)
+    begun = signals(first, some[:cut])
+    second = Engine.restore(first.snapshot(), PROFILE)
+    assert begun + signals(second, some[cut:]) == whole
+
+
+def test_what_happens_later_changes_nothing_before():
+    some = list(records())
+    cut = len(some) // 2
+    other = [(topic, {**message, "timestamp": message["timestamp"]}) for topic, message in records(seed=2)][
+        cut:
+    ]
+    horizon = some[cut][1]["timestamp"]
+    later = [record for record in other if record[1]["timestamp"] > horizon]
+    one = [each for each in signals(Engine(PROFILE), some) if each.timestamp < horizon - 3]
+    two = [each for each in signals(Engine(PROFILE), some[:cut] + later) if each.timestamp < horizon - 3]
+    assert one == two
+
+
+def test_a_state_of_another_kind_of_profile_is_taken_up_without_habits():
+    seed = read_profile(b'name = "unusual"', "toml")
+    engine = Engine(seed)
+    signals(engine, records(70))
+    again = Engine.restore(engine.snapshot(), PROFILE)
+    assert signals(again, [record for record in records(75) if record[1]["timestamp"] > START + 71 * 60])
+    assert (
+        signals(Engine.restore(again.snapshot(), seed), records(76))[-1].meta.contributions is msgspec.UNSET
+    )
+
+
+def test_a_signal_is_explained_by_what_is_unusual():
+    last: Signal = signals(Engine(PROFILE), records())[-1]
+    assert explain(last, WEIGHTS, PROFILE.score).startswith(
+        "EXTREME by probability 1.00: unusual are velocity 0."
+    )
+    assert relief(last, PROFILE.score) == "below EXTREME when the probability is at or below 0.90"
+    assert level_thresholds(last, PROFILE.score)[0] == (0.3, None, None)
+
+
+def test_a_calibrated_seed_keeps_its_most_for_quiet_symbols():
+    profile = read_profile(
+        b'name = "mapped"\n[score.calibration]\nraw = [0.0, 0.01]\nprobability = [0.2, 0.9]', "toml"
+    )
+    found = signals(Engine(profile), records())
+    assert {each.probability for each in found} > {0.3}
+    assert max(each.probability for each in found) == 0.9
