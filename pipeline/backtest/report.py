@@ -6,12 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
-from pipeline.backtest.evaluation import AlertReport, Evaluation, Gain
-from pipeline.backtest.labels import EventRule
-
 if TYPE_CHECKING:
     from pipeline.backtest.bootstrap import Interval
-    from pipeline.backtest.labels import Labels
+    from pipeline.backtest.evaluation import AlertReport, Evaluation, Gain
+    from pipeline.backtest.labels import EventRule, Labels
 
 FEW: Final = 10
 

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from multiprocessing import get_context
 from os import cpu_count
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple, TypeAlias
 
 import typer
 from msgspec import ValidationError, convert
@@ -23,7 +23,7 @@ from pipeline.backtest.page import write_page
 from pipeline.backtest.report import Report, SymbolReport, describe, in_words, outcome, spread
 from pipeline.cli.backtest_run import Ran, Run, Sources, carry_out, collect, joined
 from pipeline.cli.moments import moment_ms
-from pipeline.cli.output import PROBLEM, USAGE, fail, on_terminal, say, show_table
+from pipeline.cli.output import USAGE, fail, on_terminal, say, show_table
 from pipeline.cli.recordings import Period
 from pipeline.cli.rows import UnusableFileError
 from pipeline.messages import normal_symbol
@@ -50,21 +50,47 @@ class Task(NamedTuple):
 
 def backtest(  # noqa: PLR0913, PLR0917
     liquidations: Annotated[Files, typer.Option(metavar="FILE...", help="Liquidations.")] = None,
-    prices: Annotated[Files, typer.Option(metavar="FILE...", help="Bars of 1, 3 or 5 minutes, or ticks.")] = None,
-    open_interest: Annotated[Files, typer.Option(metavar="FILE...", help="Open interest in US dollars.")] = None,
+    prices: Annotated[
+        Files, typer.Option(metavar="FILE...", help="Bars of 1, 3 or 5 minutes, or ticks.")
+    ] = None,
+    open_interest: Annotated[
+        Files, typer.Option(metavar="FILE...", help="Open interest in US dollars.")
+    ] = None,
     funding: Annotated[Files, typer.Option(metavar="FILE...", help="Funding rates, as fractions.")] = None,
     profile: Annotated[
         list[str] | None,
         typer.Option(help="`adaptive` (the default), `seed`, or a profile file; may be given several times."),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Directory for report.json, report.html and the signals.")] = Path("backtest"),
+    out: Annotated[Path, typer.Option(help="Directory for report.json, report.html and the signals.")] = Path(
+        "backtest"
+    ),
     symbol: Annotated[str | None, typer.Option(help="The symbol of files without such a column.")] = None,
-    begin: Annotated[str | None, typer.Option("--from", metavar="TIME", help="ISO 8601 (UTC) or milliseconds; included.")] = None,
-    end: Annotated[str | None, typer.Option("--to", metavar="TIME", help="ISO 8601 (UTC) or milliseconds; excluded.")] = None,
-    tick: Annotated[float, typer.Option(min=0, max=900, help="Repeat the last price so often, in seconds, where none comes; 0: never.")] = 60.0,
-    hold: Annotated[float, typer.Option(min=1, help="Seconds after which a signal tells nothing any more.")] = 60.0,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core. Results are the same.")] = None,
-    split: Annotated[int | None, typer.Option(min=1, metavar="DAYS", help="Run parts of so many days side by side, each after 8 days of warm-up.")] = None,
+    begin: Annotated[
+        str | None, typer.Option("--from", metavar="TIME", help="ISO 8601 (UTC) or milliseconds; included.")
+    ] = None,
+    end: Annotated[
+        str | None, typer.Option("--to", metavar="TIME", help="ISO 8601 (UTC) or milliseconds; excluded.")
+    ] = None,
+    tick: Annotated[
+        float,
+        typer.Option(
+            min=0, max=900, help="Repeat the last price so often, in seconds, where none comes; 0: never."
+        ),
+    ] = 60.0,
+    hold: Annotated[
+        float, typer.Option(min=1, help="Seconds after which a signal tells nothing any more.")
+    ] = 60.0,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Processes; by default one a core. Results are the same.")
+    ] = None,
+    split: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="DAYS",
+            help="Run parts of so many days side by side, each after 8 days of warm-up.",
+        ),
+    ] = None,
     sigmas: Annotated[float, typer.Option(help="An event's move: at least so many deviations,")] = 3.5,
     floor: Annotated[float, typer.Option(help="and at least this fraction;")] = 0.008,
     quantile: Annotated[float, typer.Option(help="its liquidations: above this quantile of 7 days,")] = 0.975,
@@ -76,8 +102,13 @@ def backtest(  # noqa: PLR0913, PLR0917
 ) -> None:
     """Run profiles over recorded data, and judge their signals by events that no signal had a say in."""
     rule = _rule(
-        sigmas=sigmas, floor=floor, quantile=None if price_only else quantile, lag_min=lag, side=side,
-        warm_h=warm, gap_h=gap,
+        sigmas=sigmas,
+        floor=floor,
+        quantile=None if price_only else quantile,
+        lag_min=lag,
+        side=side,
+        warm_h=warm,
+        gap_h=gap,
     )
     period = Period(moment_ms("--from", begin, float("-inf")), moment_ms("--to", end, float("inf")))
     named = zip(contract.FEEDS, (liquidations, prices, open_interest, funding), strict=True)
@@ -85,7 +116,9 @@ def backtest(  # noqa: PLR0913, PLR0917
     profiles = _profiles(profile or ["adaptive"])
     try:
         out.mkdir(parents=True, exist_ok=True)
-        sources = Sources(files, None if symbol is None else normal_symbol(symbol), period, round(tick * 1_000))
+        sources = Sources(
+            files, None if symbol is None else normal_symbol(symbol), period, round(tick * 1_000)
+        )
         markets = collect(sources.open())
     except (UnusableFileError, ValueError, OSError) as error:
         fail(str(error), USAGE)
@@ -97,16 +130,25 @@ def backtest(  # noqa: PLR0913, PLR0917
     ]
     ran = _carry_out(tasks, jobs or cpu_count() or 1)
     report = Report(
-        version=version("cascade-pipeline"), rule=rule, hold_s=hold, tick_s=tick, split_days=split,
-        files=[path.name for _, path in files], profiles=[each.name for each in profiles],
+        version=version("cascade-pipeline"),
+        rule=rule,
+        hold_s=hold,
+        tick_s=tick,
+        split_days=split,
+        files=[path.name for _, path in files],
+        profiles=[each.name for each in profiles],
         symbols={
-            name: _judged(markets[name], known, {n: r for (s, n), r in ran.items() if s == name}, profiles, rule, hold)
+            name: _judged(
+                markets[name], known, {n: r for (s, n), r in ran.items() if s == name}, profiles, rule, hold
+            )
             for name, known in labels.items()
         },
         unlabelled=unlabelled,
     )
     (out / "report.json").write_bytes(codec.encode(report))
-    write_page(out / "report.html", report, markets, {key: (each.series, each.scores) for key, each in ran.items()})
+    write_page(
+        out / "report.html", report, markets, {key: (each.series, each.scores) for key, each in ran.items()}
+    )
     _show(report, ran, out)
 
 
@@ -135,7 +177,9 @@ def _labelled(markets: dict[str, Recorded], rule: EventRule) -> tuple[dict[str, 
         except UnlabelledError as error:
             unlabelled[symbol] = str(error)
     if not labels:
-        reasons = "; ".join(f"{symbol}: {why}" for symbol, why in unlabelled.items()) or "no prices: give --prices"
+        reasons = (
+            "; ".join(f"{symbol}: {why}" for symbol, why in unlabelled.items()) or "no prices: give --prices"
+        )
         fail(f"nothing to judge by: {reasons}", USAGE)
     return labels, unlabelled
 
@@ -150,7 +194,11 @@ def _tasks(
     if len(market.liquidated_ms):
         wanted[NORMS] = calibrated_norms(market)
     first, last = int(labels.minutes[0]), float("inf")
-    begins = [float("-inf")] if split is None else [float("-inf"), *range(first + split * DAY, int(labels.minutes[-1]), split * DAY)]
+    begins = (
+        [float("-inf")]
+        if split is None
+        else [float("-inf"), *range(first + split * DAY, int(labels.minutes[-1]), split * DAY)]
+    )
     for name, profile in wanted.items():
         for number, (begin, end) in enumerate(zip(begins, [*begins[1:], last], strict=True)):
             part = "" if split is None else f"-{number}"
@@ -187,7 +235,9 @@ def _judged(
         episodes=describe(labels),
         runs={name: evaluate(each, labels, _THRESHOLDS, hold_s) for name, each in series.items()},
         gains={
-            name: {other: gain(series[name], series[other], labels, hold_s) for other in series if other != name}
+            name: {
+                other: gain(series[name], series[other], labels, hold_s) for other in series if other != name
+            }
             for name in names
         },
     )
@@ -204,7 +254,16 @@ def _progress(total: int) -> Iterator[Callable[[], None]]:
 def _show(report: Report, ran: dict[tuple[str, str], Ran], out: Path) -> None:
     for symbol, found in report.symbols.items():
         say(in_words(symbol, found))
-        columns = ("signal", "PR-AUC", "Brier skill", "ECE", "recall", "early", "lead, min", "false alarms a day")
+        columns = (
+            "signal",
+            "PR-AUC",
+            "Brier skill",
+            "ECE",
+            "recall",
+            "early",
+            "lead, min",
+            "false alarms a day",
+        )
         show_table(columns, [_row(name, run) for name, run in found.runs.items()])
         for name in report.profiles:
             levels = found.runs[name].levels
@@ -212,7 +271,8 @@ def _show(report: Report, ran: dict[tuple[str, str], Ran], out: Path) -> None:
                 (f"{name}: level", "recall", "early", "precision", "lead, min", "false alarms a day"),
                 [
                     (
-                        level, spread(each.recall, each.recall_interval),
+                        level,
+                        spread(each.recall, each.recall_interval),
                         spread(each.early_recall, each.early_recall_interval),
                         spread(each.precision, each.precision_interval),
                         spread(each.lead_min, each.lead_min_interval, 1),
