@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from pipeline.backtest.labels import HORIZON, MINUTE, Floats, Labels, Times
+from pipeline.backtest.labels import HORIZON, MINUTE, among, Floats, Labels, Times
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -61,7 +61,7 @@ def alerts(times_ms: Times, reached: NDArray[np.bool_]) -> Times:
 def judge(fired_ms: Times, labels: Labels) -> Judged:
     """Return what became of alerts; those fired while a feed was down are neither hits nor false."""
     hit = np.zeros(len(fired_ms), bool)
-    neutral = ~np.isin(fired_ms // MINUTE * MINUTE, labels.minutes)
+    neutral = ~among(fired_ms // MINUTE * MINUTE, labels.minutes)
     leads = np.full(len(labels.onsets), np.nan)
     for place, (onset, end) in enumerate(zip(labels.onsets, labels.ends, strict=True)):
         neutral |= (fired_ms > onset + _LATE) & (fired_ms <= end + HORIZON)

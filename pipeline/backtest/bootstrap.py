@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from pipeline.backtest.labels import DAY, Floats, Times
+from pipeline.backtest.labels import DAY, among, Floats, Times
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +33,7 @@ class Days(NamedTuple):
     def count_by_day(self, times_ms: Times) -> Floats:
         """Return how many of some times are in each day; others are left out."""
         days = times_ms // DAY
-        known = days[np.isin(days, self.days)]
+        known = days[among(days, self.days)]
         return np.bincount(np.searchsorted(self.days, known), minlength=len(self.days)).astype(float)
 
     def weights(self, draw: Floats) -> Floats:
