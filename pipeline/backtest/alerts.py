@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from pipeline.backtest.labels import HORIZON, MINUTE, among, Floats, Labels, Times
+from pipeline.backtest.labels import HORIZON, MINUTE, Floats, Labels, Times, among
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

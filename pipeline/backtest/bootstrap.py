@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from pipeline.backtest.labels import DAY, among, Floats, Times
+from pipeline.backtest.labels import DAY, Floats, Times, among
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -26,6 +26,7 @@ LEVEL_COLOURS: Final = {"ALERT": "#e69f00", "CRITICAL": "#d55e00", "EXTREME": "#
 _MARKS: Final = {"ALERT": "triangle-up-open", "CRITICAL": "triangle-up", "EXTREME": "diamond"}
 _BEFORE, _AFTER = 60, 30
 _MOST_BARS: Final = 20_000
+_BAND: Final = "#d55e00"
 
 
 def as_json(figure: Figure) -> str:
@@ -50,8 +51,9 @@ def price(market: Recorded, found: SymbolReport, series: Series) -> Figure:
         )
     bands = [
         {
-            "type": "rect", "xref": "x", "yref": "paper", "y0": 0, "y1": 1, "layer": "below", "line": {"width": 1, "color": "#d55e00"},
-            "x0": _date(each.onset_ms - 15 * MINUTE), "x1": _date(each.end_ms + 15 * MINUTE), "fillcolor": "#d55e00", "opacity": 0.35,
+            "type": "rect", "xref": "x", "yref": "paper", "y0": 0, "y1": 1, "layer": "below",
+            "x0": _date(each.onset_ms - 15 * MINUTE), "x1": _date(each.end_ms + 15 * MINUTE),
+            "fillcolor": _BAND, "opacity": 0.35, "line": {"width": 1, "color": _BAND},
         }
         for each in found.episodes
     ]  # fmt: skip
@@ -100,8 +102,8 @@ def leads(found: SymbolReport, names: Iterable[str]) -> Figure:
     """Return how long before their event the first hits of ALERT came."""
     bars = [
         {
-            "type": "histogram", "name": name, "x": found.runs[name].levels["ALERT"].leads_min, "marker": {"color": colour},
-            "xbins": {"start": -5, "end": 16, "size": 1}, "opacity": 0.8,
+            "type": "histogram", "name": name, "x": found.runs[name].levels["ALERT"].leads_min,
+            "marker": {"color": colour}, "xbins": {"start": -5, "end": 16, "size": 1}, "opacity": 0.8,
         }
         for name, colour in zip(names, COLOURS, strict=False)
     ]  # fmt: skip
@@ -148,7 +150,8 @@ def around(found: SymbolReport, series: Series, scores: Mapping[str, Floats]) ->
         }
     ]
     return _figure(
-        lines, updatemenus=menu if onsets else [], xaxis={"title": {"text": "minutes from the first close"}, "zeroline": True},
+        lines, updatemenus=menu if onsets else [],
+        xaxis={"title": {"text": "minutes from the first close"}, "zeroline": True},
         yaxis={"title": {"text": "score"}, "range": [0, 1.02]},
     )  # fmt: skip
 
@@ -173,7 +176,7 @@ def _figure(data: list[Any], **layout: Any) -> Figure:
     layout = {"margin": {"l": 50, "r": 10, "t": 34, "b": 40}, "height": 360, **layout}
     for name in ("xaxis", "yaxis"):
         layout[name] = axis | layout[name]
-    return {"data": data, "layout": layout | {"legend": {"orientation": "h", "y": -0.22}}}
+    return {"data": data, "layout": layout | {"legend": {"orientation": "h", "y": -0.3}}}
 
 
 def _dates(times_ms: Any) -> list[str]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from html import escape
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.backtest import charts
-from pipeline.backtest.report import in_words, outcome, spread
+from pipeline.backtest.report import NOTHING, in_words, outcome, spread
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -19,37 +20,6 @@ if TYPE_CHECKING:
 Told = tuple["Series", "dict[str, Floats]"]
 """Signals, and the six scores of each."""
 
-STYLE: Final = """
-:root { color-scheme: light dark; --page: light-dark(#eef1f4, #0b0f14); --panel: light-dark(#fff, #12171e);
-  --line: light-dark(#d8dfe6, #27303c); --text: light-dark(#14202c, #e6ebf1); --soft: light-dark(#52606e, #96a3b3); }
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 1200px; padding: 16px; background: var(--page); color: var(--text);
-  font: 15px/1.5 Inter, "Segoe UI", system-ui, "Liberation Sans", sans-serif; }
-h1 { font-size: 24px; margin: 8px 0; } h2 { font-size: 19px; margin: 28px 0 8px; } h3 { font-size: 15px; margin: 0 0 4px; }
-section { background: var(--panel); border: 1px solid var(--line); border-radius: 8px; padding: 14px; margin: 12px 0; }
-p { margin: 4px 0; } .soft { color: var(--soft); font-size: 13px; } .wide { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th, td { padding: 4px 10px; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
-th { color: var(--soft); font-weight: 500; font-size: 13px; } th:first-child, td:first-child { text-align: left; }
-.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 480px), 1fr)); gap: 12px; }
-.pair section { margin: 0; min-width: 0; } .chart { width: 100%; }
-"""
-SCRIPT: Final = """
-const dark = matchMedia("(prefers-color-scheme: dark)");
-function draw() {
-  const [text, line] = dark.matches ? ["#e6ebf1", "#27303c"] : ["#14202c", "#d8dfe6"];
-  for (const place of document.querySelectorAll(".chart")) {
-    const { data, layout } = JSON.parse(place.nextElementSibling.textContent);
-    const axes = Object.keys(layout).filter((name) => /^[xy]axis/.test(name));
-    for (const name of axes) Object.assign(layout[name], { gridcolor: line, zerolinecolor: line, linecolor: line });
-    Object.assign(layout, { paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: text, size: 12 } });
-    Plotly.react(place, data, layout, { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d"] });
-  }
-}
-dark.addEventListener("change", draw);
-draw();
-"""
-
 
 def write_page(
     path: Path, report: Report, markets: Mapping[str, Recorded], told: Mapping[tuple[str, str], Told]
@@ -57,6 +27,8 @@ def write_page(
     """Write the report."""
     from plotly.offline import get_plotlyjs  # type: ignore[import-untyped] # noqa: PLC0415 - five megabytes
 
+    assets = files("pipeline.backtest").joinpath("assets")
+    style, script = (assets.joinpath(name).read_text("utf-8") for name in ("style.css", "draw.js"))
     parts = [_head(report)]
     for symbol, found in report.symbols.items():
         own = {name: each for (of, name), each in told.items() if of == symbol}
@@ -65,8 +37,8 @@ def write_page(
     path.write_text(
         "<!doctype html>\n<html lang=en><meta charset=utf-8>"
         "<meta name=viewport content='width=device-width, initial-scale=1'>"
-        f"<title>Backtest</title><style>{STYLE}</style>\n<body>{''.join(parts)}"
-        f"<script>{get_plotlyjs()}</script><script>{SCRIPT}</script></body></html>\n",
+        f"<title>Backtest</title><style>{style}</style>\n<body>{''.join(parts)}"
+        f"<script>{get_plotlyjs()}</script><script>{script}</script></body></html>\n",
         encoding="utf-8",
     )
 
@@ -79,12 +51,12 @@ def _head(report: Report) -> str:
         else ""
     )
     lines = [
-        f"Profiles: {', '.join(report.profiles)}. Files: {', '.join(report.files)}. Version {report.version}.",
+        f"Profiles: {', '.join(report.profiles)}. Files: {', '.join(report.files)}.",
         (
             f"An event is a move of 15 minutes of at least {rule.sigmas:g} of its usual deviations and "
-            f"{100 * rule.floor:g}%{burst}; it never looks at a signal. An alert, at most one in 30 minutes, is a "
-            "hit from 15 minutes before to 5 minutes after an event's first close; early is a minute before or "
-            "more. Intervals are 90%, by drawing days."
+            f"{100 * rule.floor:g}%{burst}; it never looks at a signal. An alert, at most one in 30 minutes, "
+            "is a hit from 15 minutes before to 5 minutes after an event's first close; early is a minute "
+            f"before or more. Intervals are 90%, by drawing days. Version {report.version}."
         ),
     ]
     if report.split_days is not None:
@@ -131,8 +103,8 @@ RUNS: Final = (
 ALERTS: Final = ("level", "recall", "early recall", "precision", "lead, min", "false alarms a day", "alerts")
 GAINS: Final = ("over", "PR-AUC", "Brier score, x 1000")
 NOTE: Final = (
-    "Recall, early recall and lead at the best threshold in hindsight with at most one false alarm a day: what "
-    "could be reached, no forecast. Profiles fitted to these very data are in sample."
+    "Recall, early recall and lead at the best threshold in hindsight with at most one false alarm a day: "
+    "what could be reached, no forecast. Profiles fitted to these very data are in sample."
 )
 
 
@@ -145,7 +117,7 @@ def _run(item: tuple[str, Evaluation]) -> tuple[str, ...]:
         spread(run.pr_auc_early, None, 3),
         spread(run.brier_skill, run.brier_skill_interval),
         f"{run.calibration_error:.4f}",
-        *(("–",) * 4 if best is None else _alerts(best)[:2] + _alerts(best)[3:5]),
+        *((NOTHING,) * 4 if best is None else _alerts(best)[:2] + _alerts(best)[3:5]),
     )
 
 

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from pipeline.backtest.labels import EventRule, Labels
 
 FEW: Final = 10
+"""Episodes below which nothing is certain."""
+NOTHING: Final = "\N{EN DASH}"
+"""What stands where there is nothing to tell."""
 
 
 class Episode(Struct):
@@ -78,5 +81,5 @@ def outcome(report: AlertReport) -> str:
 def spread(value: float | None, found: Interval, digits: int = 2) -> str:
     """Return a figure with its interval."""
     if value is None:
-        return "–"
+        return NOTHING
     return f"{value:.{digits}f}" + (f" [{found[0]:.{digits}f} {found[1]:.{digits}f}]" if found else "")

@@ -5,10 +5,12 @@ from __future__ import annotations
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from importlib.metadata import version
+from itertools import pairwise
 from multiprocessing import get_context
 from os import cpu_count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple, TypeAlias
+from urllib.parse import quote
 
 import typer
 from msgspec import ValidationError, convert
@@ -17,10 +19,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from pipeline import codec, contract
 from pipeline.backtest.baselines import calibrated_norms, last_closed_move, usd_of_a_minute
-from pipeline.backtest.evaluation import Evaluation, Series, evaluate, gain
+from pipeline.backtest.evaluation import Evaluation, Gain, Series, evaluate, gain
 from pipeline.backtest.labels import DAY, EventRule, Labels, Recorded, UnlabelledError, label
 from pipeline.backtest.page import write_page
-from pipeline.backtest.report import Report, SymbolReport, describe, in_words, outcome, spread
+from pipeline.backtest.report import NOTHING, Report, SymbolReport, describe, in_words, outcome, spread
 from pipeline.cli.backtest_run import Ran, Run, Sources, carry_out, collect, joined
 from pipeline.cli.moments import moment_ms
 from pipeline.cli.output import USAGE, fail, on_terminal, say, show_table
@@ -38,6 +40,22 @@ NORMS: Final = "seed, norms of the feed"
 USD: Final = "USD in 60 s"
 MOVE: Final = "last closed move"
 _THRESHOLDS: Final = (0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
+
+
+class Wish(NamedTuple):
+    """What is to be run and how it is judged: as the options say."""
+
+    sources: Sources
+    profiles: list[Profile]
+    rule: EventRule
+    hold_s: float
+    split: int | None
+    out: Path
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the profiles."""
+        return [each.name for each in self.profiles]
 
 
 class Task(NamedTuple):
@@ -122,12 +140,9 @@ def backtest(  # noqa: PLR0913, PLR0917
         markets = collect(sources.open())
     except (UnusableFileError, ValueError, OSError) as error:
         fail(str(error), USAGE)
+    wish = Wish(sources, profiles, rule, hold, split, out)
     labels, unlabelled = _labelled(markets, rule)
-    tasks = [
-        task
-        for name, known in labels.items()
-        for task in _tasks(name, markets[name], known, profiles, sources, split, out)
-    ]
+    tasks = [task for name, known in labels.items() for task in _tasks(name, markets[name], known, wish)]
     ran = _carry_out(tasks, jobs or cpu_count() or 1)
     report = Report(
         version=version("cascade-pipeline"),
@@ -136,19 +151,13 @@ def backtest(  # noqa: PLR0913, PLR0917
         tick_s=tick,
         split_days=split,
         files=[path.name for _, path in files],
-        profiles=[each.name for each in profiles],
-        symbols={
-            name: _judged(
-                markets[name], known, {n: r for (s, n), r in ran.items() if s == name}, profiles, rule, hold
-            )
-            for name, known in labels.items()
-        },
+        profiles=wish.names,
+        symbols={name: _judged(name, markets[name], known, ran, wish) for name, known in labels.items()},
         unlabelled=unlabelled,
     )
     (out / "report.json").write_bytes(codec.encode(report))
-    write_page(
-        out / "report.html", report, markets, {key: (each.series, each.scores) for key, each in ran.items()}
-    )
+    told = {key: (each.series, each.scores) for key, each in ran.items()}
+    write_page(out / "report.html", report, markets, told)
     _show(report, ran, out)
 
 
@@ -184,26 +193,26 @@ def _labelled(markets: dict[str, Recorded], rule: EventRule) -> tuple[dict[str, 
     return labels, unlabelled
 
 
-def _tasks(
-    symbol: str, market: Recorded, labels: Labels, profiles: list[Profile], sources: Sources,
-    split: int | None, out: Path,
-) -> Iterator[Task]:  # fmt: skip
+def _tasks(symbol: str, market: Recorded, labels: Labels, wish: Wish) -> Iterator[Task]:
     """Yield the runs of one symbol: each profile, and the baselines that are profiles, part by part."""
-    wanted = {each.name: each for each in profiles}
+    wanted = {each.name: each for each in wish.profiles}
     wanted.setdefault(SEED.name, SEED)
     if len(market.liquidated_ms):
         wanted[NORMS] = calibrated_norms(market)
-    first, last = int(labels.minutes[0]), float("inf")
-    begins = (
-        [float("-inf")]
-        if split is None
-        else [float("-inf"), *range(first + split * DAY, int(labels.minutes[-1]), split * DAY)]
-    )
+    begins = _begins(labels, wish.split)
     for name, profile in wanted.items():
-        for number, (begin, end) in enumerate(zip(begins, [*begins[1:], last], strict=True)):
-            part = "" if split is None else f"-{number}"
-            path = out / f"signals-{symbol}-{profile.name}{part}.parquet"
-            yield Task(symbol, name, Run(sources, profile, symbol, begin, end, path))
+        for number, (begin, end) in enumerate(pairwise([*begins, float("inf")])):
+            part = "" if wish.split is None else f"-{number}"
+            path = wish.out / f"signals-{quote(symbol, safe='')}-{profile.name}{part}.parquet"
+            yield Task(symbol, name, Run(wish.sources, profile, symbol, begin, end, path))
+
+
+def _begins(labels: Labels, split: int | None) -> list[float]:
+    """Return where the parts of a run begin."""
+    if split is None:
+        return [float("-inf")]
+    first, last = int(labels.minutes[0]), int(labels.minutes[-1])
+    return [float("-inf"), *range(first + split * DAY, last, split * DAY)]
 
 
 def _carry_out(tasks: list[Task], jobs: int) -> dict[tuple[str, str], Ran]:
@@ -221,26 +230,25 @@ def _carry_out(tasks: list[Task], jobs: int) -> dict[tuple[str, str], Ran]:
 
 
 def _judged(
-    market: Recorded, labels: Labels, ran: dict[str, Ran], profiles: list[Profile], rule: EventRule, hold_s: float
-) -> SymbolReport:  # fmt: skip
-    series: dict[str, Series] = {name: each.series for name, each in ran.items()}
+    symbol: str, market: Recorded, labels: Labels, ran: dict[tuple[str, str], Ran], wish: Wish
+) -> SymbolReport:
+    series: dict[str, Series] = {name: each.series for (of, name), each in ran.items() if of == symbol}
     if len(market.liquidated_ms):
         series[USD] = usd_of_a_minute(market, labels.minutes)
-    series[MOVE] = last_closed_move(market, rule)
-    names = [each.name for each in profiles]
+    series[MOVE] = last_closed_move(market, wish.rule)
     return SymbolReport(
         days=labels.days,
         minutes=len(labels.minutes),
         base_rate=float(labels.positive.mean()),
         episodes=describe(labels),
-        runs={name: evaluate(each, labels, _THRESHOLDS, hold_s) for name, each in series.items()},
-        gains={
-            name: {
-                other: gain(series[name], series[other], labels, hold_s) for other in series if other != name
-            }
-            for name in names
-        },
+        runs={name: evaluate(each, labels, _THRESHOLDS, wish.hold_s) for name, each in series.items()},
+        gains={name: _gains(name, series, labels, wish.hold_s) for name in wish.names},
     )
+
+
+def _gains(name: str, series: dict[str, Series], labels: Labels, hold_s: float) -> dict[str, Gain]:
+    others = {other: each for other, each in series.items() if other != name}
+    return {other: gain(series[name], each, labels, hold_s) for other, each in others.items()}
 
 
 @contextmanager
@@ -293,7 +301,7 @@ def _show(report: Report, ran: dict[tuple[str, str], Ran], out: Path) -> None:
 
 def _row(name: str, run: Evaluation) -> tuple[str, ...]:
     best = run.budgets.get("1")
-    told = ("–",) * 4 if best is None else (
+    told = (NOTHING,) * 4 if best is None else (
         spread(best.recall, best.recall_interval), spread(best.early_recall, None),
         spread(best.lead_min, None, 1), spread(best.false_alarms_day, None),
     )  # fmt: skip
