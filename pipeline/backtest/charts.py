@@ -1,0 +1,187 @@
+"""The charts of a report, as plotly's figures: plain data, drawn in the browser."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import orjson
+
+from pipeline.backtest.alerts import alerts
+from pipeline.backtest.labels import MINUTE
+from pipeline.messages import COMPONENTS, LEVELS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from pipeline.backtest.evaluation import Series
+    from pipeline.backtest.labels import Floats, Recorded
+    from pipeline.backtest.report import SymbolReport
+
+Figure = dict[str, Any]
+
+COLOURS: Final = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8a94a0")
+"""Of Okabe and Ito: they can be told apart by everybody."""
+LEVEL_COLOURS: Final = {"ALERT": "#e69f00", "CRITICAL": "#d55e00", "EXTREME": "#cc79a7"}
+_MARKS: Final = {"ALERT": "triangle-up-open", "CRITICAL": "triangle-up", "EXTREME": "diamond"}
+_BEFORE, _AFTER = 60, 30
+_MOST_BARS: Final = 20_000
+_BAND: Final = "#d55e00"
+
+
+def as_json(figure: Figure) -> str:
+    """Return a figure as JSON."""
+    return orjson.dumps(figure, option=orjson.OPT_SERIALIZE_NUMPY).decode()
+
+
+def price(market: Recorded, found: SymbolReport, series: Series) -> Figure:
+    """Return the price, with episodes as bands and each level's alerts where the price was."""
+    step = int(np.median(np.diff(market.opens_ms)))
+    times = market.opens_ms + step
+    begin = found.episodes[0].onset_ms - 3 * 86_400_000 if found.episodes else times[0]
+    shown = times >= min(begin, series.times_ms[0] if len(series.times_ms) else begin)
+    thinned = max(1, int(shown.sum()) // _MOST_BARS)
+    lines = [_line("price", times[shown][::thinned], market.closes[shown][::thinned], "#8a94a0", date=True)]
+    for level, colour in LEVEL_COLOURS.items():
+        fired = alerts(series.times_ms, series.level >= LEVELS.index(level))
+        at = market.closes[np.clip(np.searchsorted(times, fired, "right") - 1, 0, len(times) - 1)]
+        mark = {"color": colour, "size": 10, "symbol": _MARKS[level]}
+        lines.append(
+            {"x": _dates(fired), "y": at, "name": level, "mode": "markers", "marker": mark, "type": "scatter"}
+        )
+    bands = [
+        {
+            "type": "rect", "xref": "x", "yref": "paper", "y0": 0, "y1": 1, "layer": "below",
+            "x0": _date(each.onset_ms - 15 * MINUTE), "x1": _date(each.end_ms + 15 * MINUTE),
+            "fillcolor": _BAND, "opacity": 0.35, "line": {"width": 1, "color": _BAND},
+        }
+        for each in found.episodes
+    ]  # fmt: skip
+    return _figure(
+        lines, height=420, shapes=bands, xaxis={"type": "date"}, yaxis={"title": {"text": "US dollars"}}
+    )
+
+
+def precision_recall(found: SymbolReport) -> Figure:
+    """Return precision over recall of each kind of signal, and the share of chance."""
+    lines = [
+        _line(
+            name,
+            [point[0] for point in run.precision_recall],
+            [point[1] for point in run.precision_recall],
+            colour,
+        )
+        for (name, run), colour in zip(found.runs.items(), COLOURS, strict=False)
+    ]
+    chance = _line("chance", [0, 1], [found.base_rate, found.base_rate], "#8a94a0")
+    chance["line"] |= {"dash": "dot"}
+    return _figure(
+        [*lines, chance],
+        xaxis={"title": {"text": "recall"}},
+        yaxis={"title": {"text": "precision"}, "range": [0, 1]},
+    )
+
+
+def reliability(found: SymbolReport) -> Figure:
+    """Return how often it came so, over what was told."""
+    lines = []
+    for (name, run), colour in zip(found.runs.items(), COLOURS, strict=False):
+        bins = [each for each in run.reliability if each.minutes >= 10]  # noqa: PLR2004 - less is chance
+        line = _line(name, [b.probability for b in bins], [b.frequency for b in bins], colour)
+        lines.append(line | {"mode": "lines+markers", "text": [f"{b.minutes:,} minutes" for b in bins]})
+    perfect = _line("perfect", [0, 1], [0, 1], "#8a94a0")
+    perfect["line"] |= {"dash": "dot"}
+    return _figure(
+        [*lines, perfect],
+        xaxis={"title": {"text": "probability told"}},
+        yaxis={"title": {"text": "frequency"}},
+    )
+
+
+def leads(found: SymbolReport, names: Iterable[str]) -> Figure:
+    """Return how long before their event the first hits of ALERT came."""
+    bars = [
+        {
+            "type": "histogram", "name": name, "x": found.runs[name].levels["ALERT"].leads_min,
+            "marker": {"color": colour}, "xbins": {"start": -5, "end": 16, "size": 1}, "opacity": 0.8,
+        }
+        for name, colour in zip(names, COLOURS, strict=False)
+    ]  # fmt: skip
+    return _figure(
+        bars,
+        barmode="overlay",
+        xaxis={"title": {"text": "minutes before the event's first close"}, "range": [-5.5, 15.5]},
+        yaxis={"title": {"text": "episodes"}},
+    )
+
+
+def around(found: SymbolReport, series: Series, scores: Mapping[str, Floats]) -> Figure:
+    """Return each component's score around each event, one event at a time, and their mean."""
+    minutes = np.arange(-_BEFORE, _AFTER + 1)
+    onsets = [each.onset_ms for each in found.episodes]
+    tables = {
+        name: np.array([_at(series, column, onset + minutes * MINUTE) for onset in onsets])
+        for name, column in scores.items()
+    }
+    wanted = [name for name in COMPONENTS if onsets and np.nanmax(tables[name]) > 0]
+    choices = ["mean of all", *(_date(onset)[:16].replace("T", " ") for onset in onsets)]
+    lines = []
+    for place in range(len(choices)):
+        for name, colour in zip(wanted, COLOURS, strict=False):
+            values = tables[name].mean(axis=0) if not place else tables[name][place - 1]
+            lines.append(_line(name.replace("_", " "), minutes, values, colour) | {"visible": not place})
+    buttons = [
+        {
+            "label": label,
+            "method": "restyle",
+            "args": ["visible", [index // max(1, len(wanted)) == place for index in range(len(lines))]],
+        }
+        for place, label in enumerate(choices)
+    ]
+    menu = [
+        {
+            "buttons": buttons,
+            "x": 1,
+            "xanchor": "right",
+            "y": 1.16,
+            "yanchor": "top",
+            "bgcolor": "#8a94a0",
+            "font": {"color": "#000"},
+        }
+    ]
+    return _figure(
+        lines, updatemenus=menu if onsets else [],
+        xaxis={"title": {"text": "minutes from the first close"}, "zeroline": True},
+        yaxis={"title": {"text": "score"}, "range": [0, 1.02]},
+    )  # fmt: skip
+
+
+def _at(series: Series, values: Floats, times: Any) -> Floats:
+    """Return the values known at some times; 0 before the first."""
+    if not len(values):
+        return np.zeros(len(times))
+    last = np.searchsorted(series.times_ms, times, side="right") - 1
+    return np.where(last >= 0, values[np.maximum(last, 0)], 0.0)
+
+
+def _line(name: str, x: Any, y: Any, colour: str, *, date: bool = False) -> dict[str, Any]:
+    return {
+        "type": "scatter", "mode": "lines", "name": name, "x": _dates(x) if date else x, "y": y,
+        "line": {"color": colour, "width": 1.6},
+    }  # fmt: skip
+
+
+def _figure(data: list[Any], **layout: Any) -> Figure:
+    axis: dict[str, Any] = {"automargin": True}
+    layout = {"margin": {"l": 50, "r": 10, "t": 34, "b": 40}, "height": 360, **layout}
+    for name in ("xaxis", "yaxis"):
+        layout[name] = axis | layout[name]
+    return {"data": data, "layout": layout | {"legend": {"orientation": "h", "y": -0.3}}}
+
+
+def _dates(times_ms: Any) -> list[str]:
+    return [_date(each) for each in times_ms]
+
+
+def _date(time_ms: int) -> str:
+    return str(np.datetime64(int(time_ms), "ms"))

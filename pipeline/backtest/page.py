@@ -1,0 +1,156 @@
+"""The report as one HTML file that needs nothing else: tables, and charts by plotly from its package."""
+
+from __future__ import annotations
+
+from html import escape
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, Final
+
+from pipeline.backtest import charts
+from pipeline.backtest.report import NOTHING, in_words, outcome, spread
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from pipeline.backtest.evaluation import AlertReport, Evaluation, Series
+    from pipeline.backtest.labels import Floats, Recorded
+    from pipeline.backtest.report import Report, SymbolReport
+
+Told = tuple["Series", "dict[str, Floats]"]
+"""Signals, and the six scores of each."""
+
+
+def write_page(
+    path: Path, report: Report, markets: Mapping[str, Recorded], told: Mapping[tuple[str, str], Told]
+) -> None:
+    """Write the report."""
+    from plotly.offline import get_plotlyjs  # type: ignore[import-untyped] # noqa: PLC0415 - five megabytes
+
+    assets = files("pipeline.backtest").joinpath("assets")
+    style, script = (assets.joinpath(name).read_text("utf-8") for name in ("style.css", "draw.js"))
+    parts = [_head(report)]
+    for symbol, found in report.symbols.items():
+        own = {name: each for (of, name), each in told.items() if of == symbol}
+        parts += _symbol(symbol, found, markets[symbol], own, report.profiles)
+    parts += [f"<p>{escape(name)}: not judged: {escape(why)}</p>" for name, why in report.unlabelled.items()]
+    path.write_text(
+        "<!doctype html>\n<html lang=en><meta charset=utf-8>"
+        "<meta name=viewport content='width=device-width, initial-scale=1'>"
+        f"<title>Backtest</title><style>{style}</style>\n<body>{''.join(parts)}"
+        f"<script>{get_plotlyjs()}</script><script>{script}</script></body></html>\n",
+        encoding="utf-8",
+    )
+
+
+def _head(report: Report) -> str:
+    rule = report.rule
+    burst = (
+        f" with liquidations above the {100 * rule.quantile:g}% quantile of the 7 days before"
+        if rule.quantile is not None
+        else ""
+    )
+    lines = [
+        f"Profiles: {', '.join(report.profiles)}. Files: {', '.join(report.files)}.",
+        (
+            f"An event is a move of 15 minutes of at least {rule.sigmas:g} of its usual deviations and "
+            f"{100 * rule.floor:g}%{burst}; it never looks at a signal. An alert, at most one in 30 minutes, "
+            "is a hit from 15 minutes before to 5 minutes after an event's first close; early is a minute "
+            f"before or more. Intervals are 90%, by drawing days. Version {report.version}."
+        ),
+    ]
+    if report.split_days is not None:
+        lines.append(f"Run in parts of {report.split_days} days, each after 8 days of warm-up.")
+    return "<h1>Backtest</h1>" + "".join(f"<p class=soft>{escape(line)}</p>" for line in lines)
+
+
+def _symbol(
+    symbol: str, found: SymbolReport, market: Recorded, told: dict[str, Told], profiles: list[str]
+) -> Iterable[str]:
+    yield f"<h2>{escape(symbol)}</h2><p>{escape(in_words(symbol, found))}.</p>"
+    for name in profiles:
+        yield f"<p>{escape(name)}, ALERT: {escape(outcome(found.runs[name].levels['ALERT']))}.</p>"
+    yield _section("Signals compared", _table(RUNS, map(_run, found.runs.items())), NOTE)
+    for name in profiles:
+        levels = found.runs[name].levels
+        rows = [(level, *_alerts(each)) for level, each in levels.items()]
+        yield _section(f"Levels of {name}", _table(ALERTS, rows), "")
+        rows = [(threshold, *_alerts(each)) for threshold, each in found.runs[name].at.items()]
+        yield _section(f"Thresholds of {name}", _table(("probability", *ALERTS[1:]), rows), "")
+        yield _section("Gains of " + name, _table(GAINS, _gains(found, name)), "Above zero: surely better.")
+    name = profiles[0]
+    series, scores = told[name]
+    yield _chart("Price, episodes, and alerts of " + name, charts.price(market, found, series))
+    yield "<div class=pair>"
+    yield _chart("Precision over recall, minute by minute", charts.precision_recall(found))
+    yield _chart("Reliability: how often it came so", charts.reliability(found))
+    yield _chart("Lead times of ALERT and above", charts.leads(found, profiles))
+    yield _chart(f"Scores of {name} around each event", charts.around(found, series, scores))
+    yield "</div>"
+
+
+RUNS: Final = (
+    "signal",
+    "PR-AUC",
+    "early PR-AUC",
+    "Brier skill",
+    "ECE",
+    "recall",
+    "early recall",
+    "lead, min",
+    "false alarms a day",
+)
+ALERTS: Final = ("level", "recall", "early recall", "precision", "lead, min", "false alarms a day", "alerts")
+GAINS: Final = ("over", "PR-AUC", "Brier score, x 1000")
+NOTE: Final = (
+    "Recall, early recall and lead at the best threshold in hindsight with at most one false alarm a day: "
+    "what could be reached, no forecast. Profiles fitted to these very data are in sample."
+)
+
+
+def _run(item: tuple[str, Evaluation]) -> tuple[str, ...]:
+    name, run = item
+    best = run.budgets.get("1")
+    return (
+        name,
+        spread(run.pr_auc, run.pr_auc_interval),
+        spread(run.pr_auc_early, None, 3),
+        spread(run.brier_skill, run.brier_skill_interval),
+        f"{run.calibration_error:.4f}",
+        *((NOTHING,) * 4 if best is None else _alerts(best)[:2] + _alerts(best)[3:5]),
+    )
+
+
+def _alerts(found: AlertReport) -> tuple[str, ...]:
+    return (
+        spread(found.recall, found.recall_interval),
+        spread(found.early_recall, found.early_recall_interval),
+        spread(found.precision, found.precision_interval),
+        spread(found.lead_min, found.lead_min_interval, 1),
+        spread(found.false_alarms_day, found.false_alarms_day_interval),
+        str(found.alerts),
+    )
+
+
+def _gains(found: SymbolReport, name: str) -> Iterable[tuple[str, ...]]:
+    for other, each in found.gains[name].items():
+        brier = each.brier_interval
+        thousandths = None if brier is None else (1_000 * brier[0], 1_000 * brier[1])
+        yield other, spread(each.pr_auc, each.pr_auc_interval), spread(1_000 * each.brier, thousandths)
+
+
+def _table(titles: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    head = "".join(f"<th>{escape(title)}" for title in titles)
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}" for cell in row) for row in rows)
+    return f"<div class=wide><table><thead><tr>{head}<tbody>{body}</table></div>"
+
+
+def _section(title: str, content: str, note: str) -> str:
+    return f"<section><h3>{escape(title)}</h3>{content}<p class=soft>{escape(note)}</p></section>"
+
+
+def _chart(title: str, figure: dict[str, Any]) -> str:
+    data = charts.as_json(figure).replace("<", "\\u003c")
+    height = figure["layout"].get("height", 360)
+    place = f"<div class=chart style='height:{height}px'></div>"
+    return f"<section><h3>{escape(title)}</h3>{place}<script type=application/json>{data}</script></section>"

@@ -1,0 +1,148 @@
+"""One run of a backtest: a profile over one symbol's records, in a process of its own."""
+
+from __future__ import annotations
+
+from array import array
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+
+from pipeline import contract
+from pipeline.backtest.evaluation import Series
+from pipeline.backtest.labels import DAY, MINUTE, Recorded
+from pipeline.cli.recordings import Period, Recording, Recordings
+from pipeline.cli.signal_rows import create_signal_file, signal_row
+from pipeline.cli.ticking import ticking
+from pipeline.engine import Engine
+from pipeline.messages import COMPONENTS, Liquidation, Price, Signal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from pipeline.backtest.labels import Floats
+    from pipeline.cli import recordings
+    from pipeline.signals.profile import Profile
+
+WARM_UP_MS: Final = 8 * DAY
+"""What a part of a split run reads before it: state fades or begins anew within 7 days."""
+
+
+class Sources(NamedTuple):
+    """The files of a backtest: topic and path of each, the symbol of those that name none, and the period."""
+
+    files: tuple[tuple[str, Path], ...]
+    symbol: str | None
+    period: Period
+    tick_ms: int
+
+    def open(self, period: Period | None = None) -> Recordings:
+        """Return the files, for reading once."""
+        found = [Recording(topic, path, self.symbol) for topic, path in self.files]
+        return Recordings(found, self.period if period is None else period)
+
+
+class Run(NamedTuple):
+    """A profile to be run over one symbol: the records of a part of the time, and where signals are written.
+
+    `begin_ms` is where the part begins whose signals count; the engine starts 8 days earlier.
+    """
+
+    sources: Sources
+    profile: Profile
+    symbol: str
+    begin_ms: float
+    end_ms: float
+    out: Path
+
+
+class Ran(NamedTuple):
+    """What a run gave: signals, each component's share of the probability, events, and CPU seconds."""
+
+    series: Series
+    scores: dict[str, Floats]
+    events: int
+    seconds: float
+
+
+def carry_out(run: Run) -> Ran:
+    """Run a profile over records, and write its signals to a file."""
+    import time  # noqa: PLC0415 - only here is anything measured
+
+    began = time.process_time()
+    engine, events = Engine(run.profile), 0
+    times, probabilities, levels = array("q"), array("d"), array("q")
+    scores = {name: array("d") for name in COMPONENTS}
+    period = Period(max(run.begin_ms - WARM_UP_MS, run.sources.period.begin_ms), run.end_ms)
+    with create_signal_file(run.out) as file:
+        for record in ticking_if(run.sources.open(period), run.sources.tick_ms):
+            if not _concerns(record, run.symbol, run.profile.reference):
+                continue
+            events += 1
+            for output in engine.feed(record.topic, record.message):
+                signal = output.body
+                if output.topic != contract.SIGNALS or not isinstance(signal, Signal):
+                    continue
+                moment = round(signal.timestamp * 1_000)
+                if signal.symbol != run.symbol or moment < run.begin_ms:
+                    continue
+                file.write(signal_row(signal))
+                times.append(moment)
+                probabilities.append(signal.probability)
+                levels.append(signal.signal_level)
+                for name, column in scores.items():
+                    column.append(getattr(signal.scores, name))
+    series = Series(np.array(times, np.int64), np.array(probabilities), np.array(levels, np.int64))
+    columns = {name: np.array(column) for name, column in scores.items()}
+    return Ran(series, columns, events, time.process_time() - began)
+
+
+def ticking_if(records: Iterable[recordings.Recorded], every_ms: int) -> Iterator[recordings.Recorded]:
+    """Yield records, with prices repeated if so wished."""
+    return ticking(records, every_ms) if every_ms else iter(records)
+
+
+def _concerns(record: recordings.Recorded, symbol: str, reference: str) -> bool:
+    """Tell whether a record concerns a symbol; prices of the reference concern all."""
+    named = record.message.symbol
+    return named == symbol or (named == reference and record.topic == contract.PRICES)
+
+
+def joined(parts: list[Ran]) -> Ran:
+    """Return the parts of one symbol and profile, one after the other, as one."""
+    series = Series(*(np.concatenate(columns) for columns in zip(*(p.series for p in parts), strict=True)))
+    scores = {name: np.concatenate([part.scores[name] for part in parts]) for name in COMPONENTS}
+    return Ran(series, scores, sum(part.events for part in parts), sum(part.seconds for part in parts))
+
+
+class _Market:
+    def __init__(self) -> None:
+        self.liquidations: list[tuple[int, float]] = []
+        self.prices: list[tuple[int, float]] = []
+
+
+def collect(records: Recordings) -> dict[str, Recorded]:
+    """Return what happened to each symbol that has prices: liquidations, and bars.
+
+    Prices a minute or more apart are the closes of bars that long; of denser ones each minute's last is one.
+    """
+    found: dict[str, _Market] = {}
+    for record in records:
+        message: Any = record.message
+        market = found.setdefault(message.symbol, _Market())
+        if isinstance(message, Liquidation):
+            market.liquidations.append((record.time_ms, message.value_usd or 0.0))
+        elif isinstance(message, Price):
+            market.prices.append((record.time_ms, message.price))
+    return {symbol: _recorded(market) for symbol, market in sorted(found.items()) if market.prices}
+
+
+def _recorded(market: _Market) -> Recorded:
+    liquidations = np.array(market.liquidations, float).reshape(-1, 2)
+    times = np.array([time for time, _ in market.prices], np.int64)
+    prices = np.array([price for _, price in market.prices])
+    step = int(np.median(np.diff(times))) if len(times) > 1 else MINUTE
+    if step < MINUTE:
+        times, step = (times // MINUTE + 1) * MINUTE, MINUTE
+    last = np.concatenate([np.diff(times) > 0, [True]])
+    return Recorded(liquidations[:, 0].astype(np.int64), liquidations[:, 1], times[last] - step, prices[last])

@@ -1,0 +1,187 @@
+import importlib.util
+import json
+from types import ModuleType
+
+import numpy as np
+import pandas as pd
+import pytest
+from backtest_cases import made_market, write_files
+from typer.testing import CliRunner
+
+from pipeline.backtest.evaluation import Series, evaluate, gain
+from pipeline.backtest.labels import EventRule, Recorded, label
+from pipeline.cli import app
+from pipeline.messages import LEVELS
+
+
+def cascade(*arguments):
+    return CliRunner().invoke(app, ["backtest", *map(str, arguments)])
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    return write_files(made_market(), tmp_path_factory.mktemp("recorded"))
+
+
+@pytest.fixture(scope="module")
+def done(files, tmp_path_factory):
+    """A backtest of two profiles, in one process and in two."""
+    out = tmp_path_factory.mktemp("out")
+    profiles = ["--profile", "adaptive", "--profile", "seed"]
+    results = [cascade(*files, *profiles, "--jobs", jobs, "--out", out / str(jobs)) for jobs in (1, 2)]
+    assert [result.exit_code for result in results] == [0, 0], results[0].output
+    return out, results[0].output
+
+
+def test_it_is_the_same_in_however_many_processes(done):
+    out, _ = done
+    for name in ("report.json", "signals-BTCUSDT-adaptive.parquet"):
+        assert (out / "1" / name).read_bytes() == (out / "2" / name).read_bytes()
+
+
+def test_a_report_tells_of_every_profile_baseline_level_and_threshold(done):
+    out, text = done
+    found = json.loads((out / "1" / "report.json").read_text())["symbols"]["BTCUSDT"]
+    assert len(found["episodes"]) == 2
+    runs = found["runs"]
+    assert set(runs) == {"adaptive", "seed", "seed, norms of the feed", "USD in 60 s", "last closed move"}
+    assert set(runs["adaptive"]["levels"]) == set(LEVELS[1:])
+    assert runs["adaptive"]["pr_auc"] > max(runs[name]["pr_auc"] for name in ("seed", "USD in 60 s"))
+    assert runs["adaptive"]["levels"]["ALERT"]["recall"] == 1.0
+    assert set(found["gains"]["adaptive"]) == set(runs) - {"adaptive"}
+    assert "2 episodes in 5.0 days" in text
+    assert "too few to tell signals apart for certain" in text
+
+
+def test_parts_of_days_side_by_side_find_the_same_events(files, done, tmp_path):
+    result = cascade(*files, "--split", 2, "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    found = [json.loads((out / "report.json").read_text()) for out in (tmp_path, done[0] / "1")]
+    parts, whole = (each["symbols"]["BTCUSDT"] for each in found)
+    assert parts["episodes"] == whole["episodes"]
+    # The first parts begin where the whole does: with all of its past in their warm-up nothing differs.
+    assert parts["runs"]["adaptive"]["pr_auc"] == pytest.approx(whole["runs"]["adaptive"]["pr_auc"], abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        ([], "no prices: give --prices"),
+        (["--prices", "nowhere.csv"], "nowhere.csv"),
+        (["--side", "up"], "the rule of events"),
+        (["--profile", "nowhere.toml"], "--profile: "),
+        (["--profile", "seed", "--profile", "seed"], "two profiles of the same name"),
+    ],
+)
+def test_what_cannot_be_judged_is_said(arguments, why, tmp_path):
+    result = cascade(*arguments, "--out", tmp_path)
+    assert result.exit_code == 2
+    assert why in result.output
+
+
+def test_prices_alone_can_decide(files, tmp_path):
+    result = cascade(*files[2:], "--price-only", "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert "2 episodes" in result.output
+    refused = cascade(*files[2:], "--out", tmp_path)
+    assert (refused.exit_code, "--price-only" in refused.output) == (2, True)
+
+
+@pytest.fixture(scope="module")
+def reference(recorded_data) -> ModuleType:
+    """The reference evaluator that recorded data come with."""
+    path = recorded_data.parent / "quality" / "evaluate.py"
+    spec = importlib.util.spec_from_file_location("evaluate", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.recorded
+@pytest.mark.parametrize("kind", ["adaptive", "random"])
+def test_it_agrees_with_the_reference_evaluator(reference, recorded_data, tmp_path, kind):
+    liquidations = pd.read_parquet(recorded_data / "liquidations" / "bybit_btcusdt_2024_q1.parquet")
+    prices = pd.read_parquet(recorded_data / "prices" / "binance_perp_btcusdt_5m_2023_2024.parquet")
+    begin, end = 1_708_992_000_000, 1_709_683_200_000  # eight days with 28 February and 5 March in them
+    liquidations = liquidations[liquidations.timestamp_ms.between(begin, end)]
+    prices = prices[prices.timestamp_ms.between(begin - 2 * 86_400_000, end)]
+    if kind == "adaptive":
+        liquidations.to_csv(tmp_path / "liquidations.csv", index=False)
+        prices.to_csv(tmp_path / "prices.csv", index=False)
+        files = ["--liquidations", tmp_path / "liquidations.csv", "--prices", tmp_path / "prices.csv"]
+        result = cascade(*files, "--symbol", "BTCUSDT", "--out", tmp_path)
+        assert result.exit_code == 0, result.output
+        signals, other = (
+            pd.read_parquet(tmp_path / f"signals-BTCUSDT-{name}.parquet") for name in ("adaptive", "seed")
+        )
+    else:
+        signals, other = (made_signals(liquidations, seed) for seed in (1, 2))
+    expected = reference.score(signals, liquidations, prices, (0.3,), versus=other)
+    market = Recorded(
+        liquidations.timestamp_ms.to_numpy(np.int64),
+        (liquidations.price * liquidations.quantity).to_numpy(),
+        prices.timestamp_ms.to_numpy(np.int64),
+        prices.close.to_numpy(float),
+    )
+    labels = label(market, EventRule())
+    found, more = (
+        evaluate(as_series(signals), labels, (0.3,)),
+        gain(as_series(signals), as_series(other), labels),
+    )
+    assert (len(labels.onsets), len(labels.minutes)) == (expected["episodes"], expected["minutes"])
+    for mine, theirs in pairs(found, more, expected):
+        assert np.array(mine, float) == pytest.approx(np.array(theirs, float), abs=2e-4, nan_ok=True)
+
+
+def made_signals(liquidations, seed):
+    random = np.random.default_rng(seed)
+    times = np.sort(random.integers(liquidations.timestamp_ms.min(), liquidations.timestamp_ms.max(), 50_000))
+    probability = random.random(len(times)) ** 4
+    levels = np.digitize(probability, [0.3, 0.5, 0.7, 0.9])
+    return pd.DataFrame(
+        {"timestamp_ms": times, "probability": probability, "signal": np.array(LEVELS)[levels]}
+    )
+
+
+def as_series(signals):
+    levels = signals.signal.map({name: number for number, name in enumerate(LEVELS)})
+    return Series(
+        signals.timestamp_ms.to_numpy(np.int64),
+        signals.probability.to_numpy(float),
+        levels.to_numpy(np.int64),
+    )
+
+
+def pairs(found, more, expected):
+    """Yield each figure and what the reference has for it."""
+    yield found.pr_auc, expected["pr_auc"]
+    yield found.pr_auc_interval, expected["pr_auc_ci"]
+    yield found.pr_auc_early, expected["pr_auc_early"]
+    yield found.brier, expected["brier"]
+    yield found.brier_skill, expected["brier_skill"]
+    yield found.brier_skill_interval, expected["brier_skill_ci"]
+    yield found.calibration_error, expected["ece"]
+    yield more.pr_auc_interval, expected["versus"]["pr_auc_gain_ci"]
+    yield more.brier_interval, expected["versus"]["brier_gain_ci"]
+    reports = [(found.levels[name], expected["levels"][name]) for name in LEVELS[1:]]
+    reports += [(found.at["0.3"], expected["at"]["0.3"])]  # noqa: PD008 - no frame
+    reports += [(found.budgets[name], expected["budget"][name]) for name in expected["budget"]]
+    for mine, theirs in reports:
+        for name, other in NAMES.items():
+            yield getattr(mine, name), np.nan if theirs[other] is None else theirs[other]
+
+
+NAMES = {
+    "alerts": "alerts",
+    "caught": "hits",
+    "recall": "recall",
+    "recall_interval": "recall_ci",
+    "early_recall": "recall_early",
+    "early_recall_interval": "recall_early_ci",
+    "precision": "precision",
+    "precision_interval": "precision_ci",
+    "false_alarms_day": "false_alarms_day",
+    "false_alarms_day_interval": "false_alarms_day_ci",
+    "lead_min": "lead_min",
+    "lead_min_interval": "lead_min_ci",
+}

@@ -1,0 +1,122 @@
+import numpy as np
+import pytest
+from backtest_cases import DAY, MINUTE, START, made_market
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.backtest.alerts import alerts, judge
+from pipeline.backtest.baselines import calibrated_norms, last_closed_move, usd_of_a_minute
+from pipeline.backtest.bootstrap import draw_days, interval
+from pipeline.backtest.evaluation import Series, evaluate, gain
+from pipeline.backtest.labels import EventRule, label
+from pipeline.backtest.report import SymbolReport, describe, in_words, outcome, spread
+from pipeline.backtest.scores import average_precision, minute_probability, rank
+from pipeline.signals.profile import SEED
+
+MARKET = made_market()
+LABELS = label(MARKET, EventRule())
+
+
+def series(times, probability, levels=None):
+    levels = np.zeros(len(times)) if levels is None else levels
+    return Series(np.array(times, np.int64), np.array(probability, float), np.array(levels, np.int64))
+
+
+def test_an_alert_fires_once_in_half_an_hour():
+    times = START + MINUTE * np.array([0, 5, 29, 30, 31, 100])
+    fired = alerts(times, np.array([True, True, True, True, True, False]))
+    assert ((fired - START) / MINUTE).tolist() == [0, 30]
+
+
+@pytest.mark.parametrize(
+    ("after_min", "lead", "false"),
+    [(-16, None, 1), (-15, 15.0, 0), (-1, 1.0, 0), (0, 0.0, 0), (5, -5.0, 0), (6, None, 0), (200, None, 1)],
+)
+def test_a_hit_is_near_an_onset(after_min, lead, false):
+    fired = LABELS.onsets[:1] + after_min * MINUTE
+    judged = judge(fired, LABELS)
+    assert (None if np.isnan(judged.leads_min[0]) else judged.leads_min[0]) == lead
+    assert len(judged.false_ms) == false
+    assert judged.early[0] == (lead is not None and lead >= 1)
+
+
+def test_an_alert_while_a_feed_is_down_is_neither_hit_nor_false():
+    assert not len(judge(np.array([START + DAY // 2]), LABELS).false_ms)  # the first day is not judged
+
+
+@given(st.lists(st.tuples(st.sampled_from([0.0, 0.1, 0.5, 0.9]), st.booleans()), min_size=1, max_size=30))
+def test_average_precision_is_the_sum_over_thresholds(minutes):
+    told = np.array([probability for probability, _ in minutes])
+    positive = np.array([came for _, came in minutes])
+    found = average_precision(rank(told), positive, np.ones(len(told)))
+    if not positive.any():
+        assert np.isnan(found)
+        return
+    area, recall = 0.0, 0.0
+    for threshold in sorted(set(told), reverse=True):
+        called = told >= threshold
+        hits = (called & positive).sum()
+        area += (hits / positive.sum() - recall) * hits / called.sum()
+        recall = hits / positive.sum()
+    assert found == pytest.approx(area)
+
+
+def test_a_signal_tells_for_a_minute():
+    found = minute_probability(np.array([1_000]), np.array([0.7]), np.array([0, 1_000, 61_000, 61_001]), 60)
+    assert found.tolist() == [0.0, 0.7, 0.7, 0.0]
+    assert minute_probability(np.array([]), np.array([]), np.array([0]), 60).tolist() == [0.0]
+
+
+def test_who_knows_all_is_perfect_and_who_knows_nothing_has_no_skill():
+    knows = series(LABELS.minutes, LABELS.positive, 4 * LABELS.positive)
+    found = evaluate(knows, LABELS, (0.5,))
+    assert (found.pr_auc, found.brier_skill, found.calibration_error) == pytest.approx((1.0, 1.0, 0.0))
+    assert found.levels["EXTREME"].recall == found.at["0.5"].recall == found.budgets["1"].recall == 1.0
+    assert found.levels["EXTREME"].early_recall == 1.0
+    assert found.levels["EXTREME"].lead_min == 15.0
+    base = series(LABELS.minutes, np.full(len(LABELS.minutes), LABELS.positive.mean()))
+    nothing = evaluate(base, LABELS)
+    assert nothing.brier_skill == pytest.approx(0.0)
+    assert nothing.pr_auc == pytest.approx(LABELS.positive.mean())
+    assert gain(knows, base, LABELS).is_certain
+    assert not gain(base, base, LABELS).is_certain
+    silent = evaluate(series([], []), LABELS)
+    assert (silent.signals, silent.budgets, silent.levels["ALERT"].lead_min) == (0, {}, None)
+
+
+def test_without_events_recall_is_not_told():
+    calm = label(made_market(crashes=()), EventRule())
+    found = evaluate(series(calm.minutes, np.full(len(calm.minutes), 0.3)), calm)
+    assert (found.pr_auc, found.brier_skill, found.levels["ALERT"].recall) == (None, None, None)
+    report = SymbolReport(days=5.0, minutes=7_200, base_rate=0.0, episodes=[], runs={}, gains={})
+    assert "nothing to foretell" in in_words("BTCUSDT", report)
+    assert outcome(found.levels["ALERT"]) == "0.00 false alarms a day"
+    assert spread(None, None) == "\N{EN DASH}"
+
+
+def test_few_episodes_are_called_few():
+    report = SymbolReport(
+        days=5.0, minutes=7_200, base_rate=0.01, episodes=describe(LABELS), runs={}, gains={}
+    )
+    assert in_words("BTCUSDT", report).endswith("too few to tell signals apart for certain")
+
+
+def test_days_are_drawn_whole_and_always_the_same():
+    one, two = draw_days(LABELS.minutes), draw_days(LABELS.minutes)
+    assert all(np.array_equal(a, b) for a, b in zip(one.draws, two.draws, strict=True))
+    assert all(draw.sum() == len(one.days) for draw in one.draws)
+    assert interval([]) is None
+
+
+def test_norms_are_what_the_feed_shows():
+    found = calibrated_norms(MARKET).score
+    assert 0.1 <= found.full_velocity < SEED.score.full_velocity
+    assert found.full_volume_usd < SEED.score.full_volume_usd
+
+
+def test_baselines_rise_in_a_crash():
+    onset = LABELS.onsets[0]
+    for found in (usd_of_a_minute(MARKET, LABELS.minutes), last_closed_move(MARKET, EventRule())):
+        near = np.abs(found.times_ms - onset) < 10 * MINUTE
+        assert found.probability[near].max() > 0.5 > np.median(found.probability)
+        assert found.level[near].max() >= 2
