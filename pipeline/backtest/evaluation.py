@@ -11,10 +11,12 @@ from pipeline.backtest.alerts import Judged, alerts, judge
 from pipeline.backtest.bootstrap import Days, Interval, draw_days, estimate, interval
 from pipeline.backtest.scores import (
     Bin,
+    Ranking,
     average_precision,
     brier,
     calibration_error,
     minute_probability,
+    precision_recall,
     rank,
     reliability,
 )
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from pipeline.backtest.labels import Floats, Labels, Times
 
 _MINUTES_A_DAY: Final = 1_440
+_CURVE: Final = 200
 BUDGETS: Final = (0.5, 1.0, 2.0)
 """False alarms a day for which the best threshold in hindsight is told."""
 HOLD_S: Final = 60.0
@@ -72,6 +75,7 @@ class Evaluation(Struct, kw_only=True):
     brier_skill_interval: Interval
     calibration_error: float
     reliability: list[Bin]
+    precision_recall: list[tuple[float, float]]
     levels: dict[str, AlertReport]
     at: dict[str, AlertReport]
     budgets: dict[str, AlertReport]
@@ -121,6 +125,7 @@ def evaluate(
         brier_skill_interval=interval(skills) if some else None,
         calibration_error=calibration_error(bins),
         reliability=bins,
+        precision_recall=_curve(ranked, labels) if some else [],
         levels={
             name: _report(signals.times_ms, signals.level >= number, labels, days)
             for number, name in enumerate(LEVELS)
@@ -129,6 +134,13 @@ def evaluate(
         at={f"{each:g}": _at(each, signals, labels, days) for each in thresholds},
         budgets=_budgets(signals, labels, days),
     )
+
+
+def _curve(ranked: Ranking, labels: Labels) -> list[tuple[float, float]]:
+    """Return recall and precision of up to so many thresholds, from the highest on."""
+    precision, recall = precision_recall(ranked, labels.positive, np.ones(len(labels.minutes)))
+    places = np.unique(np.searchsorted(recall, np.linspace(recall[0], 1.0, _CURVE)))
+    return [(float(recall[place]), float(precision[place])) for place in places if place < len(recall)]
 
 
 def gain(one: Series, other: Series, labels: Labels, hold_s: float = HOLD_S) -> Gain:

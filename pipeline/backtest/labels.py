@@ -175,8 +175,8 @@ def qualifying_closes(recorded: Recorded, rule: EventRule) -> Times:
             found &= _bursts(recorded, rule, grid, step)
     closes = grid[found] + step
     feed = recorded.feed_ms(rule)
-    found: Times = closes[(closes >= feed[0] + rule.warm_h * 3_600_000) & (closes <= feed[-1])]
-    return found
+    inside: Times = closes[(closes >= feed[0] + rule.warm_h * 3_600_000) & (closes <= feed[-1])]
+    return inside
 
 
 def deviations(recorded: Recorded, step: int) -> tuple[Times, Floats, Floats]:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from pipeline.cli.backtest import backtest
 from pipeline.cli.config import config
 from pipeline.cli.dead_letters import dead_letters
 from pipeline.cli.demo import demo
@@ -31,6 +32,7 @@ app.command()(worker)
 app.command()(watch)
 app.command()(simulate)
 app.command(cls=ManyFiles)(replay)
+app.command(cls=ManyFiles)(backtest)
 app.add_typer(topics, name="topics")
 app.add_typer(weights, name="weights")
 app.add_typer(dead_letters, name="dead-letters")

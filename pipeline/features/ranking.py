@@ -1,7 +1,7 @@
 """Where a value stands among those of the last day: percentile and z-score."""
 
 import math
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left, bisect_right, insort
 from collections import deque
 from typing import Any, Final
 
@@ -24,13 +24,14 @@ class Ranking:
 
     """
 
-    __slots__ = ("_deviation", "_least", "_mean", "_ordered", "_slot", "_values")
+    __slots__ = ("_least", "_moments", "_ordered", "_slot", "_values")
 
     def __init__(self, least: int) -> None:
         self._least = least
         self._slot = 0
         self._values: deque[float] = deque(maxlen=LENGTH)
-        self._describe()
+        self._ordered: list[float] = []
+        self._moments: tuple[float, float] | None = None  # mean and deviation, once somebody asked
 
     def due(self, second: int) -> bool:
         """Tell whether this second is the first to be asked about of its five minutes."""
@@ -42,14 +43,16 @@ class Ranking:
 
     def keep(self, value: float) -> None:
         """Keep a value, and forget the oldest beyond 288."""
+        if len(self._values) == LENGTH:
+            del self._ordered[bisect_left(self._ordered, self._values[0])]
         self._values.append(value)
-        self._describe()
+        insort(self._ordered, value)
+        self._moments = None
 
-    def _describe(self) -> None:
-        self._ordered = sorted(self._values)
-        count = max(1, len(self._ordered))
-        self._mean = math.fsum(self._ordered) / count
-        self._deviation = math.dist(self._ordered, [self._mean] * len(self._ordered)) / math.sqrt(count)
+    def _describe(self) -> tuple[float, float]:
+        count = len(self._ordered)
+        mean = math.fsum(self._ordered) / count
+        return mean, math.dist(self._ordered, [mean] * count) / math.sqrt(count)
 
     def percentile(self, value: float) -> float | None:
         """Return the percentile rank of a value, 0 to 100: equal values count half; None without history."""
@@ -60,9 +63,12 @@ class Ranking:
 
     def z_score(self, value: float) -> float | None:
         """Return (value - mean) / population standard deviation; None without history or deviation."""
-        if len(self._ordered) < self._least or self._deviation <= _EQUAL * abs(self._mean):
+        if len(self._ordered) < self._least:
             return None
-        return (value - self._mean) / self._deviation
+        if self._moments is None:
+            self._moments = self._describe()
+        mean, deviation = self._moments
+        return None if deviation <= _EQUAL * abs(mean) else (value - mean) / deviation
 
     def freeze(self) -> list[Any]:
         """Return everything that `thaw` needs."""
@@ -72,4 +78,4 @@ class Ranking:
         """Take over what `freeze` returned."""
         self._slot, values = frozen
         self._values.extend(values)
-        self._describe()
+        self._ordered = sorted(self._values)

@@ -45,9 +45,12 @@ class Ring:
             return
         share = value / (end - start)
         start = max(start, (head - BUCKETS) * width)
-        for bucket in range(start // width, head + 1):
-            overlap = min(end, (bucket + 1) * width) - max(start, bucket * width)
-            buckets[bucket % _SIZE] += share * overlap
+        first = start // width
+        buckets[first % _SIZE] += share * ((first + 1) * width - start)
+        whole = share * width
+        for bucket in range(first + 1, head):
+            buckets[bucket % _SIZE] += whole
+        buckets[head % _SIZE] += share * (end - head * width)
 
     def total(self, now: int) -> float:
         """Return the sum over the span that ends with the second `now`."""

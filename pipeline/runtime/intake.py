@@ -33,6 +33,9 @@ class Fetching(Protocol):
     def heard(self) -> float:
         """Return when the broker last answered, in Unix seconds."""
 
+    def answered(self, tp: TP) -> float:
+        """Return when the broker last told of a partition, in Unix milliseconds."""
+
 
 class Intake:
     """Arranges fetched records into batches, one stream of them a partition.
@@ -159,7 +162,10 @@ class Intake:
         def caught_up(topic: str) -> bool:
             return self.consumer.caught_up(TP(topic, partition))
 
-        return Records(merge.release(caught_up, now, time.time() * 1_000))
+        def answered(topic: str) -> float:
+            return self.consumer.answered(TP(topic, partition))
+
+        return Records(merge.release(caught_up, now, time.time() * 1_000, answered))
 
 
 def _batches(records: Records) -> list[Batch]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 FRESH_MS: Final = 5_000
 """A record younger than this is live: it never waits for what has not been sent yet."""
 PAUSE: Final = 1.0
-"""Seconds without any record after which the next ones count as a new beginning."""
+"""Seconds without any record after which the next ones count as a new beginning; a record waits no longer
+for the broker to tell of the other topics once more."""
 LONGEST_QUEUE: Final = 2_000
 LARGEST_QUEUE: Final = 8 << 20
 """Records of one topic that may wait, and their bytes; more are not fetched."""
@@ -90,6 +91,12 @@ class Source:
         return taken
 
 
+class _Look(NamedTuple):
+    newest: float
+    now: float
+    wall_ms: float
+
+
 class Merge:
     """Merges the topics of one partition.
 
@@ -108,6 +115,8 @@ class Merge:
         self._ranked = list(self.sources.values())
         self._awaited = self._ranked
         self._began = self._arrived = now
+        self._looks: deque[_Look] = deque()
+        self._looked_to = self._certain = -math.inf
 
     @property
     def waiting(self) -> int:
@@ -125,7 +134,13 @@ class Merge:
         """Let nothing wait for a topic from now on."""
         self._awaited = [source for source in self._awaited if source.topic != topic]
 
-    def release(self, caught_up: Callable[[str], bool], now: float, wall_ms: float) -> list[Any]:
+    def release(
+        self,
+        caught_up: Callable[[str], bool],
+        now: float,
+        wall_ms: float,
+        answered: Callable[[str], float] = lambda _topic: math.inf,
+    ) -> list[Any]:
         """Return the records whose turn has come.
 
         Parameters
@@ -134,6 +149,8 @@ class Merge:
             Tells of a topic whether everything on the broker has been fetched, as far as is known.
         now, wall_ms
             Monotonic time in seconds, and the time of day in milliseconds.
+        answered
+            Tells of a topic when the broker last told of it, as the time of day in milliseconds.
 
         """
         filled = [source for source in self._ranked if source.waiting]
@@ -145,15 +162,32 @@ class Merge:
             for source in self._awaited
             if not (caught_up(source.topic) and (fresh or self._is_quiet(source, now)))
         ]
+        certain = math.inf
+        if not (fresh or any(source.is_full for source in filled)):
+            told = (answered(source.topic) for source in self._awaited if source not in unsettled)
+            certain = self._told_to(min(told, default=math.inf), max(map(_newest, filled)), now, wall_ms)
         released: list[Any] = []
         while filled:
             first = min(filled, key=_head)  # of equal ones the first in rank
-            part = first.take(self._horizon(first, filled, unsettled))
+            part = first.take(min(certain, self._horizon(first, filled, unsettled)))
             if not part:
                 break
             released += part
             filled = [source for source in filled if source.waiting]
         return released
+
+    def _told_to(self, told_ms: float, newest: float, now: float, wall_ms: float) -> float:
+        """Return how new the records are that were here before the broker last told of the other topics.
+
+        It reads the topics of a fetch one after the other. What is written meanwhile to one that it has read
+        and then to one that it has not comes in two answers, and the newer first.
+        """
+        if newest != self._looked_to:
+            self._looks.append(_Look(newest, now, wall_ms))
+            self._looked_to = newest
+        while self._looks and (self._looks[0].wall_ms < told_ms or now - self._looks[0].now > PAUSE):
+            self._certain = self._looks.popleft().newest
+        return self._certain
 
     def _horizon(self, first: Source, filled: list[Source], unsettled: list[Source]) -> float:
         """Return the time up to which a topic's records may pass: others' turn, or what may yet come."""
@@ -170,3 +204,7 @@ class Merge:
 
 def _head(source: Source) -> float:
     return source.waiting[0][0]
+
+
+def _newest(source: Source) -> float:
+    return source.waiting[-1][0]

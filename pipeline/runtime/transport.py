@@ -133,9 +133,17 @@ class LoopConsumer(driver.AIOKafkaConsumerThread):
 
     def place(self, tp: TP) -> tuple[int | None, int | None]:
         """Return which record of a partition is fetched next and where it ends, as far as that is known."""
-        assignment = self._ensure_consumer()._subscription.subscription.assignment
-        state = None if assignment is None else assignment.state_value(driver.ensure_aiokafka_TP(tp))
+        state = self._state(tp)
         return (None, None) if state is None else (state._position, state.highwater)
+
+    def answered(self, tp: TP) -> float:
+        """Return when the broker last told of a partition, in Unix milliseconds; 0 when it has not yet."""
+        state = self._state(tp)
+        return 0 if state is None else state.timestamp or 0
+
+    def _state(self, tp: TP) -> Any:
+        assignment = self._ensure_consumer()._subscription.subscription.assignment
+        return None if assignment is None else assignment.state_value(driver.ensure_aiokafka_TP(tp))
 
     def request_rejoin(self) -> None:
         """Let the group share its partitions out anew."""
@@ -201,6 +209,10 @@ class Consumer(driver.Consumer):
     def heard(self) -> float:
         """Return when the broker last answered a fetch, in Unix seconds; 0 when it has not yet."""
         return self._thread.heard()
+
+    def answered(self, tp: TP) -> float:
+        """Return when the broker last told of a partition, in Unix milliseconds; 0 when it has not yet."""
+        return self._thread.answered(tp)
 
     def request_rejoin(self) -> None:
         """Let the group share its partitions out anew."""

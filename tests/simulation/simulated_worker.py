@@ -174,6 +174,9 @@ class Thread:
     def heard(self):
         return WALL + self._loop.time()
 
+    def answered(self, _tp):
+        return self.heard() * 1_000  # it is asked about all partitions at once
+
     async def getmany(self, active, timeout):  # noqa: ASYNC109
         deadline = self._loop.time() + timeout
         while True:

@@ -63,6 +63,9 @@ class Partition:
     def heard(self):
         return math.inf
 
+    def answered(self, _):
+        return math.inf
+
 
 async def nothing_anew():
     return False

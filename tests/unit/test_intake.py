@@ -24,12 +24,16 @@ class Consumer:
     def __init__(self):
         self.lagging = set()
         self.heard_at = math.inf
+        self.answered_at = {}
 
     def heard(self):
         return self.heard_at
 
     def caught_up(self, tp):
         return tp not in self.lagging
+
+    def answered(self, tp):
+        return self.answered_at.get(tp, math.inf)
 
 
 @pytest.fixture
@@ -269,3 +273,11 @@ async def test_whatever_is_given_back_ends_the_wait_for_room(intake, give_back):
 async def test_the_wait_for_room_ends_by_itself(intake, monkeypatch):
     monkeypatch.setattr(module, "_POLL", 0.001)
     await intake.wait_for_room()
+
+
+def test_an_old_record_passes_when_the_broker_has_told_of_the_other_topics_since_it_came(intake, consumer):
+    consumer.answered_at = dict.fromkeys(INPUTS, 0.0)
+    assert intake.arrange(fetched(contract.LIQUIDATIONS, 1)) == {}
+    consumer.answered_at = dict.fromkeys(INPUTS, math.inf)
+    (batch,) = intake.arrange({})[TP(contract.LIQUIDATIONS, 0)]
+    assert offsets(batch) == [(contract.LIQUIDATIONS, 0)]

@@ -157,3 +157,30 @@ def test_a_topic_that_is_not_awaited_holds_nothing_back():
         merge.await_no_more(topic)
     merge.add("liquidations", records("liquidations", 1), now=0.0)
     assert times(merge.release(nothing, 0.0, WALL)) == [("l", 1)]
+
+
+def test_what_was_read_before_an_older_record_came_waits_until_the_broker_has_told_of_all_again():
+    merge = merge_of(prices=[5])
+    assert merge.release(everything, 0.4, WALL, lambda _: WALL - 1) == []
+    merge.add("liquidations", records("liquidations", 4), now=0.41)
+    released = merge.release(everything, 0.7, WALL + 11, lambda _: WALL + 10)
+    assert times(released) == [("l", 4), ("p", 5)]
+
+
+def test_every_topic_has_to_be_told_of_again():
+    merge = merge_of(prices=[5])
+    assert merge.release(everything, 0.4, WALL, lambda _: WALL - 1) == []
+    told = {"prices": WALL + 1, "liquidations": WALL - 1}
+    assert merge.release(everything, 0.5, WALL + 1, told.__getitem__) == []
+    assert times(merge.release(everything, 0.6, WALL + 2, lambda _: WALL + 1)) == [("p", 5)]
+
+
+def test_a_clock_that_was_set_back_holds_nothing_up_for_long():
+    merge = merge_of(prices=[5])
+    assert merge.release(everything, 0.4, WALL, lambda _: WALL - 90_000) == []
+    assert times(merge.release(everything, 1.5, WALL - 90_000, lambda _: WALL - 90_000)) == [("p", 5)]
+
+
+def test_a_long_backlog_does_not_wait_to_be_told_again():
+    merge = merge_of(prices=range(LONGEST_QUEUE))
+    assert len(merge.release(everything, 0.4, WALL, lambda _: WALL - 1)) == LONGEST_QUEUE

@@ -1,0 +1,82 @@
+"""What a backtest found, as it is written to `report.json`, and in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    from pipeline.backtest.bootstrap import Interval
+    from pipeline.backtest.evaluation import AlertReport, Evaluation, Gain
+    from pipeline.backtest.labels import EventRule, Labels
+
+FEW: Final = 10
+
+
+class Episode(Struct):
+    """A cascade: its first and last qualifying close, Unix milliseconds."""
+
+    onset_ms: int
+    end_ms: int
+
+
+class SymbolReport(Struct, kw_only=True):
+    """What was found about one symbol.
+
+    `base_rate` is the share of judged minutes within 15 minutes before a qualifying close. `runs` are by name
+    of the profile or baseline, `gains` by profile and then by what it was compared with.
+    """
+
+    days: float
+    minutes: int
+    base_rate: float
+    episodes: list[Episode]
+    runs: dict[str, Evaluation]
+    gains: dict[str, dict[str, Gain]]
+
+
+class Report(Struct, kw_only=True):
+    """Everything that a backtest found; `profiles` were run, the other runs are baselines."""
+
+    version: str
+    rule: EventRule
+    hold_s: float
+    tick_s: float
+    split_days: int | None
+    files: list[str]
+    profiles: list[str]
+    symbols: dict[str, SymbolReport]
+    unlabelled: dict[str, str]
+
+
+def describe(labels: Labels) -> list[Episode]:
+    """Return the episodes."""
+    return [Episode(int(onset), int(end)) for onset, end in zip(labels.onsets, labels.ends, strict=True)]
+
+
+def in_words(symbol: str, found: SymbolReport) -> str:
+    """Return how much there was to go by."""
+    count = len(found.episodes)
+    text = f"{symbol}: {count} episodes in {found.days:.1f} days, {100 * found.base_rate:.1f}% of the minutes"
+    if not count:
+        return f"{text}: nothing to foretell, so recall, lead and PR-AUC say nothing"
+    return f"{text}: too few to tell signals apart for certain" if count < FEW else text
+
+
+def outcome(report: AlertReport) -> str:
+    """Return in words what alerts were worth."""
+    if report.recall is None:
+        return f"{report.false_alarms_day:.2f} false alarms a day"
+    low, high = report.recall_interval or (report.recall, report.recall)
+    return (
+        f"a recall of {report.recall:.2f} that may be {low:.2f} to {high:.2f}, "
+        f"at {report.false_alarms_day:.2f} false alarms a day"
+    )
+
+
+def spread(value: float | None, found: Interval, digits: int = 2) -> str:
+    """Return a figure with its interval."""
+    if value is None:
+        return "–"
+    return f"{value:.{digits}f}" + (f" [{found[0]:.{digits}f} {found[1]:.{digits}f}]" if found else "")

@@ -1,0 +1,301 @@
+"""`cascade backtest`: what signals would have been worth on recorded data."""
+
+from __future__ import annotations
+
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from importlib.metadata import version
+from multiprocessing import get_context
+from os import cpu_count
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple, TypeAlias
+
+import typer
+from msgspec import ValidationError, convert
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from pipeline import codec, contract
+from pipeline.backtest.baselines import calibrated_norms, last_closed_move, usd_of_a_minute
+from pipeline.backtest.evaluation import Evaluation, Series, evaluate, gain
+from pipeline.backtest.labels import DAY, EventRule, Labels, Recorded, UnlabelledError, label
+from pipeline.backtest.page import write_page
+from pipeline.backtest.report import Report, SymbolReport, describe, in_words, outcome, spread
+from pipeline.cli.backtest_run import Ran, Run, Sources, carry_out, collect, joined
+from pipeline.cli.moments import moment_ms
+from pipeline.cli.output import USAGE, fail, on_terminal, say, show_table
+from pipeline.cli.recordings import Period
+from pipeline.cli.rows import UnusableFileError
+from pipeline.messages import normal_symbol
+from pipeline.runtime.profiles import load_profile
+from pipeline.signals.profile import SEED, Profile, ProfileError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+Files: TypeAlias = list[Path] | None
+NORMS: Final = "seed, norms of the feed"
+USD: Final = "USD in 60 s"
+MOVE: Final = "last closed move"
+_THRESHOLDS: Final = (0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
+
+
+class Task(NamedTuple):
+    """A symbol, the name of what is run over it, and the run."""
+
+    symbol: str
+    name: str
+    run: Run
+
+
+def backtest(  # noqa: PLR0913, PLR0917
+    liquidations: Annotated[Files, typer.Option(metavar="FILE...", help="Liquidations.")] = None,
+    prices: Annotated[
+        Files, typer.Option(metavar="FILE...", help="Bars of 1, 3 or 5 minutes, or ticks.")
+    ] = None,
+    open_interest: Annotated[
+        Files, typer.Option(metavar="FILE...", help="Open interest in US dollars.")
+    ] = None,
+    funding: Annotated[Files, typer.Option(metavar="FILE...", help="Funding rates, as fractions.")] = None,
+    profile: Annotated[
+        list[str] | None,
+        typer.Option(help="`adaptive` (the default), `seed`, or a profile file; may be given several times."),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Directory for report.json, report.html and the signals.")] = Path(
+        "backtest"
+    ),
+    symbol: Annotated[str | None, typer.Option(help="The symbol of files without such a column.")] = None,
+    begin: Annotated[
+        str | None, typer.Option("--from", metavar="TIME", help="ISO 8601 (UTC) or milliseconds; included.")
+    ] = None,
+    end: Annotated[
+        str | None, typer.Option("--to", metavar="TIME", help="ISO 8601 (UTC) or milliseconds; excluded.")
+    ] = None,
+    tick: Annotated[
+        float,
+        typer.Option(
+            min=0, max=900, help="Repeat the last price so often, in seconds, where none comes; 0: never."
+        ),
+    ] = 60.0,
+    hold: Annotated[
+        float, typer.Option(min=1, help="Seconds after which a signal tells nothing any more.")
+    ] = 60.0,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Processes; by default one a core. Results are the same.")
+    ] = None,
+    split: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="DAYS",
+            help="Run parts of so many days side by side, each after 8 days of warm-up.",
+        ),
+    ] = None,
+    sigmas: Annotated[float, typer.Option(help="An event's move: at least so many deviations,")] = 3.5,
+    floor: Annotated[float, typer.Option(help="and at least this fraction;")] = 0.008,
+    quantile: Annotated[float, typer.Option(help="its liquidations: above this quantile of 7 days,")] = 0.975,
+    lag: Annotated[int, typer.Option(help="at most so many minutes later.")] = 10,
+    side: Annotated[str, typer.Option(help="`both` directions, or `down`.")] = "both",
+    warm: Annotated[float, typer.Option(help="Hours at the beginning that are not judged.")] = 24.0,
+    gap: Annotated[float, typer.Option(help="Hours of silence from which on minutes are not judged.")] = 6.0,
+    price_only: Annotated[bool, typer.Option("--price-only", help="Events by prices alone.")] = False,
+) -> None:
+    """Run profiles over recorded data, and judge their signals by events that no signal had a say in."""
+    rule = _rule(
+        sigmas=sigmas,
+        floor=floor,
+        quantile=None if price_only else quantile,
+        lag_min=lag,
+        side=side,
+        warm_h=warm,
+        gap_h=gap,
+    )
+    period = Period(moment_ms("--from", begin, float("-inf")), moment_ms("--to", end, float("inf")))
+    named = zip(contract.FEEDS, (liquidations, prices, open_interest, funding), strict=True)
+    files = tuple((topic, path) for topic, paths in named for path in paths or ())
+    profiles = _profiles(profile or ["adaptive"])
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        sources = Sources(
+            files, None if symbol is None else normal_symbol(symbol), period, round(tick * 1_000)
+        )
+        markets = collect(sources.open())
+    except (UnusableFileError, ValueError, OSError) as error:
+        fail(str(error), USAGE)
+    labels, unlabelled = _labelled(markets, rule)
+    tasks = [
+        task
+        for name, known in labels.items()
+        for task in _tasks(name, markets[name], known, profiles, sources, split, out)
+    ]
+    ran = _carry_out(tasks, jobs or cpu_count() or 1)
+    report = Report(
+        version=version("cascade-pipeline"),
+        rule=rule,
+        hold_s=hold,
+        tick_s=tick,
+        split_days=split,
+        files=[path.name for _, path in files],
+        profiles=[each.name for each in profiles],
+        symbols={
+            name: _judged(
+                markets[name], known, {n: r for (s, n), r in ran.items() if s == name}, profiles, rule, hold
+            )
+            for name, known in labels.items()
+        },
+        unlabelled=unlabelled,
+    )
+    (out / "report.json").write_bytes(codec.encode(report))
+    write_page(
+        out / "report.html", report, markets, {key: (each.series, each.scores) for key, each in ran.items()}
+    )
+    _show(report, ran, out)
+
+
+def _rule(**fields: Any) -> EventRule:
+    try:
+        return convert(fields, EventRule)
+    except ValidationError as error:
+        fail(f"the rule of events: {error}", USAGE)
+
+
+def _profiles(names: list[str]) -> list[Profile]:
+    try:
+        found = [load_profile(name) for name in names]
+    except ProfileError as error:
+        fail(f"--profile: {error}", USAGE)
+    if len({each.name for each in found}) < len(found):
+        fail("--profile: two profiles of the same name", USAGE)
+    return found
+
+
+def _labelled(markets: dict[str, Recorded], rule: EventRule) -> tuple[dict[str, Labels], dict[str, str]]:
+    labels, unlabelled = {}, {}
+    for symbol, market in markets.items():
+        try:
+            labels[symbol] = label(market, rule)
+        except UnlabelledError as error:
+            unlabelled[symbol] = str(error)
+    if not labels:
+        reasons = (
+            "; ".join(f"{symbol}: {why}" for symbol, why in unlabelled.items()) or "no prices: give --prices"
+        )
+        fail(f"nothing to judge by: {reasons}", USAGE)
+    return labels, unlabelled
+
+
+def _tasks(
+    symbol: str, market: Recorded, labels: Labels, profiles: list[Profile], sources: Sources,
+    split: int | None, out: Path,
+) -> Iterator[Task]:  # fmt: skip
+    """Yield the runs of one symbol: each profile, and the baselines that are profiles, part by part."""
+    wanted = {each.name: each for each in profiles}
+    wanted.setdefault(SEED.name, SEED)
+    if len(market.liquidated_ms):
+        wanted[NORMS] = calibrated_norms(market)
+    first, last = int(labels.minutes[0]), float("inf")
+    begins = (
+        [float("-inf")]
+        if split is None
+        else [float("-inf"), *range(first + split * DAY, int(labels.minutes[-1]), split * DAY)]
+    )
+    for name, profile in wanted.items():
+        for number, (begin, end) in enumerate(zip(begins, [*begins[1:], last], strict=True)):
+            part = "" if split is None else f"-{number}"
+            path = out / f"signals-{symbol}-{profile.name}{part}.parquet"
+            yield Task(symbol, name, Run(sources, profile, symbol, begin, end, path))
+
+
+def _carry_out(tasks: list[Task], jobs: int) -> dict[tuple[str, str], Ran]:
+    """Run everything, and return what each profile gave of each symbol."""
+    parts: dict[int, Ran] = {}
+    with _progress(len(tasks)) as progress, ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
+        waiting = {pool.submit(carry_out, task.run): number for number, task in enumerate(tasks)}
+        for future in as_completed(waiting):
+            parts[waiting[future]] = future.result()
+            progress()
+    grouped: dict[tuple[str, str], list[Ran]] = {}
+    for number, task in enumerate(tasks):
+        grouped.setdefault((task.symbol, task.name), []).append(parts[number])
+    return {key: joined(found) for key, found in grouped.items()}
+
+
+def _judged(
+    market: Recorded, labels: Labels, ran: dict[str, Ran], profiles: list[Profile], rule: EventRule, hold_s: float
+) -> SymbolReport:  # fmt: skip
+    series: dict[str, Series] = {name: each.series for name, each in ran.items()}
+    if len(market.liquidated_ms):
+        series[USD] = usd_of_a_minute(market, labels.minutes)
+    series[MOVE] = last_closed_move(market, rule)
+    names = [each.name for each in profiles]
+    return SymbolReport(
+        days=labels.days,
+        minutes=len(labels.minutes),
+        base_rate=float(labels.positive.mean()),
+        episodes=describe(labels),
+        runs={name: evaluate(each, labels, _THRESHOLDS, hold_s) for name, each in series.items()},
+        gains={
+            name: {
+                other: gain(series[name], series[other], labels, hold_s) for other in series if other != name
+            }
+            for name in names
+        },
+    )
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[], None]]:
+    columns = (TextColumn("runs"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=Console(stderr=True), disable=not on_terminal(), transient=True) as shown:
+        task = shown.add_task("", total=total)
+        yield lambda: shown.advance(task)
+
+
+def _show(report: Report, ran: dict[tuple[str, str], Ran], out: Path) -> None:
+    for symbol, found in report.symbols.items():
+        say(in_words(symbol, found))
+        columns = (
+            "signal",
+            "PR-AUC",
+            "Brier skill",
+            "ECE",
+            "recall",
+            "early",
+            "lead, min",
+            "false alarms a day",
+        )
+        show_table(columns, [_row(name, run) for name, run in found.runs.items()])
+        for name in report.profiles:
+            levels = found.runs[name].levels
+            show_table(
+                (f"{name}: level", "recall", "early", "precision", "lead, min", "false alarms a day"),
+                [
+                    (
+                        level,
+                        spread(each.recall, each.recall_interval),
+                        spread(each.early_recall, each.early_recall_interval),
+                        spread(each.precision, each.precision_interval),
+                        spread(each.lead_min, each.lead_min_interval, 1),
+                        spread(each.false_alarms_day, each.false_alarms_day_interval),
+                    )
+                    for level, each in levels.items()
+                ],
+            )
+            say(f"{name}, ALERT: {outcome(levels['ALERT'])}")
+            for other, each in found.gains[name].items():
+                if not each.is_certain:
+                    say(f"{name} is not surely better than {other}: the gain's interval includes zero")
+    for symbol, why in report.unlabelled.items():
+        say(f"{symbol}: not judged: {why}")
+    events, seconds = (sum(getattr(each, field) for each in ran.values()) for field in ("events", "seconds"))
+    say(f"{events:,} events, {events / max(seconds, 1e-9):,.0f} a second and core; see {out / 'report.html'}")
+
+
+def _row(name: str, run: Evaluation) -> tuple[str, ...]:
+    best = run.budgets.get("1")
+    told = ("–",) * 4 if best is None else (
+        spread(best.recall, best.recall_interval), spread(best.early_recall, None),
+        spread(best.lead_min, None, 1), spread(best.false_alarms_day, None),
+    )  # fmt: skip
+    skill = spread(run.brier_skill, run.brier_skill_interval)
+    return (name, spread(run.pr_auc, run.pr_auc_interval), skill, f"{run.calibration_error:.3f}", *told)
