@@ -160,7 +160,9 @@ def write(profile: Profile, out: Path) -> None:
             for each in LEVELS[1:]
         ],
     )
-    say(f"ECE {figures['ece']:.4f}, Brier skill {figures['brier_skill']:.3f}, PR-AUC {figures['pr_auc']:.3f}: "
-        "on the data it was fitted to, so rather too good")  # fmt: skip
+    say(
+        f"ECE {figures['ece']:.4f}, Brier skill {figures['brier_skill']:.3f}, "
+        f"PR-AUC {figures['pr_auc']:.3f}: on the data it was fitted to, so rather too good"
+    )
     if found.note:
         say(found.note)
