@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from heapq import heappop, heappush
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from msgspec import structs
 
-from pipeline import contract
 from pipeline.cli.recordings import Recorded
 from pipeline.messages import Price
 
@@ -23,28 +22,26 @@ def ticking(records: Iterable[Recorded], every_ms: int) -> Iterator[Recorded]:
 
     Nothing is known earlier than it was: what is repeated is the past. Repetitions bring no volume.
     """
-    due: list[tuple[int, str]] = []
-    last: dict[str, tuple[int, Price]] = {}
+    due: list[tuple[int, str, int]] = []  # when, whose, and when the price came that is to be repeated
+    last: dict[str, Recorded] = {}
     for record in records:
         while due and due[0][0] < record.time_ms:
-            yield from _repeat(due, last, every_ms)
+            moment, symbol, since = heappop(due)
+            known = last[symbol]
+            if known.time_ms == since and moment - since <= _PATIENCE_MS:
+                yield _again(known, moment)
+                heappush(due, (moment + every_ms, symbol, since))
         yield record
         if isinstance(record.message, Price):
             symbol = record.message.symbol
-            last[symbol] = record.time_ms, record.message
-            heappush(due, (record.time_ms + every_ms, symbol))
+            if symbol not in last or last[symbol].time_ms != record.time_ms:
+                heappush(due, (record.time_ms + every_ms, symbol, record.time_ms))
+            last[symbol] = record
 
 
-def _repeat(
-    due: list[tuple[int, str]], last: dict[str, tuple[int, Price]], every_ms: int
-) -> Iterator[Recorded]:
-    moment, symbol = heappop(due)
-    since, price = last[symbol]
-    if (moment - since) % every_ms or moment - since > _PATIENCE_MS:
-        return  # another price came meanwhile, or the feed is down
-    yield Recorded(
-        moment,
-        contract.PRICES,
-        structs.replace(price, timestamp=moment / 1_000, volume_usd=None, spread_bps=None),
+def _again(record: Recorded, moment_ms: int) -> Recorded:
+    """Return a price at a later moment, without what was traded."""
+    message = structs.replace(
+        cast("Price", record.message), timestamp=moment_ms / 1_000, volume_usd=None, spread_bps=None
     )
-    heappush(due, (moment + every_ms, symbol))
+    return Recorded(moment_ms, record.topic, message)
