@@ -43,10 +43,11 @@ def fit_map(raw: Floats, positive: NDArray[np.bool_]) -> CalibrationConstants:
 
 
 def mapped(raw: Floats, constants: CalibrationConstants) -> Floats:
-    """Return the probabilities of raw scores, as signals tell them."""
+    """Return the probabilities of raw scores."""
     if not constants.raw:
-        return np.clip(raw, 0.0, 1.0).round(4)
-    return np.interp(raw, constants.raw, constants.probability).round(4)
+        return np.clip(raw, 0.0, 1.0)
+    found: Floats = np.interp(raw, constants.raw, constants.probability)
+    return found
 
 
 def lowest_within(times_ms: Times, values: Floats, labels: Labels, most_a_day: float) -> float:
@@ -68,7 +69,8 @@ def rising_thresholds(found: list[float], step: float = _STEP, most: float = 1.0
     for threshold in found:
         risen.append(max(threshold, risen[-1] + step) if risen else threshold)
     excess = max(0.0, risen[-1] - most)
-    return [round(max(each - excess, 0.0), 6) for each in risen]
+    # rounded up: what equals a threshold is not to exceed it
+    return [float(np.ceil(max(each - excess, 0.0) * 1e6 - 1e-3) / 1e6) for each in risen]
 
 
 def fit_weights(parts: Floats, positive: NDArray[np.bool_], ridge: float = 1.0) -> Floats:

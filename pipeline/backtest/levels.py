@@ -36,7 +36,9 @@ def with_levels(  # noqa: PLR0913, PLR0917
     probability = mapped(raw, calibration)
     found = rising_thresholds([lowest_within(times_ms, probability, labels, most) for most in most_a_day])
     levels = structs.replace(profile.score.levels, **dict(zip(NAMES, found, strict=True)))
-    quiet = min(profile.score.quiet_probability, levels.watch)
+    quiet = profile.score.quiet_probability
+    if profile.score.habits is None:
+        quiet = min(quiet, levels.watch)
     score = structs.replace(profile.score, calibration=calibration, levels=levels, quiet_probability=quiet)
     return structs.replace(profile, score=score)
 
