@@ -76,6 +76,7 @@ def test_without_a_collector_nothing_is_traced_and_nothing_of_it_loaded(monkeypa
     assert [name for name in sys.modules if name.startswith("opentelemetry")] == []
 
 
+@pytest.mark.usefixtures("log_as_it_was")
 def test_with_a_collector_but_without_the_extra_a_worker_works_and_says_so(monkeypatch, no_web, capsys):
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:1")
     monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)

@@ -14,6 +14,7 @@ tasks of `start` of Faust's services. An agent that fails ends the worker, as wi
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import defaultdict, deque
 from functools import partial
 from types import SimpleNamespace
@@ -175,7 +176,7 @@ class Thread:
         return WALL + self._loop.time()
 
     def answered(self, _tp):
-        return self.heard() * 1_000  # it is asked about all partitions at once
+        return math.inf  # a fetch of this broker looks at all partitions in one moment
 
     async def getmany(self, active, timeout):  # noqa: ASYNC109
         deadline = self._loop.time() + timeout
