@@ -37,9 +37,9 @@ def test_a_calibrated_profile_tells_frequencies_and_keeps_its_false_alarms(recor
     assert all(rate <= 1.1 * most + 0.1 for rate, most in zip(rates, allowed, strict=True)), rates
 
 
-def test_without_cascades_nothing_is_fitted(recorded_data, tmp_path):
+def test_with_too_few_cascades_nothing_is_fitted(recorded_data, tmp_path):
     out = tmp_path / "mine.toml"
-    result = fitting(recorded_data, "calibrate", out, "--until", "2024-02-20T00:00:00Z")
+    result = fitting(recorded_data, "calibrate", out, "--until", "2024-02-15T00:00:00Z")
     assert (result.exit_code, out.exists()) == (1, False)
     assert "too few to fit anything to" in result.stderr
 
