@@ -20,10 +20,10 @@ TRAINING_SHARE: Final = 0.5
 _FULL: Final = 0.999
 
 
-def calibrated_norms(recorded: Recorded, base: Profile = SEED) -> Profile:
-    """Return a profile whose norms are what the feed itself shows: 99.9% quantiles of its first half."""
+def calibrated_norms(recorded: Recorded, base: Profile = SEED, share: float = TRAINING_SHARE) -> Profile:
+    """Return a profile whose norms are what the feed itself shows: 99.9% quantiles of its first part."""
     times = recorded.liquidated_ms
-    end = times[0] + TRAINING_SHARE * (times[-1] - times[0])
+    end = times[0] + share * (times[-1] - times[0])
     count_10, count_2 = _within(times, times, 10_000), _within(times, times, 2_000)
     sums = np.concatenate([[0.0], np.cumsum(recorded.usd)])
     first = np.searchsorted(times, times - 10_000, side="right")

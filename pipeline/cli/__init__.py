@@ -8,9 +8,11 @@ from typing import Annotated
 import typer
 
 from pipeline.cli.backtest import backtest
+from pipeline.cli.calibrate import calibrate
 from pipeline.cli.config import config
 from pipeline.cli.dead_letters import dead_letters
 from pipeline.cli.demo import demo
+from pipeline.cli.optimise import optimise
 from pipeline.cli.output import Commands, on_terminal
 from pipeline.cli.replay import ManyFiles, replay
 from pipeline.cli.simulate import simulate
@@ -33,6 +35,8 @@ app.command()(watch)
 app.command()(simulate)
 app.command(cls=ManyFiles)(replay)
 app.command(cls=ManyFiles)(backtest)
+app.command(cls=ManyFiles)(calibrate)
+app.command(cls=ManyFiles)(optimise)
 app.add_typer(topics, name="topics")
 app.add_typer(weights, name="weights")
 app.add_typer(dead_letters, name="dead-letters")

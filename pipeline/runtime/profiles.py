@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from importlib.resources import files
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+from msgspec import to_builtins
 
 from pipeline import signals
 from pipeline.signals.profile import SEED, Profile, ProfileError, read_profile
@@ -32,3 +34,23 @@ def load_profile(name: str) -> Profile:
     except OSError as error:
         raise ProfileError(str(error)) from error
     return read_profile(data, "json" if path.suffix == ".json" else "toml")
+
+
+def save_profile(profile: Profile, path: Path) -> None:
+    """Write what a profile has other than `seed` to a TOML file, for `load_profile`."""
+    from tomli_w import dumps  # noqa: PLC0415 - only with the extra `calibrate`
+
+    changed = {"name": profile.name} | _differences(to_builtins(profile), to_builtins(SEED))
+    path.write_text(dumps(changed))
+
+
+def _differences(found: dict[str, Any], usual: dict[str, Any]) -> dict[str, Any]:
+    changed: dict[str, Any] = {}
+    for name, value in found.items():
+        known = usual.get(name)
+        if isinstance(value, dict) and isinstance(known, dict) and name != "weights":
+            if inner := _differences(value, known):
+                changed[name] = inner
+        elif value is not None and value != known:
+            changed[name] = value
+    return changed

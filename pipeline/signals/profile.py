@@ -9,6 +9,7 @@ from pipeline.features.positioning import PositioningConstants
 from pipeline.features.velocity import VelocityConstants
 from pipeline.features.volatility import VolatilityConstants
 from pipeline.messages import normal_symbol
+from pipeline.signals.provenance import Provenance
 from pipeline.signals.regime import RegimeConstants
 from pipeline.signals.score import ScoreConstants
 
@@ -18,7 +19,10 @@ class ProfileError(ValueError):
 
 
 class Profile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Every constant of the pipeline; `reference` is the symbol that the market-wide context is read from."""
+    """Every constant of the pipeline; `reference` is the symbol that the market-wide context is read from.
+
+    `provenance` tells what the constants were fitted to; it changes nothing.
+    """
 
     name: Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9._-]{0,63}$")]
     reference: str = "BTCUSDT"
@@ -27,6 +31,7 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     positioning: PositioningConstants = PositioningConstants()
     regime: RegimeConstants = RegimeConstants()
     score: ScoreConstants = ScoreConstants()
+    provenance: Provenance | None = None
 
     def __post_init__(self) -> None:
         if normal_symbol(self.reference) != self.reference:

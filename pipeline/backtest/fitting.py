@@ -1,0 +1,101 @@
+"""Fits of a profile's numbers to labelled minutes: score to probability, thresholds, weights."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from scipy.optimize import isotonic_regression, minimize
+
+from pipeline.backtest.alerts import alerts, judge
+from pipeline.signals.calibration import CalibrationConstants
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from pipeline.backtest.labels import Floats, Labels, Times
+
+_LEAST_MINUTES: Final = 30
+"""Of the highest point of a map: fewer say too little."""
+_RATIO: Final = 1.4
+"""How many times as many minutes are at a point and above it as above the next."""
+_CANDIDATES: Final = 400
+_STEP: Final = 1e-4  # probabilities are sent with so many digits
+
+
+def fit_map(raw: Floats, positive: NDArray[np.bool_]) -> CalibrationConstants:
+    """Return a monotone map from raw scores to how often a cascade followed (isotonic regression).
+
+    Points lie the denser the higher the score. No points where all scores are one.
+    """
+    counts = _LEAST_MINUTES * _RATIO ** np.arange(np.log(max(len(raw) / _LEAST_MINUTES, 1)) / np.log(_RATIO))
+    edges = np.unique(np.quantile(raw, np.clip(1 - counts / len(raw), 0, 1)))
+    place = np.searchsorted(edges, raw, side="right")
+    minutes = np.bincount(place)
+    known = minutes > 0
+    means = (np.bincount(place, raw)[known] / minutes[known]).round(4)
+    rates = np.bincount(place, positive)[known] / minutes[known]
+    rising = isotonic_regression(rates, weights=minutes[known]).x
+    points = dict(zip(means.tolist(), np.clip(rising, 0, 1).round(5).tolist(), strict=True))
+    if len(points) < 2:  # noqa: PLR2004 - a map has two points or none
+        return CalibrationConstants()
+    return CalibrationConstants(raw=tuple(points), probability=tuple(points.values()))
+
+
+def mapped(raw: Floats, constants: CalibrationConstants) -> Floats:
+    """Return the probabilities of raw scores."""
+    if not constants.raw:
+        return np.clip(raw, 0.0, 1.0)
+    found: Floats = np.interp(raw, constants.raw, constants.probability)
+    return found
+
+
+def lowest_within(times_ms: Times, values: Floats, labels: Labels, most_a_day: float) -> float:
+    """Return the lowest threshold from which on up no more false alarms a day come; to be exceeded."""
+    found = float(values.max(initial=0.0))
+    for threshold in np.unique(np.quantile(values, 1 - np.geomspace(1e-6, 0.5, _CANDIDATES), method="lower"))[
+        ::-1
+    ]:
+        false = judge(alerts(times_ms, values > threshold), labels).false_ms
+        if len(false) > most_a_day * labels.days:
+            break
+        found = float(threshold)
+    return found
+
+
+def rising_thresholds(found: list[float], step: float = _STEP, most: float = 1.0) -> list[float]:
+    """Return thresholds of which each is more than the one before, moved up where they are not."""
+    risen: list[float] = []
+    for threshold in found:
+        risen.append(max(threshold, risen[-1] + step) if risen else threshold)
+    excess = max(0.0, risen[-1] - most)
+    # rounded up: what equals a threshold is not to exceed it
+    return [float(np.ceil(max(each - excess, 0.0) * 1e6 - 1e-3) / 1e6) for each in risen]
+
+
+def fit_weights(parts: Floats, positive: NDArray[np.bool_], ridge: float = 1.0) -> Floats:
+    """Return weights of components, none negative, their sum 1: ridge logistic regression.
+
+    Parameters
+    ----------
+    parts
+        A line for each minute, a column for each component.
+    positive
+        Whether a cascade followed.
+    ridge
+        How much squared coefficients cost.
+
+    """
+    sign = np.where(positive, 1.0, -1.0)
+
+    def loss(unknown: Floats) -> tuple[float, Floats]:
+        margin = sign * (parts @ unknown[:-1] + unknown[-1])
+        pull = -sign * np.exp(-np.logaddexp(0.0, margin))
+        slope = np.append(pull @ parts + 2 * ridge * unknown[:-1], pull.sum())
+        return float(np.logaddexp(0.0, -margin).sum() + ridge * unknown[:-1] @ unknown[:-1]), slope
+
+    count = parts.shape[1]
+    bounds = [(0.0, None)] * count + [(None, None)]
+    found = minimize(loss, np.append(np.ones(count), -4.0), jac=True, bounds=bounds, method="L-BFGS-B").x
+    weights: Floats = found[:-1]
+    return weights / weights.sum() if weights.sum() > 0 else np.full(count, 1 / count)

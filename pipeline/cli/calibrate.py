@@ -1,0 +1,168 @@
+"""`cascade calibrate`: a profile whose probabilities are frequencies, fitted to a feed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
+
+import typer
+from msgspec import structs
+
+from pipeline import contract
+from pipeline.backtest.baselines import calibrated_norms
+from pipeline.cli.moments import moment_ms
+from pipeline.cli.observing import (
+    Market,
+    Observed,
+    at_minutes,
+    observe,
+    open_market,
+    with_provenance,
+    without_map,
+)
+from pipeline.cli.output import USAGE, fail, say, show_table
+from pipeline.cli.recordings import Period
+from pipeline.messages import LEVELS, normal_symbol
+from pipeline.runtime.profiles import load_profile, save_profile
+from pipeline.signals.profile import Profile, ProfileError, read_profile
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from pipeline.backtest.labels import Floats
+
+Files: TypeAlias = Annotated[list[Path] | None, typer.Option(metavar="FILE...")]
+FALSE_ALARMS: Final = (3.0, 1.0, 0.5, 0.1)
+
+
+def calibrate(  # noqa: PLR0913, PLR0917
+    out: Annotated[Path, typer.Option(help="Write the profile here (TOML).", dir_okay=False)],
+    liquidations: Files = None,
+    prices: Files = None,
+    open_interest: Files = None,
+    funding: Files = None,
+    name: Annotated[str, typer.Option(help="The profile's name.")] = "calibrated",
+    profile: Annotated[
+        str, typer.Option(help="What to begin with: `adaptive`, `seed`, or a file.")
+    ] = "adaptive",
+    false_alarms: Annotated[
+        str, typer.Option(help="False alarms a day that WATCH, ALERT, CRITICAL and EXTREME may cost.")
+    ] = "3,1,0.5,0.1",
+    symbol: Annotated[str | None, typer.Option(help="The symbol of files without such a column.")] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Learn from what was before only.")
+    ] = None,
+) -> None:
+    """Fit norms, probabilities and levels of a profile to a feed."""
+    base, most = base_profile(profile, name), budgets(false_alarms)
+    market = market_of((liquidations, prices, open_interest, funding), symbol, until)
+    try:
+        found = fit(market, base, most)
+        found = with_provenance(market, found, "cascade calibrate", {})
+    except ValueError as error:
+        fail(f"these data give no profile: {error}")
+    write(found, out)
+
+
+def base_profile(profile: str, name: str) -> Profile:
+    """Return the profile to begin with, under its new name, or end the command."""
+    try:
+        found = structs.replace(load_profile(profile), name=name, provenance=None)
+        read_profile(b'{"name": "%s"}' % name.encode(), "json")
+    except (ProfileError, ValueError) as error:
+        fail(f"--profile, --name: {error}", USAGE)
+    if name == "seed":
+        fail("--name: `seed` is the name of the default profile", USAGE)
+    return found
+
+
+def budgets(text: str) -> tuple[float, ...]:
+    """Return false alarms a day by level, or end the command."""
+    try:
+        found = tuple(float(each) for each in text.split(","))
+    except ValueError:
+        found = ()
+    if (
+        len(found) != len(FALSE_ALARMS)
+        or any(each <= 0 for each in found)
+        or sorted(found)[::-1] != list(found)
+    ):
+        fail(f"--false-alarms: expected four falling numbers > 0, found {text!r}", USAGE)
+    return found
+
+
+def market_of(named: Sequence[list[Path] | None], symbol: str | None, until: str | None) -> Market:
+    """Return what the files hold of the symbol that was liquidated most."""
+    period = Period(end_ms=moment_ms("--until", until, float("inf")))
+    files = [
+        (topic, path) for topic, paths in zip(contract.FEEDS, named, strict=True) for path in paths or ()
+    ]
+    return open_market(files, None if symbol is None else normal_symbol(symbol), period)
+
+
+def fit(market: Market, base: Profile, most: tuple[float, ...]) -> Profile:
+    """Return a profile fitted to a market; what has habits needs no norms nor floors."""
+    from pipeline.backtest.levels import with_floors  # noqa: PLC0415 - scipy is an extra
+
+    labels, plain = market.labels, without_map(base)
+    if plain.score.habits is None:
+        plain = calibrated_norms(market.recorded, plain, share=1.0)
+        plain = structs.replace(plain, name=base.name)
+    seen = observe(market, plain)
+    if plain.score.habits is None:
+        judged = _judged(seen, market)
+        plain = with_floors(
+            plain, seen.series.times_ms[judged], seen.floors[judged], seen.acceleration[judged], labels, most
+        )
+    return fit_levels(market, plain, seen, seen.raw, most)
+
+
+def fit_levels(
+    market: Market, profile: Profile, seen: Observed, raw: Floats, most: tuple[float, ...]
+) -> Profile:
+    """Return a profile with the map and the levels that its raw scores call for."""
+    from pipeline.backtest.levels import with_levels  # noqa: PLC0415 - scipy is an extra
+
+    labels, judged = market.labels, _judged(seen, market)
+    told = at_minutes(seen, raw, labels.minutes), labels.positive
+    return with_levels(profile, seen.series.times_ms[judged], raw[judged], labels, told, most)
+
+
+def _judged(seen: Observed, market: Market) -> NDArray[np.bool_]:
+    times, minutes = seen.series.times_ms, market.labels.minutes
+    inside: NDArray[np.bool_] = (times >= minutes[0]) & (times <= minutes[-1])
+    return inside
+
+
+def write(profile: Profile, out: Path) -> None:
+    """Write a profile, and say what it is worth."""
+    found = profile.provenance
+    try:
+        save_profile(profile, out)
+    except OSError as error:
+        fail(f"--out: {error}", USAGE)
+    if found is None:
+        return
+    levels, figures = profile.score.levels, found.figures
+    say(f"{profile.name}: {found.episodes} cascades from {found.begin} to {found.end} in {found.feed}")
+    show_table(
+        ("level", "probability above", "false alarms a day", "recall"),
+        [
+            (
+                each,
+                f"{getattr(levels, each.lower()):.4f}",
+                f"{figures[f'{each.lower()}_false_alarms_day']:.2f}",
+                f"{figures[f'{each.lower()}_recall']:.2f}",
+            )
+            for each in LEVELS[1:]
+        ],
+    )
+    say(
+        f"ECE {figures['ece']:.4f}, Brier skill {figures['brier_skill']:.3f}, "
+        f"PR-AUC {figures['pr_auc']:.3f}: on the data it was fitted to, so rather too good"
+    )
+    if found.note:
+        say(found.note)

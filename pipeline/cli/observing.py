@@ -1,0 +1,142 @@
+"""What a fit is made from: recorded files, the cascades in them, and what a profile makes of each moment."""
+
+from __future__ import annotations
+
+from array import array
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+from msgspec import structs
+
+from pipeline.backtest.evaluation import Series, evaluate
+from pipeline.backtest.labels import MINUTE, EventRule, Labels, Recorded, UnlabelledError, label
+from pipeline.cli.backtest_run import WARM_UP_MS, Sources, collect, ticking_if
+from pipeline.cli.output import USAGE, fail
+from pipeline.cli.recordings import Period
+from pipeline.cli.rows import UnusableFileError
+from pipeline.engine import Engine
+from pipeline.messages import COMPONENTS, Signal
+from pipeline.signals.calibration import CalibrationConstants
+from pipeline.signals.provenance import Provenance
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipeline.backtest.labels import Floats, Times
+    from pipeline.signals.profile import Profile
+
+FEWEST: Final = 3
+"""Episodes without which nothing is fitted."""
+FEW: Final = 10
+TICK_MS: Final = 60_000
+"""Prices are repeated so often where none come."""
+
+
+class Market(NamedTuple):
+    """A symbol's records, the cascades in them, and the files."""
+
+    symbol: str
+    recorded: Recorded
+    labels: Labels
+    sources: Sources
+
+
+class Observed(NamedTuple):
+    """Every signal of a profile, as columns; `floors` are the velocities that the levels' floors compare."""
+
+    series: Series
+    raw: Floats
+    scores: Floats
+    floors: Floats
+    acceleration: Floats
+
+
+def open_market(files: list[tuple[str, Path]], symbol: str | None, period: Period) -> Market:
+    """Return the symbol that was liquidated most, or end the command: too little to learn from."""
+    sources = Sources(tuple(files), symbol, period, TICK_MS)
+    try:
+        markets = collect(sources.open())
+        if not markets:
+            fail("nothing to fit: give --liquidations and --prices", USAGE)
+        chosen = max(markets, key=lambda name: len(markets[name].liquidated_ms))
+        labels = label(markets[chosen], EventRule())
+    except (UnlabelledError, UnusableFileError, OSError, ValueError) as error:
+        fail(str(error), USAGE)
+    if len(labels.onsets) < FEWEST:
+        fail(f"{chosen}: {len(labels.onsets)} cascades in {labels.days:.1f} days: too few to fit anything to")
+    return Market(chosen, markets[chosen], labels, sources)
+
+
+def observe(market: Market, profile: Profile) -> Observed:
+    """Return what a profile makes of each moment: a signal for every event, so that no rise is missed."""
+    eager = structs.replace(profile.score, emit_interval_s=0.0, none_interval_s=0.0)
+    engine = Engine(structs.replace(profile, score=eager))
+    columns = [array("d") for _ in range(6 + len(COMPONENTS))]
+    until = market.sources.period.end_ms
+    period = Period(float(market.recorded.liquidated_ms[0] - WARM_UP_MS), until)
+    for record in ticking_if(market.sources.open(period), market.sources.tick_ms):
+        for output in engine.feed(record.topic, record.message):
+            found = output.body
+            if isinstance(found, Signal) and found.symbol == market.symbol:
+                for column, value in zip(columns, _row(found), strict=True):
+                    column.append(value)
+    times, probability, level, raw, floors, acceleration, *scores = map(np.array, columns)
+    series = Series(times.astype(np.int64), probability, level.astype(np.int64))
+    return Observed(series, raw, np.column_stack(scores), floors, acceleration)
+
+
+def _row(signal: Signal) -> tuple[float, ...]:
+    return (
+        round(signal.timestamp * 1_000),
+        signal.probability,
+        signal.signal_level,
+        signal.meta.raw_score,
+        signal.metrics.velocity / signal.context.velocity_threshold_multiplier,
+        signal.metrics.acceleration,
+        *(getattr(signal.scores, name) for name in COMPONENTS),
+    )
+
+
+def at_minutes(observed: Observed, values: Floats, minutes: Times) -> Floats:
+    """Return the newest of some values at each minute; 0 where there was no signal for a minute."""
+    times = observed.series.times_ms
+    last = np.maximum(np.searchsorted(times, minutes, side="right") - 1, 0)
+    age = minutes - times[last]
+    known = (age >= 0) & (age <= MINUTE)
+    found: Floats = np.where(known.reshape(-1, *[1] * (values.ndim - 1)), values[last], 0.0)
+    return found
+
+
+def with_provenance(market: Market, profile: Profile, made_by: str, more: dict[str, float]) -> Profile:
+    """Return a profile that tells what it was fitted to, and how well it does there: it is run once more."""
+    labels = market.labels
+    found = evaluate(observe(market, profile).series, labels)
+    figures = {"pr_auc": found.pr_auc, "brier_skill": found.brier_skill, "ece": found.calibration_error}
+    for name, report in found.levels.items():
+        figures[f"{name.lower()}_false_alarms_day"] = report.false_alarms_day
+        figures[f"{name.lower()}_recall"] = report.recall
+    told = {name: round(value, 4) for name, value in (figures | more).items() if value is not None}
+    few = len(labels.onsets) < FEW
+    provenance = Provenance(
+        made_by=made_by,
+        version=version("cascade-pipeline"),
+        feed=f"{market.symbol}: {', '.join(path.name for _, path in market.sources.files)}",
+        begin=_iso(int(labels.minutes[0])),
+        end=_iso(int(labels.minutes[-1]) + MINUTE),
+        liquidations=len(market.recorded.liquidated_ms),
+        episodes=len(labels.onsets),
+        figures=told,
+        note=f"only {len(labels.onsets)} cascades: figures say little" if few else "",
+    )
+    return structs.replace(profile, provenance=provenance)
+
+
+def without_map(profile: Profile) -> Profile:
+    """Return a profile whose scores are their own probabilities."""
+    return structs.replace(profile, score=structs.replace(profile.score, calibration=CalibrationConstants()))
+
+
+def _iso(moment_ms: int) -> str:
+    return datetime.fromtimestamp(moment_ms / 1_000, UTC).isoformat().replace("+00:00", "Z")

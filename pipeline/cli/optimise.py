@@ -1,0 +1,85 @@
+"""`cascade optimise`: weights fitted to a feed, recommended only where they are surely better."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003 - Typer reads annotations
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+import typer
+from msgspec import structs
+
+from pipeline.cli.calibrate import Files, base_profile, budgets, fit_levels, market_of, write
+from pipeline.cli.observing import at_minutes, observe, with_provenance, without_map
+from pipeline.cli.output import PROBLEM, fail, say
+from pipeline.messages import COMPONENTS
+from pipeline.signals.weights import name_weights, read_weights
+
+if TYPE_CHECKING:
+    from pipeline.backtest.evaluation import Gain
+    from pipeline.backtest.labels import Floats
+    from pipeline.cli.observing import Observed
+    from pipeline.signals.profile import Profile
+
+
+def optimise(  # noqa: PLR0913, PLR0917
+    out: Annotated[Path, typer.Option(help="Write the profile here (TOML).", dir_okay=False)],
+    liquidations: Files = None,
+    prices: Files = None,
+    open_interest: Files = None,
+    funding: Files = None,
+    name: Annotated[str, typer.Option(help="The profile's name.")] = "optimised",
+    profile: Annotated[
+        str, typer.Option(help="What to begin with: `adaptive`, `seed`, or a file.")
+    ] = "adaptive",
+    folds: Annotated[int, typer.Option(min=2, max=60, help="Blocks of days that are foretold.")] = 6,
+    false_alarms: Annotated[
+        str, typer.Option(help="False alarms a day that WATCH, ALERT, CRITICAL and EXTREME may cost.")
+    ] = "3,1,0.5,0.1",
+    symbol: Annotated[str | None, typer.Option(help="The symbol of files without such a column.")] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Learn from what was before only.")
+    ] = None,
+) -> None:
+    """Fit the weights to a feed; a profile is written only if they are surely better on later days."""
+    from pipeline.backtest.walk_forward import gain_of, walk_forward  # noqa: PLC0415 - scipy is an extra
+
+    base, most = without_map(base_profile(profile, name)), budgets(false_alarms)
+    market = market_of((liquidations, prices, open_interest, funding), symbol, until)
+    seen, given = observe(market, base), np.array(read_weights(base.score.weights))
+    parts = factored(seen, base, given)
+    try:
+        forward = walk_forward(at_minutes(seen, parts, market.labels.minutes), given, market.labels, folds)
+    except ValueError as error:
+        fail(f"nothing to judge weights by: {error}")
+    found = gain_of(forward)
+    say(_in_words(found))
+    say("weights: " + ", ".join(f"{c} {w:.3f}" for c, w in zip(COMPONENTS, forward.weights, strict=True)))
+    if not found.is_certain:
+        fail("not recommended: the gain's interval includes zero; nothing is written", PROBLEM)
+    weights = read_weights(dict(zip(COMPONENTS, forward.weights.tolist(), strict=True)))
+    better = structs.replace(base, score=structs.replace(base.score, weights=name_weights(weights)))
+    better = fit_levels(market, better, seen, parts @ np.array(weights), most)
+    gains = {"gain_pr_auc": found.pr_auc, "gain_brier": found.brier}
+    write(with_provenance(market, better, "cascade optimise", gains), out)
+
+
+def factored(seen: Observed, profile: Profile, weights: Floats) -> Floats:
+    """Return scores that, weighted and summed up, are raw scores: boosts and the market are in them."""
+    if profile.score.habits is not None:
+        return seen.scores
+    whole = seen.scores @ weights
+    factor = np.where(whole > 0, seen.raw / np.where(whole > 0, whole, 1.0), 1.0)
+    found: Floats = seen.scores * factor[:, None]
+    return found
+
+
+def _in_words(found: Gain) -> str:
+    def shown(value: float, interval: tuple[float, float] | None) -> str:
+        low, high = interval or (float("nan"), float("nan"))
+        return f"{value:+.4f} [{low:+.4f} {high:+.4f}]"
+
+    return (
+        f"on days not learnt from: PR-AUC {shown(found.pr_auc, found.pr_auc_interval)}, "
+        f"Brier score less by {shown(found.brier, found.brier_interval)}"
+    )

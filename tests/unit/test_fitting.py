@@ -1,0 +1,94 @@
+"""Fits to labelled minutes: each does what it says on data of which the truth is known."""
+
+import numpy as np
+import pytest
+
+from pipeline.backtest.fitting import fit_map, fit_weights, lowest_within, mapped, rising_thresholds
+from pipeline.backtest.labels import DAY, MINUTE, Labels
+from pipeline.backtest.walk_forward import gain_of, walk_forward
+from pipeline.runtime.profiles import load_profile, save_profile
+
+
+def minutes_of(days):
+    return np.arange(days * DAY // MINUTE) * MINUTE
+
+
+def labels_of(minutes, positive):
+    none = np.array([], np.int64)
+    return Labels(none, none, none, minutes, positive, positive, np.ones(len(minutes), bool))
+
+
+def made(seed, days=8, weights=(0.7, 0.0, 0.3, 0.0, 0.0, 0.0)):
+    """Return scores, of which only some tell anything, and whether a cascade followed."""
+    random = np.random.default_rng(seed)
+    minutes = minutes_of(days)
+    parts = random.random((len(minutes), 6)) ** 3
+    chance = 1 / (1 + np.exp(6 - 12 * parts @ np.array(weights)))
+    return parts, labels_of(minutes, random.random(len(minutes)) < chance)
+
+
+def test_a_map_tells_the_frequency_of_what_followed():
+    random = np.random.default_rng(1)
+    raw = random.random(50_000)
+    found = fit_map(raw, random.random(50_000) < raw**2)
+    assert len(found.raw) <= 25
+    fresh = np.linspace(0.1, 0.95, 50)
+    assert np.abs(mapped(fresh, found) - fresh**2).max() < 0.06
+
+
+def test_there_is_no_map_of_a_single_score():
+    assert fit_map(np.zeros(100), np.arange(100) < 3).raw == ()
+
+
+def test_a_threshold_is_the_lowest_that_keeps_false_alarms_within_the_asked():
+    minutes = minutes_of(2)
+    values = np.zeros(len(minutes))
+    values[[100, 500, 900, 1_300, 1_700]] = [0.1, 0.2, 0.3, 0.4, 0.5]
+    labels = labels_of(minutes, np.zeros(len(minutes), bool))
+    assert lowest_within(minutes, values, labels, 1.0) == pytest.approx(0.3)  # 0.4 and 0.5: one a day
+    assert lowest_within(minutes, values, labels, 0.4) == pytest.approx(0.5)
+
+
+def test_thresholds_rise_and_stay_within_one():
+    assert rising_thresholds([0.2, 0.2, 0.5, 0.4]) == [0.2, 0.2001, 0.5, 0.5001]
+    assert rising_thresholds([1.0, 1.0]) == [0.9999, 1.0]
+
+
+def test_weights_are_those_of_what_tells_something():
+    parts, labels = made(2)
+    weights = fit_weights(parts, labels.positive)
+    assert weights.sum() == pytest.approx(1.0)
+    assert (weights >= 0).all()
+    assert weights == pytest.approx([0.7, 0, 0.3, 0, 0, 0], abs=0.05)
+
+
+def test_weights_that_are_surely_better_gain_and_the_same_do_not():
+    parts, labels = made(3)
+    worse = np.array([0, 0.25, 0, 0.25, 0.25, 0.25])
+    assert gain_of(walk_forward(parts, worse, labels, 3)).is_certain
+    assert not gain_of(walk_forward(parts, np.array([0.7, 0, 0.3, 0, 0, 0]), labels, 3)).is_certain
+
+
+def test_what_is_told_depends_on_no_later_day():
+    parts, labels = made(4)
+    told = walk_forward(parts, np.full(6, 1 / 6), labels, 3)
+    middle = labels.minutes >= 5 * DAY
+    garbled, other = np.where(middle[:, None], 1 - parts, parts), labels.positive ^ middle
+    later = walk_forward(garbled, np.full(6, 1 / 6), labels._replace(positive=other), 3)
+    before = told.labels.minutes < 5 * DAY
+    assert before.any()
+    for one, two in ((told.fitted, later.fitted), (told.given, later.given)):
+        assert (one.probability[before] == two.probability[before]).all()
+        assert (one.probability[~before] != two.probability[~before]).any()
+
+
+def test_too_few_days_are_said():
+    parts, labels = made(5, days=2)
+    with pytest.raises(ValueError, match="2 days are too few for 3 folds"):
+        walk_forward(parts, np.full(6, 1 / 6), labels, 3)
+
+
+@pytest.mark.parametrize("name", ["seed", "adaptive"])
+def test_a_profile_that_was_saved_is_the_same_when_loaded(tmp_path, name):
+    save_profile(load_profile(name), tmp_path / "profile.toml")
+    assert load_profile(str(tmp_path / "profile.toml")) == load_profile(name)
