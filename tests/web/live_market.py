@@ -111,7 +111,8 @@ class LiveMarket:
         """Let the market stand still, and wait until the worker has done all that came."""
         self._running.clear()
         assert self._standing.wait(PATIENCE_MS / 1_000), "the market does not halt"
-        done(until_caught_up(self.settings, workers=[self.worker], patience=PATIENCE_MS / 1_000))
+        topics = (*contract.FEEDS, contract.CONTEXT)  # a context, too, can change a level
+        done(until_caught_up(self.settings, topics, [self.worker], PATIENCE_MS / 1_000))
 
     def close(self) -> None:
         """End the market and the worker."""

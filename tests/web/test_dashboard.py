@@ -297,6 +297,15 @@ def test_a_change_of_the_log_leads_to_its_moment_and_can_be_copied(live):
     assert begin < moment < end
 
 
+def test_changes_of_one_moment_are_ordered_as_the_worker_orders_them(live):
+    symbols = ["<A", '"B', "BTCUSDT", "a", "S9", "S10", "Ä"]
+    told = [{"id": name, "symbol": name, "timestamp": 1, "sequence": 1} for name in symbols]
+    found = live.page.evaluate(
+        """async (changes) => (await import("/assets/changes.js")).merged([], changes)""", told
+    )
+    assert [each["symbol"] for each in found] == sorted(symbols, reverse=True)
+
+
 def test_the_log_names_what_was_strongest(live, market):
     market.halt()
     changes = answer(market.url, "api/signals?changes=true&limit=200")["signals"]

@@ -1,8 +1,10 @@
 // Level changes of all symbols: what each led from, how long it held, how long the episode lasted.
 
 export const MOST = 500;
+// As the worker orders them: symbols by their characters, in no language's order.
+const before = (one, other) => Number(one > other) - Number(one < other);
 const later = (one, other) =>
-  other.timestamp - one.timestamp || other.symbol.localeCompare(one.symbol) || other.sequence - one.sequence;
+  other.timestamp - one.timestamp || before(other.symbol, one.symbol) || other.sequence - one.sequence;
 
 // Put more changes to those that are known; newest first, each once.
 export function merged(known, more) {
