@@ -1,11 +1,12 @@
 """Recorded market data give the same signals offline and through a running worker, whatever the batching."""
 
 import json
+from importlib.resources import files as package_files
 
 import msgspec
 import pytest
 from commands import cascade
-from workers import Worker, differing, read_signals, until_caught_up
+from workers import Worker, differing, lag, read_signals, until_caught_up
 
 from pipeline.cli.signal_rows import signal_row
 from pipeline.messages import Signal
@@ -24,8 +25,8 @@ def files(recorded_data):
     ]
 
 
-async def offline(settings, files, out):
-    result = await cascade(settings, "replay", *files, "--out", str(out))
+async def offline(settings, files, out, *options):
+    result = await cascade(settings, "replay", *files, *options, "--out", str(out))
     assert result.exit_code == 0, result.output
     rows = [json.loads(line) for line in out.read_text().splitlines()]
     return {row["id"]: row for row in rows}
@@ -59,3 +60,26 @@ async def test_a_worker_that_already_runs_sends_the_same(settings, files, tmp_pa
         await until_caught_up(settings, workers=[worker])
         assert worker.stop() == 0
     assert differing(as_rows(await read_signals(settings)), expected) == []
+
+
+async def test_habits_survive_a_kill_and_a_profile_file_gives_what_it_gave_offline(settings, files, tmp_path):
+    files = [*files[:-4], "--from", "2024-02-26", "--to", "2024-03-06"]
+    profile = tmp_path / "mine.toml"
+    shipped = package_files("pipeline.signals").joinpath("profiles", "adaptive.toml").read_text("utf-8")
+    profile.write_text(shipped.replace('name = "adaptive"', 'name = "mine"'), "utf-8")
+    expected = await offline(settings, files, tmp_path / "signals.jsonl", "--profile", str(profile))
+    fed = await cascade(settings, "replay", *files, "--to-kafka")
+    assert fed.exit_code == 0, fed.output
+    whole = await lag(settings)
+    with Worker(settings, profile=str(profile), max_poll_records=20, budget_records=60) as worker:
+        while (behind := await lag(settings)) == whole:
+            assert worker.process.poll() is None, "the worker ended"
+        assert behind, "all was done before the kill"
+        worker.kill()
+        worker.start()
+        await until_caught_up(settings, workers=[worker])
+        assert worker.stop() == 0
+    found = as_rows(await read_signals(settings))
+    assert {row["profile"] for row in found.values()} == {"mine"}
+    assert {"NONE", "ALERT", "EXTREME"} <= {row["signal"] for row in found.values()}
+    assert differing(found, expected) == []
