@@ -55,7 +55,7 @@ QUICK: Final = {
     "session_timeout": 3.0,  # what has died is missed soon
     "heartbeat_interval": 0.5,
     "context_settle_ms": 60_000,  # whoever has to wait for a context of a dead worker waits for the next
-    "merge_settle_ms": 1_000,
+    "merge_settle_ms": 3_000,  # longer than the rarest feed of a slow load pauses
     "max_poll_records": 200,  # a little at a time, so that a worker can be met in the middle,
     "budget_records": 600,
     "checkpoint_interval": 0.5,  # with messages sent of which no snapshot tells yet
