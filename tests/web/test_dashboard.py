@@ -137,8 +137,11 @@ def test_who_rose_first_and_who_followed_is_as_kafkas_signals_tell(live, market)
     live.until(f"document.getElementById('contagion-words').textContent === {sentence!r}")
     assert live.texts("#contagion a") == [symbol for symbol, _, _ in expected]
     marks = ["·\xa0N", "○\xa0W", "△\xa0A", "▲\xa0C", "◆\xa0E"]
-    levels = [text.replace(" ", "\xa0") for text in live.texts("#contagion b")]
-    assert levels == [marks[level] for _, _, level in expected]
+    levels = "[...document.querySelectorAll('#contagion b')].map((each) => each.textContent)"
+    live.until(
+        f"wanted => JSON.stringify({levels}).replaceAll(' ', '\xa0') === JSON.stringify(wanted)",
+        [marks[level] for _, _, level in expected],
+    )
     told = [text.removeprefix("+") for text in live.texts("#contagion .number")]
     for shown, (_, after, _) in zip(told, expected, strict=True):
         assert after >= 60 or float(shown.removesuffix(" s")) == pytest.approx(after, abs=0.051)
