@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 from msgspec import structs
 
+from pipeline import contract
 from pipeline.backtest.evaluation import Series, evaluate
 from pipeline.backtest.labels import MINUTE, EventRule, Labels, Recorded, UnlabelledError, label
 from pipeline.cli.backtest_run import WARM_UP_MS, Sources, collect, ticking_if
@@ -79,7 +80,9 @@ def observe(market: Market, profile: Profile) -> Observed:
     for record in ticking_if(market.sources.open(period), market.sources.tick_ms):
         for output in engine.feed(record.topic, record.message):
             found = output.body
-            if isinstance(found, Signal) and found.symbol == market.symbol:
+            if output.topic != contract.SIGNALS or not isinstance(found, Signal):
+                continue
+            if found.symbol == market.symbol:
                 for column, value in zip(columns, _row(found), strict=True):
                     column.append(value)
     times, probability, level, raw, floors, acceleration, *scores = map(np.array, columns)
