@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -9,6 +10,7 @@ import orjson
 
 from pipeline.backtest.alerts import alerts
 from pipeline.backtest.labels import MINUTE
+from pipeline.backtest.scores import known_at
 from pipeline.messages import COMPONENTS, LEVELS
 
 if TYPE_CHECKING:
@@ -120,7 +122,9 @@ def around(found: SymbolReport, series: Series, scores: Mapping[str, Floats]) ->
     minutes = np.arange(-_BEFORE, _AFTER + 1)
     onsets = [each.onset_ms for each in found.episodes]
     tables = {
-        name: np.array([_at(series, column, onset + minutes * MINUTE) for onset in onsets])
+        name: np.array(
+            [known_at(series.times_ms, column, onset + minutes * MINUTE, math.inf) for onset in onsets]
+        )
         for name, column in scores.items()
     }
     wanted = [name for name in COMPONENTS if onsets and np.nanmax(tables[name]) > 0]
@@ -154,14 +158,6 @@ def around(found: SymbolReport, series: Series, scores: Mapping[str, Floats]) ->
         xaxis={"title": {"text": "minutes from the first close"}, "zeroline": True},
         yaxis={"title": {"text": "score"}, "range": [0, 1.02]},
     )  # fmt: skip
-
-
-def _at(series: Series, values: Floats, times: Any) -> Floats:
-    """Return the values known at some times; 0 before the first."""
-    if not len(values):
-        return np.zeros(len(times))
-    last = np.searchsorted(series.times_ms, times, side="right") - 1
-    return np.where(last >= 0, values[np.maximum(last, 0)], 0.0)
 
 
 def _line(name: str, x: Any, y: Any, colour: str, *, date: bool = False) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from pipeline.backtest.scores import (
     average_precision,
     brier,
     calibration_error,
-    minute_probability,
+    known_at,
     precision_recall,
     rank,
     reliability,
@@ -102,7 +102,7 @@ def evaluate(
     """Return what signals were worth."""
     signals = _judged(signals, labels)
     days, minutes = draw_days(labels.minutes), labels.minutes
-    told = minute_probability(signals.times_ms, signals.probability, minutes, hold_s)
+    told = known_at(signals.times_ms, signals.probability, minutes, hold_s)
     ranked = rank(told)
     area = estimate(days, lambda draw: average_precision(ranked, labels.positive, days.weights(draw)))
     known = labels.early_known
@@ -147,7 +147,7 @@ def gain(one: Series, other: Series, labels: Labels, hold_s: float = HOLD_S) -> 
     """Return what one kind of signals is worth more than another."""
     days, positive = draw_days(labels.minutes), labels.positive
     told = [
-        minute_probability(each.times_ms, each.probability, labels.minutes, hold_s)
+        known_at(each.times_ms, each.probability, labels.minutes, hold_s)
         for each in (_judged(one, labels), other)
     ]
     ranked = [rank(each) for each in told]

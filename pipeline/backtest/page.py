@@ -7,13 +7,13 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.backtest import charts
-from pipeline.backtest.report import NOTHING, in_words, outcome, spread
+from pipeline.backtest.report import NOTHING, alert_cells, in_words, outcome, spread
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from pipeline.backtest.evaluation import AlertReport, Evaluation, Series
+    from pipeline.backtest.evaluation import Evaluation, Series
     from pipeline.backtest.labels import Floats, Recorded
     from pipeline.backtest.report import Report, SymbolReport
 
@@ -73,9 +73,12 @@ def _symbol(
     yield _section("Signals compared", _table(RUNS, map(_run, found.runs.items())), NOTE)
     for name in profiles:
         levels = found.runs[name].levels
-        rows = [(level, *_alerts(each)) for level, each in levels.items()]
+        rows = [(level, *alert_cells(each), str(each.alerts)) for level, each in levels.items()]
         yield _section(f"Levels of {name}", _table(ALERTS, rows), "")
-        rows = [(threshold, *_alerts(each)) for threshold, each in found.runs[name].at.items()]
+        rows = [
+            (threshold, *alert_cells(each), str(each.alerts))
+            for threshold, each in found.runs[name].at.items()
+        ]
         yield _section(f"Thresholds of {name}", _table(("probability", *ALERTS[1:]), rows), "")
         yield _section("Gains of " + name, _table(GAINS, _gains(found, name)), "Above zero: surely better.")
     name = profiles[0]
@@ -110,26 +113,22 @@ NOTE: Final = (
 
 def _run(item: tuple[str, Evaluation]) -> tuple[str, ...]:
     name, run = item
-    best = run.budgets.get("1")
     return (
         name,
         spread(run.pr_auc, run.pr_auc_interval),
         spread(run.pr_auc_early, None, 3),
         spread(run.brier_skill, run.brier_skill_interval),
         f"{run.calibration_error:.4f}",
-        *((NOTHING,) * 4 if best is None else _alerts(best)[:2] + _alerts(best)[3:5]),
+        *_best(run),
     )
 
 
-def _alerts(found: AlertReport) -> tuple[str, ...]:
-    return (
-        spread(found.recall, found.recall_interval),
-        spread(found.early_recall, found.early_recall_interval),
-        spread(found.precision, found.precision_interval),
-        spread(found.lead_min, found.lead_min_interval, 1),
-        spread(found.false_alarms_day, found.false_alarms_day_interval),
-        str(found.alerts),
-    )
+def _best(run: Evaluation) -> tuple[str, ...]:
+    """Return recall, early recall, lead and false alarms of the best threshold at one false alarm a day."""
+    if (best := run.budgets.get("1")) is None:
+        return (NOTHING,) * 4
+    recall, early, _, lead, false_alarms = alert_cells(best)
+    return recall, early, lead, false_alarms
 
 
 def _gains(found: SymbolReport, name: str) -> Iterable[tuple[str, ...]]:

@@ -83,3 +83,14 @@ def spread(value: float | None, found: Interval, digits: int = 2) -> str:
     if value is None:
         return NOTHING
     return f"{value:.{digits}f}" + (f" [{found[0]:.{digits}f} {found[1]:.{digits}f}]" if found else "")
+
+
+def alert_cells(found: AlertReport) -> tuple[str, str, str, str, str]:
+    """Return recall, early recall, precision, lead and false alarms a day, each with its interval."""
+    return (
+        spread(found.recall, found.recall_interval),
+        spread(found.early_recall, found.early_recall_interval),
+        spread(found.precision, found.precision_interval),
+        spread(found.lead_min, found.lead_min_interval, 1),
+        spread(found.false_alarms_day, found.false_alarms_day_interval),
+    )

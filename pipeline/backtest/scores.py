@@ -24,13 +24,18 @@ class Bin(Struct):
     frequency: float
 
 
-def minute_probability(times_ms: Times, probability: Floats, minutes: Times, hold_s: float) -> Floats:
-    """Return the probability known at each minute: the last signal's, 0 where it is older than `hold_s`."""
+def known_at(times_ms: Times, values: Floats, minutes: Times, hold_s: float) -> Floats:
+    """Return the newest of some values at each minute, 0 where it is older than `hold_s`.
+
+    `values` has one for each time: a number, or a line of them.
+    """
     if not len(times_ms):
-        return np.zeros(len(minutes))
+        return np.zeros((len(minutes), *values.shape[1:]))
     last = np.maximum(np.searchsorted(times_ms, minutes, side="right") - 1, 0)
     age = minutes - times_ms[last]
-    return np.where((age >= 0) & (age <= hold_s * 1_000), probability[last], 0.0)
+    known = (age >= 0) & (age <= hold_s * 1_000)
+    found: Floats = np.where(known.reshape(-1, *[1] * (values.ndim - 1)), values[last], 0.0)
+    return found
 
 
 class Ranking(NamedTuple):

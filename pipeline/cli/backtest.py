@@ -9,7 +9,7 @@ from itertools import pairwise
 from multiprocessing import get_context
 from os import cpu_count
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 from urllib.parse import quote
 
 import typer
@@ -17,15 +17,25 @@ from msgspec import ValidationError, convert
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from pipeline import codec, contract
+from pipeline import codec
 from pipeline.backtest.baselines import calibrated_norms, last_closed_move, usd_of_a_minute
 from pipeline.backtest.evaluation import Evaluation, Gain, Series, evaluate, gain
 from pipeline.backtest.labels import DAY, EventRule, Labels, Recorded, UnlabelledError, label
 from pipeline.backtest.page import write_page
-from pipeline.backtest.report import NOTHING, Report, SymbolReport, describe, in_words, outcome, spread
+from pipeline.backtest.report import (
+    NOTHING,
+    Report,
+    SymbolReport,
+    alert_cells,
+    describe,
+    in_words,
+    outcome,
+    spread,
+)
 from pipeline.cli.backtest_run import Ran, Run, Sources, carry_out, collect, joined
 from pipeline.cli.moments import moment_ms
-from pipeline.cli.output import USAGE, fail, on_terminal, say, show_table
+from pipeline.cli.options import Files, From, FundingFiles, OpenInterestFiles, SymbolOfFiles, To, named_files
+from pipeline.cli.output import USAGE, fail, on_terminal, show_table
 from pipeline.cli.recordings import Period
 from pipeline.cli.rows import UnusableFileError
 from pipeline.messages import normal_symbol
@@ -35,7 +45,6 @@ from pipeline.signals.profile import SEED, Profile, ProfileError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-Files: TypeAlias = list[Path] | None
 NORMS: Final = "seed, norms of the feed"
 USD: Final = "USD in 60 s"
 MOVE: Final = "last closed move"
@@ -71,10 +80,8 @@ def backtest(  # noqa: PLR0913, PLR0917
     prices: Annotated[
         Files, typer.Option(metavar="FILE...", help="Bars of 1, 3 or 5 minutes, or ticks.")
     ] = None,
-    open_interest: Annotated[
-        Files, typer.Option(metavar="FILE...", help="Open interest in US dollars.")
-    ] = None,
-    funding: Annotated[Files, typer.Option(metavar="FILE...", help="Funding rates, as fractions.")] = None,
+    open_interest: OpenInterestFiles = None,
+    funding: FundingFiles = None,
     profile: Annotated[
         list[str] | None,
         typer.Option(help="`adaptive` (the default), `seed`, or a profile file; may be given several times."),
@@ -82,13 +89,9 @@ def backtest(  # noqa: PLR0913, PLR0917
     out: Annotated[Path, typer.Option(help="Directory for report.json, report.html and the signals.")] = Path(
         "backtest"
     ),
-    symbol: Annotated[str | None, typer.Option(help="The symbol of files without such a column.")] = None,
-    begin: Annotated[
-        str | None, typer.Option("--from", metavar="TIME", help="ISO 8601 (UTC) or milliseconds; included.")
-    ] = None,
-    end: Annotated[
-        str | None, typer.Option("--to", metavar="TIME", help="ISO 8601 (UTC) or milliseconds; excluded.")
-    ] = None,
+    symbol: SymbolOfFiles = None,
+    begin: From = None,
+    end: To = None,
     tick: Annotated[
         float,
         typer.Option(
@@ -129,8 +132,7 @@ def backtest(  # noqa: PLR0913, PLR0917
         gap_h=gap,
     )
     period = Period(moment_ms("--from", begin, float("-inf")), moment_ms("--to", end, float("inf")))
-    named = zip(contract.FEEDS, (liquidations, prices, open_interest, funding), strict=True)
-    files = tuple((topic, path) for topic, paths in named for path in paths or ())
+    files = tuple(named_files((liquidations, prices, open_interest, funding)))
     profiles = _profiles(profile or ["adaptive"])
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -261,7 +263,7 @@ def _progress(total: int) -> Iterator[Callable[[], None]]:
 
 def _show(report: Report, ran: dict[tuple[str, str], Ran], out: Path) -> None:
     for symbol, found in report.symbols.items():
-        say(in_words(symbol, found))
+        typer.echo(in_words(symbol, found))
         columns = (
             "signal",
             "PR-AUC",
@@ -277,26 +279,18 @@ def _show(report: Report, ran: dict[tuple[str, str], Ran], out: Path) -> None:
             levels = found.runs[name].levels
             show_table(
                 (f"{name}: level", "recall", "early", "precision", "lead, min", "false alarms a day"),
-                [
-                    (
-                        level,
-                        spread(each.recall, each.recall_interval),
-                        spread(each.early_recall, each.early_recall_interval),
-                        spread(each.precision, each.precision_interval),
-                        spread(each.lead_min, each.lead_min_interval, 1),
-                        spread(each.false_alarms_day, each.false_alarms_day_interval),
-                    )
-                    for level, each in levels.items()
-                ],
+                [(level, *alert_cells(each)) for level, each in levels.items()],
             )
-            say(f"{name}, ALERT: {outcome(levels['ALERT'])}")
+            typer.echo(f"{name}, ALERT: {outcome(levels['ALERT'])}")
             for other, each in found.gains[name].items():
                 if not each.is_certain:
-                    say(f"{name} is not surely better than {other}: the gain's interval includes zero")
+                    typer.echo(f"{name} is not surely better than {other}: the gain's interval includes zero")
     for symbol, why in report.unlabelled.items():
-        say(f"{symbol}: not judged: {why}")
+        typer.echo(f"{symbol}: not judged: {why}")
     events, seconds = (sum(getattr(each, field) for each in ran.values()) for field in ("events", "seconds"))
-    say(f"{events:,} events, {events / max(seconds, 1e-9):,.0f} a second and core; see {out / 'report.html'}")
+    typer.echo(
+        f"{events:,} events, {events / max(seconds, 1e-9):,.0f} a second and core; see {out / 'report.html'}"
+    )
 
 
 def _row(name: str, run: Evaluation) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from array import array
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -41,6 +42,11 @@ class Sources(NamedTuple):
         found = [Recording(topic, path, self.symbol) for topic, path in self.files]
         return Recordings(found, self.period if period is None else period)
 
+    def ticking(self, period: Period) -> Iterable[recordings.Recorded]:
+        """Return the records of a period, with prices repeated if so wished."""
+        records = self.open(period)
+        return ticking(records, self.tick_ms) if self.tick_ms else records
+
 
 class Run(NamedTuple):
     """A profile to be run over one symbol: the records of a part of the time, and where signals are written.
@@ -57,7 +63,7 @@ class Run(NamedTuple):
 
 
 class Ran(NamedTuple):
-    """What a run gave: signals, each component's share of the probability, events, and CPU seconds."""
+    """What a run gave: signals, the scores of each, events, and CPU seconds."""
 
     series: Series
     scores: dict[str, Floats]
@@ -67,24 +73,17 @@ class Ran(NamedTuple):
 
 def carry_out(run: Run) -> Ran:
     """Run a profile over records, and write its signals to a file."""
-    import time  # noqa: PLC0415 - only here is anything measured
-
     began = time.process_time()
-    engine, events = Engine(run.profile), 0
+    events = 0
     times, probabilities, levels = array("q"), array("d"), array("q")
     scores = {name: array("d") for name in COMPONENTS}
     period = Period(max(run.begin_ms - WARM_UP_MS, run.sources.period.begin_ms), run.end_ms)
     with create_signal_file(run.out) as file:
-        for record in ticking_if(run.sources.open(period), run.sources.tick_ms):
-            if not _concerns(record, run.symbol, run.profile.reference):
-                continue
+        for found in signals_of_events(run.sources.ticking(period), run.profile, run.symbol):
             events += 1
-            for output in engine.feed(record.topic, record.message):
-                signal = output.body
-                if output.topic != contract.SIGNALS or not isinstance(signal, Signal):
-                    continue
+            for signal in found:
                 moment = round(signal.timestamp * 1_000)
-                if signal.symbol != run.symbol or moment < run.begin_ms:
+                if moment < run.begin_ms:
                     continue
                 file.write(signal_row(signal))
                 times.append(moment)
@@ -97,9 +96,20 @@ def carry_out(run: Run) -> Ran:
     return Ran(series, columns, events, time.process_time() - began)
 
 
-def ticking_if(records: Iterable[recordings.Recorded], every_ms: int) -> Iterator[recordings.Recorded]:
-    """Yield records, with prices repeated if so wished."""
-    return ticking(records, every_ms) if every_ms else iter(records)
+def signals_of_events(
+    records: Iterable[recordings.Recorded], profile: Profile, symbol: str
+) -> Iterator[list[Signal]]:
+    """Yield a symbol's signals, record by record of those that concern it."""
+    engine = Engine(profile)
+    for record in records:
+        if _concerns(record, symbol, profile.reference):
+            yield [
+                output.body
+                for output in engine.feed(record.topic, record.message)
+                if output.topic == contract.SIGNALS
+                and isinstance(output.body, Signal)
+                and output.body.symbol == symbol
+            ]
 
 
 def _concerns(record: recordings.Recorded, symbol: str, reference: str) -> bool:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path  # noqa: TC003 - Typer reads annotations
 from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
 import typer
 from msgspec import structs
 
-from pipeline import contract
 from pipeline.backtest.baselines import calibrated_norms
 from pipeline.cli.moments import moment_ms
 from pipeline.cli.observing import (
@@ -20,7 +19,8 @@ from pipeline.cli.observing import (
     with_provenance,
     without_map,
 )
-from pipeline.cli.output import USAGE, fail, say, show_table
+from pipeline.cli.options import Files, SymbolOfFiles, named_files
+from pipeline.cli.output import USAGE, fail, show_table
 from pipeline.cli.recordings import Period
 from pipeline.messages import LEVELS, normal_symbol
 from pipeline.runtime.profiles import load_profile, save_profile
@@ -34,27 +34,30 @@ if TYPE_CHECKING:
 
     from pipeline.backtest.labels import Floats
 
-Files: TypeAlias = Annotated[list[Path] | None, typer.Option(metavar="FILE...")]
+RecordedFiles: TypeAlias = Annotated[Files, typer.Option(metavar="FILE...")]
+BaseProfile: TypeAlias = Annotated[
+    str, typer.Option(help="What to begin with: `adaptive`, `seed`, or a file.")
+]
+FalseAlarms: TypeAlias = Annotated[
+    str, typer.Option(help="False alarms a day that WATCH, ALERT, CRITICAL and EXTREME may cost.")
+]
+Until: TypeAlias = Annotated[
+    str | None, typer.Option(metavar="TIME", help="Learn from what was before only.")
+]
 FALSE_ALARMS: Final = (3.0, 1.0, 0.5, 0.1)
 
 
 def calibrate(  # noqa: PLR0913, PLR0917
     out: Annotated[Path, typer.Option(help="Write the profile here (TOML).", dir_okay=False)],
-    liquidations: Files = None,
-    prices: Files = None,
-    open_interest: Files = None,
-    funding: Files = None,
+    liquidations: RecordedFiles = None,
+    prices: RecordedFiles = None,
+    open_interest: RecordedFiles = None,
+    funding: RecordedFiles = None,
     name: Annotated[str, typer.Option(help="The profile's name.")] = "calibrated",
-    profile: Annotated[
-        str, typer.Option(help="What to begin with: `adaptive`, `seed`, or a file.")
-    ] = "adaptive",
-    false_alarms: Annotated[
-        str, typer.Option(help="False alarms a day that WATCH, ALERT, CRITICAL and EXTREME may cost.")
-    ] = "3,1,0.5,0.1",
-    symbol: Annotated[str | None, typer.Option(help="The symbol of files without such a column.")] = None,
-    until: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Learn from what was before only.")
-    ] = None,
+    profile: BaseProfile = "adaptive",
+    false_alarms: FalseAlarms = "3,1,0.5,0.1",
+    symbol: SymbolOfFiles = None,
+    until: Until = None,
 ) -> None:
     """Fit norms, probabilities and levels of a profile to a feed."""
     base, most = base_profile(profile, name), budgets(false_alarms)
@@ -94,13 +97,10 @@ def budgets(text: str) -> tuple[float, ...]:
     return found
 
 
-def market_of(named: Sequence[list[Path] | None], symbol: str | None, until: str | None) -> Market:
+def market_of(named: Sequence[Files], symbol: str | None, until: str | None) -> Market:
     """Return what the files hold of the symbol that was liquidated most."""
     period = Period(end_ms=moment_ms("--until", until, float("inf")))
-    files = [
-        (topic, path) for topic, paths in zip(contract.FEEDS, named, strict=True) for path in paths or ()
-    ]
-    return open_market(files, None if symbol is None else normal_symbol(symbol), period)
+    return open_market(named_files(named), None if symbol is None else normal_symbol(symbol), period)
 
 
 def fit(market: Market, base: Profile, most: tuple[float, ...]) -> Profile:
@@ -147,7 +147,7 @@ def write(profile: Profile, out: Path) -> None:
     if found is None:
         return
     levels, figures = profile.score.levels, found.figures
-    say(f"{profile.name}: {found.episodes} cascades from {found.begin} to {found.end} in {found.feed}")
+    typer.echo(f"{profile.name}: {found.episodes} cascades from {found.begin} to {found.end} in {found.feed}")
     show_table(
         ("level", "probability above", "false alarms a day", "recall"),
         [
@@ -160,9 +160,9 @@ def write(profile: Profile, out: Path) -> None:
             for each in LEVELS[1:]
         ],
     )
-    say(
+    typer.echo(
         f"ECE {figures['ece']:.4f}, Brier skill {figures['brier_skill']:.3f}, "
         f"PR-AUC {figures['pr_auc']:.3f}: on the data it was fitted to, so rather too good"
     )
     if found.note:
-        say(found.note)
+        typer.echo(found.note)

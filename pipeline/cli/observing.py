@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 from msgspec import structs
 
-from pipeline import contract
-from pipeline.backtest.evaluation import Series, evaluate
+from pipeline.backtest.evaluation import HOLD_S, Series, evaluate
 from pipeline.backtest.labels import MINUTE, EventRule, Labels, Recorded, UnlabelledError, label
-from pipeline.cli.backtest_run import WARM_UP_MS, Sources, collect, ticking_if
+from pipeline.backtest.report import FEW
+from pipeline.backtest.scores import known_at
+from pipeline.cli.backtest_run import WARM_UP_MS, Sources, collect, signals_of_events
 from pipeline.cli.output import USAGE, fail
 from pipeline.cli.recordings import Period
 from pipeline.cli.rows import UnusableFileError
-from pipeline.engine import Engine
-from pipeline.messages import COMPONENTS, Signal
+from pipeline.messages import COMPONENTS
 from pipeline.signals.calibration import CalibrationConstants
 from pipeline.signals.provenance import Provenance
 
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.backtest.labels import Floats, Times
+    from pipeline.messages import Signal
     from pipeline.signals.profile import Profile
 
 FEWEST: Final = 3
 """Episodes without which nothing is fitted."""
-FEW: Final = 10
 TICK_MS: Final = 60_000
 """Prices are repeated so often where none come."""
 
@@ -73,18 +73,14 @@ def open_market(files: list[tuple[str, Path]], symbol: str | None, period: Perio
 def observe(market: Market, profile: Profile) -> Observed:
     """Return what a profile makes of each moment: a signal for every event, so that no rise is missed."""
     eager = structs.replace(profile.score, emit_interval_s=0.0, none_interval_s=0.0)
-    engine = Engine(structs.replace(profile, score=eager))
     columns = [array("d") for _ in range(6 + len(COMPONENTS))]
     until = market.sources.period.end_ms
     period = Period(float(market.recorded.liquidated_ms[0] - WARM_UP_MS), until)
-    for record in ticking_if(market.sources.open(period), market.sources.tick_ms):
-        for output in engine.feed(record.topic, record.message):
-            found = output.body
-            if output.topic != contract.SIGNALS or not isinstance(found, Signal):
-                continue
-            if found.symbol == market.symbol:
-                for column, value in zip(columns, _row(found), strict=True):
-                    column.append(value)
+    records = market.sources.ticking(period)
+    for signals in signals_of_events(records, structs.replace(profile, score=eager), market.symbol):
+        for found in signals:
+            for column, value in zip(columns, _row(found), strict=True):
+                column.append(value)
     times, probability, level, raw, floors, acceleration, *scores = map(np.array, columns)
     series = Series(times.astype(np.int64), probability, level.astype(np.int64))
     return Observed(series, raw, np.column_stack(scores), floors, acceleration)
@@ -103,13 +99,8 @@ def _row(signal: Signal) -> tuple[float, ...]:
 
 
 def at_minutes(observed: Observed, values: Floats, minutes: Times) -> Floats:
-    """Return the newest of some values at each minute; 0 where there was no signal for a minute."""
-    times = observed.series.times_ms
-    last = np.maximum(np.searchsorted(times, minutes, side="right") - 1, 0)
-    age = minutes - times[last]
-    known = (age >= 0) & (age <= MINUTE)
-    found: Floats = np.where(known.reshape(-1, *[1] * (values.ndim - 1)), values[last], 0.0)
-    return found
+    """Return the newest of some values at each minute, for as long as an evaluation lets a signal tell."""
+    return known_at(observed.series.times_ms, values, minutes, HOLD_S)
 
 
 def with_provenance(market: Market, profile: Profile, made_by: str, more: dict[str, float]) -> Profile:

@@ -9,9 +9,20 @@ import numpy as np
 import typer
 from msgspec import structs
 
-from pipeline.cli.calibrate import Files, base_profile, budgets, fit_levels, market_of, write
+from pipeline.cli.calibrate import (
+    BaseProfile,
+    FalseAlarms,
+    RecordedFiles,
+    Until,
+    base_profile,
+    budgets,
+    fit_levels,
+    market_of,
+    write,
+)
 from pipeline.cli.observing import at_minutes, observe, with_provenance, without_map
-from pipeline.cli.output import PROBLEM, fail, say
+from pipeline.cli.options import SymbolOfFiles  # noqa: TC001 - Typer reads annotations
+from pipeline.cli.output import PROBLEM, fail
 from pipeline.messages import COMPONENTS
 from pipeline.signals.weights import name_weights, read_weights
 
@@ -24,22 +35,16 @@ if TYPE_CHECKING:
 
 def optimise(  # noqa: PLR0913, PLR0917
     out: Annotated[Path, typer.Option(help="Write the profile here (TOML).", dir_okay=False)],
-    liquidations: Files = None,
-    prices: Files = None,
-    open_interest: Files = None,
-    funding: Files = None,
+    liquidations: RecordedFiles = None,
+    prices: RecordedFiles = None,
+    open_interest: RecordedFiles = None,
+    funding: RecordedFiles = None,
     name: Annotated[str, typer.Option(help="The profile's name.")] = "optimised",
-    profile: Annotated[
-        str, typer.Option(help="What to begin with: `adaptive`, `seed`, or a file.")
-    ] = "adaptive",
+    profile: BaseProfile = "adaptive",
     folds: Annotated[int, typer.Option(min=2, max=60, help="Blocks of days that are foretold.")] = 6,
-    false_alarms: Annotated[
-        str, typer.Option(help="False alarms a day that WATCH, ALERT, CRITICAL and EXTREME may cost.")
-    ] = "3,1,0.5,0.1",
-    symbol: Annotated[str | None, typer.Option(help="The symbol of files without such a column.")] = None,
-    until: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Learn from what was before only.")
-    ] = None,
+    false_alarms: FalseAlarms = "3,1,0.5,0.1",
+    symbol: SymbolOfFiles = None,
+    until: Until = None,
 ) -> None:
     """Fit the weights to a feed; a profile is written only if they are surely better on later days."""
     from pipeline.backtest.walk_forward import gain_of, walk_forward  # noqa: PLC0415 - scipy is an extra
@@ -53,8 +58,10 @@ def optimise(  # noqa: PLR0913, PLR0917
     except ValueError as error:
         fail(f"nothing to judge weights by: {error}")
     found = gain_of(forward)
-    say(_in_words(found))
-    say("weights: " + ", ".join(f"{c} {w:.3f}" for c, w in zip(COMPONENTS, forward.weights, strict=True)))
+    typer.echo(_in_words(found))
+    typer.echo(
+        "weights: " + ", ".join(f"{c} {w:.3f}" for c, w in zip(COMPONENTS, forward.weights, strict=True))
+    )
     if not found.is_certain:
         fail("not recommended: the gain's interval includes zero; nothing is written", PROBLEM)
     weights = read_weights(dict(zip(COMPONENTS, forward.weights.tolist(), strict=True)))

@@ -147,8 +147,3 @@ def show_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for row in rows:
         table.add_row(*row)
     Console().print(table)
-
-
-def say(text: str) -> None:
-    """Print a line."""
-    typer.echo(text)

@@ -15,6 +15,7 @@ from typer.core import TyperCommand
 from pipeline import contract
 from pipeline.cli import replay_kafka
 from pipeline.cli.moments import moment_ms
+from pipeline.cli.options import Files, From, FundingFiles, OpenInterestFiles, SymbolOfFiles, To, named_files
 from pipeline.cli.output import USAGE, fail, on_terminal, run, show_table
 from pipeline.cli.recordings import Period, Recording, Recordings
 from pipeline.cli.replay_report import SignalCounts, report
@@ -51,27 +52,19 @@ class ManyFiles(TyperCommand):
 
 def replay(  # noqa: PLR0913, PLR0917
     liquidations: Annotated[
-        list[Path] | None, typer.Option(metavar="FILE...", help="Liquidations, or raw forceOrder captures.")
+        Files, typer.Option(metavar="FILE...", help="Liquidations, or raw forceOrder captures.")
     ] = None,
     prices: Annotated[
-        list[Path] | None, typer.Option(metavar="FILE...", help="Ticks, trades or bars (one price each).")
+        Files, typer.Option(metavar="FILE...", help="Ticks, trades or bars (one price each).")
     ] = None,
-    open_interest: Annotated[
-        list[Path] | None, typer.Option(metavar="FILE...", help="Open interest in US dollars.")
-    ] = None,
-    funding: Annotated[
-        list[Path] | None, typer.Option(metavar="FILE...", help="Funding rates, as fractions.")
-    ] = None,
+    open_interest: OpenInterestFiles = None,
+    funding: FundingFiles = None,
     out: Annotated[
         Path | None, typer.Option(help="Write signals here: .parquet, .csv or .jsonl.", dir_okay=False)
     ] = None,
-    symbol: Annotated[str | None, typer.Option(help="The symbol of files without such a column.")] = None,
-    begin: Annotated[
-        str | None, typer.Option("--from", metavar="TIME", help="ISO 8601 (UTC) or milliseconds; included.")
-    ] = None,
-    end: Annotated[
-        str | None, typer.Option("--to", metavar="TIME", help="ISO 8601 (UTC) or milliseconds; excluded.")
-    ] = None,
+    symbol: SymbolOfFiles = None,
+    begin: From = None,
+    end: To = None,
     profile: Annotated[
         str | None,
         typer.Option(help="With --out: `seed` (the default), `adaptive`, or the path of a profile file."),
@@ -92,8 +85,7 @@ def replay(  # noqa: PLR0913, PLR0917
     if out is not None and speed is not None:
         fail("--speed goes with --to-kafka", USAGE)
     period = Period(moment_ms("--from", begin, float("-inf")), moment_ms("--to", end, float("inf")))
-    named = dict(zip(contract.FEEDS, (liquidations, prices, open_interest, funding), strict=True))
-    recordings = _open(named, symbol, period)
+    recordings = _open(named_files((liquidations, prices, open_interest, funding)), symbol, period)
     if out is None:
         _replay_to_kafka(recordings, _speed(speed))
     else:
@@ -103,8 +95,7 @@ def replay(  # noqa: PLR0913, PLR0917
         fail("no row was usable")
 
 
-def _open(named: dict[str, list[Path] | None], symbol: str | None, period: Period) -> Recordings:
-    paths = [(topic, path) for topic, found in named.items() for path in found or ()]
+def _open(paths: list[tuple[str, Path]], symbol: str | None, period: Period) -> Recordings:
     if not paths:
         fail(f"nothing to replay: give some of {', '.join(FILE_OPTIONS)}", USAGE)
     try:

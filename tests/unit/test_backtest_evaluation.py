@@ -10,7 +10,7 @@ from pipeline.backtest.bootstrap import draw_days, interval
 from pipeline.backtest.evaluation import Series, evaluate, gain
 from pipeline.backtest.labels import EventRule, label
 from pipeline.backtest.report import SymbolReport, describe, in_words, outcome, spread
-from pipeline.backtest.scores import average_precision, minute_probability, rank
+from pipeline.backtest.scores import average_precision, known_at, rank
 from pipeline.signals.profile import SEED
 
 MARKET = made_market()
@@ -62,9 +62,9 @@ def test_average_precision_is_the_sum_over_thresholds(minutes):
 
 
 def test_a_signal_tells_for_a_minute():
-    found = minute_probability(np.array([1_000]), np.array([0.7]), np.array([0, 1_000, 61_000, 61_001]), 60)
+    found = known_at(np.array([1_000]), np.array([0.7]), np.array([0, 1_000, 61_000, 61_001]), 60)
     assert found.tolist() == [0.0, 0.7, 0.7, 0.0]
-    assert minute_probability(np.array([]), np.array([]), np.array([0]), 60).tolist() == [0.0]
+    assert known_at(np.array([]), np.array([]), np.array([0]), 60).tolist() == [0.0]
 
 
 def test_who_knows_all_is_perfect_and_who_knows_nothing_has_no_skill():
