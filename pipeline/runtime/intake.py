@@ -98,6 +98,10 @@ class Intake:
         except TimeoutError:
             return
 
+    def look_again(self) -> None:
+        """Let whoever waits for room look again what is wanted."""
+        self._room.set()
+
     def patience(self) -> float:
         """Return for how many seconds to wait for more: short while records wait for turn or room."""
         waits = self._is_full or any(merge.waiting for merge in self._merges.values())

@@ -179,7 +179,7 @@ class Consumer(driver.Consumer):
         self._confirmed: dict[TP, int | None] = {}
         self._read_offset = _NoBooks()
         self._fetching = asyncio.Lock()
-        self._placed = False
+        self._sought = self._placed = False
 
     @property
     def _intake(self) -> Intake:
@@ -221,7 +221,7 @@ class Consumer(driver.Consumer):
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Finish and commit what was begun before anything is taken away, then let Faust go on."""
         self.stop_flow()
-        self._placed = False
+        self._sought = self._placed = False
         await self.app.hand_over()
         self._acknowledged.clear()
         self.covered.clear()
@@ -234,11 +234,24 @@ class Consumer(driver.Consumer):
         await super().on_partitions_assigned(assigned, generation_id)
 
     async def perform_seek(self) -> None:
-        """Go to where the group had come; what was fetched of inputs before that is not to be used."""
+        """Go to where the group had come; what was fetched of inputs before that is not to be used.
+
+        Faust (0.15) seeks at the end of a recovery, while the flow is on, and between a rebalance and that.
+        """
+        recovered = self.flow_active
         await super().perform_seek()
-        if await self.app.read_anew():
+        if recovered and await self.app.read_anew():
             await super().perform_seek()
-        self._placed = self.flow_active
+        self._sought |= recovered and self.flow_active
+
+    def resume_flow(self) -> None:
+        """Go on, with inputs and outputs if their places were sought.
+
+        Not before: Faust (0.15) empties its queues when it resumes, after the places were sought.
+        """
+        super().resume_flow()
+        self._placed = self._sought
+        self._intake.look_again()
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Go to where the group had come, or to the beginning, so that what was not used is fetched again.
@@ -287,7 +300,7 @@ class Consumer(driver.Consumer):
         return self._intake.arrange({tp: found[tp] for tp in usable}) if self.flow_active else {}
 
     def _usable(self, tps: Iterable[TP]) -> set[TP]:
-        """Leave out inputs and outputs until the position of this assignment is known."""
+        """Leave out inputs and outputs until this assignment's recovery is over."""
         return {tp for tp in tps if self._placed or self._is_changelog_tp(tp)}
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:

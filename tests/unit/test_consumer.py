@@ -86,8 +86,15 @@ def consumer_of(partition):
     )
     consumer._thread, consumer._read_offset, consumer._committed_offset = partition, _NoBooks(), {}
     consumer._fetching = asyncio.Lock()
-    consumer._placed = consumer.flow_active = True
+    consumer.can_resume_flow, consumer.suspend_flow = asyncio.Event(), asyncio.Event()
+    consumer._sought = True
+    consumer.resume_flow()
     return consumer
+
+
+def revoke(consumer):
+    consumer.stop_flow()
+    consumer._sought = consumer._placed = False
 
 
 @pytest.mark.parametrize("committed", [None, 0, 2])
@@ -97,12 +104,13 @@ async def test_what_a_fetch_that_outlives_a_rebalance_brings_is_fetched_again(co
     consumer = consumer_of(partition)
     fetching = asyncio.create_task(consumer._getmany({PLACE}, 1.0))
     await asyncio.sleep(0)
-    consumer.flow_active = consumer._placed = False  # revoked, and assigned again
+    revoke(consumer)
     consumer._intake.clear()
     partition.arrive(liquidation(committed or 0))
     assert await fetching == {}
-    consumer.flow_active = True
+    consumer.resume_flow()
     await consumer.perform_seek()
+    consumer.resume_flow()
     found = await consumer._getmany({PLACE}, 0.1)
     assert [record.offset for batch in found[PLACE] for record in batch.value] == [committed or 0]
 
@@ -114,7 +122,7 @@ async def test_nothing_is_sought_while_a_fetch_is_under_way():
     fetching = asyncio.create_task(consumer._getmany({PLACE}, 1.0))
     await asyncio.sleep(0)
     seeking = asyncio.create_task(consumer.perform_seek())
-    consumer._placed = False
+    revoke(consumer)
     await asyncio.sleep(0)
     partition.arrive(liquidation(1))
     assert await fetching == {}
@@ -143,13 +151,39 @@ async def test_where_to_read_anew_is_sought_before_anything_is_fetched():
     consumer = consumer_of(partition)
 
     async def read_anew():
-        assert not consumer._placed
         await consumer.commit_now({PLACE: 0})
         return True
 
-    consumer.app.read_anew, consumer._placed = read_anew, False
+    consumer.app.read_anew = read_anew
     await consumer.perform_seek()
-    assert (partition.position, consumer.committed(PLACE), consumer._placed) == (0, 0, True)
+    assert (partition.position, consumer.committed(PLACE)) == (0, 0)
+
+
+async def test_nothing_is_handed_out_between_the_seek_and_the_emptying_of_queues_that_follows_it():
+    partition = Partition(committed=2)
+    partition.log = [liquidation(offset) for offset in range(3)]
+    consumer = consumer_of(partition)
+    revoke(consumer)
+    consumer.resume_flow()  # for the changelogs
+    await consumer.perform_seek()
+    consumer._intake.look_again()
+    assert await consumer._getmany({PLACE}, 0.1) == {}
+    consumer.resume_flow()  # right after Faust has emptied its queues
+    found = await consumer._getmany({PLACE}, 0.1)
+    assert [record.offset for batch in found[PLACE] for record in batch.value] == [2]
+
+
+async def test_a_seek_of_the_fetcher_during_a_rebalance_is_not_the_end_of_a_recovery():
+    partition = Partition(committed=2)
+    partition.log = [liquidation(offset) for offset in range(3)]
+    consumer = consumer_of(partition)
+    revoke(consumer)
+    seeking = asyncio.create_task(consumer.perform_seek())
+    await asyncio.sleep(0)
+    consumer.resume_flow()  # for the changelogs
+    await seeking
+    consumer.resume_flow()
+    assert await consumer._getmany({PLACE}, 0.1) == {}
 
 
 async def test_nothing_goes_on_before_such_a_commit_is_confirmed(monkeypatch):

@@ -59,6 +59,7 @@ UPSTREAM = (
             "on_partitions_assigned": Shape("29ce96596f05", "assigned generation_id"),
             "perform_seek": Shape("0e8c130ff4b0", ""),
             "stop_flow": Shape("cf7e875a2b0d", ""),
+            "resume_flow": Shape("db59630f25b5", ""),
             "wait_empty": Shape("e4662fe24f09", ""),
         },
     ),
