@@ -3,6 +3,7 @@
 import asyncio
 
 import orjson
+from interruptions import until_owned
 from redis.asyncio import Redis
 from workers import Worker, differing, expected_signals, produce, read_signals, until_caught_up
 
@@ -70,6 +71,22 @@ async def test_without_redis_signals_go_on_and_redis_is_complete_afterwards(sett
         await until_caught_up(settings, contract.PROJECTED, workers=[worker])
         assert worker.stop() == 0
     await check_redis(own_valkey.url, expected)
+
+
+async def test_workers_come_and_go_while_redis_is_away_and_it_is_complete_afterwards(settings, own_valkey):
+    ticks = list(simulate(30, seed=14))
+    own_valkey.stop()
+    settings = settings.model_copy(update={"max_poll_records": 200})
+    await produce(settings, ticks)
+    with Worker(settings, redis_url=own_valkey.url) as first:
+        await until_caught_up(settings, workers=[first])
+        with Worker(settings, redis_url=own_valkey.url) as second:
+            await until_owned(settings, first, second)
+            own_valkey.start()
+            assert second.stop() == 0  # with much of the outputs still to be written
+        await until_caught_up(settings, (*contract.FEEDS, *contract.PROJECTED), workers=[first])
+        assert first.stop() == 0
+    await check_redis(own_valkey.url, expected_signals(ticks))
 
 
 async def test_a_worker_starts_and_stops_while_there_is_no_redis(settings, own_valkey):
