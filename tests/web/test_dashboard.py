@@ -323,7 +323,11 @@ def test_the_log_names_what_was_strongest(live, market):
 
     expected = [reason(change) for change in changes]
     shown = "[...document.querySelectorAll('#log .reason')].map((each) => each.textContent)"
-    live.until(f"wanted => JSON.stringify({shown}) === JSON.stringify(wanted)", expected)
+    try:
+        live.until(f"wanted => JSON.stringify({shown}) === JSON.stringify(wanted)", expected)
+    except AssertionError:
+        assert live.texts("#log .reason") == expected
+        raise
 
 
 def test_the_log_can_be_narrowed_to_high_levels(live):
