@@ -1,0 +1,47 @@
+"""Price ticks out of quotes and trades: one a symbol and interval, by the venue's own clock."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from pipeline.messages import Price
+
+if TYPE_CHECKING:
+    from pipeline.collect.instruments import Instrument
+
+_BASIS_POINTS: Final = 10_000
+
+
+class Quote:
+    """What is known of one instrument's price; 0 is not known."""
+
+    __slots__ = ("ask", "bid", "mark", "told_ms", "traded_usd")
+
+    def __init__(self) -> None:
+        self.bid = self.ask = self.mark = 0.0
+        self.traded_usd = 0.0
+        self.told_ms = 0
+
+    def trade(self, usd: float) -> None:
+        """Add a trade to the volume of the next tick."""
+        self.traded_usd += usd
+
+    def tick(self, instrument: Instrument, time_ms: int, every_ms: int) -> Price | None:
+        """Return a tick, unless the last one is too young or the price is not known.
+
+        The price is the middle of the best quotes, or the mark price where there are none; the volume is the
+        sum of the trades since the last tick, never a difference of a rolling sum.
+        """
+        crossed = not 0 < self.bid <= self.ask
+        price = self.mark if crossed else (self.bid + self.ask) / 2
+        if time_ms < self.told_ms + every_ms or price <= 0:
+            return None
+        self.told_ms, traded, self.traded_usd = time_ms, self.traded_usd, 0.0
+        return Price(
+            symbol=instrument.symbol,
+            exchange=instrument.venue,
+            price=instrument.price(price),
+            timestamp=time_ms / 1_000,
+            volume_usd=traded,
+            spread_bps=None if crossed else (self.ask - self.bid) / price * _BASIS_POINTS,
+        )

@@ -1,0 +1,302 @@
+"""What a venue's file offers, and what its functions take and give. Pure: frames in, messages out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
+
+import msgspec
+from msgspec import Struct
+
+from pipeline.collect.quotes import Quote
+from pipeline.messages import Funding, Liquidation, OpenInterest, Price
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from pipeline.collect.instruments import Instrument
+    from pipeline.messages import Side
+
+Feed: TypeAlias = Liquidation | Price | OpenInterest | Funding
+_HISTORY_MS: Final = 5_000
+"""A record that is older than its subscription by more than this was replayed."""
+
+
+class Reply(Struct, frozen=True):
+    """A text that has to be sent at once: the venue's own kind of pong."""
+
+    text: str
+
+
+class Accepted(Struct, frozen=True):
+    """The venue took a subscription; that is no data yet."""
+
+
+class Refused(Struct, frozen=True):
+    """The venue refuses something, in its own words."""
+
+    reason: str
+
+
+class Closing(Struct, frozen=True):
+    """The venue is about to close the connection."""
+
+
+class Dropped(Struct, frozen=True):
+    """A record that was understood and is left out."""
+
+    reason: str
+
+
+Told: TypeAlias = Feed | Reply | Accepted | Refused | Closing | Dropped
+
+UNKNOWN: Final = Dropped("unknown instrument")
+OTHER: Final = Dropped("not asked for")
+HISTORY: Final = Dropped("history")
+
+
+class Request(Struct, frozen=True, kw_only=True):
+    """Something to ask by HTTP: GET, or POST where there is a body."""
+
+    url: str
+    body: str | None = None
+    about: str = ""
+
+
+class Connection(Struct, frozen=True, kw_only=True):
+    """A WebSocket connection: where to, what to send first, one frame after the other."""
+
+    url: str
+    frames: tuple[str, ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class Heartbeat(Struct, frozen=True, kw_only=True):
+    """How a connection is known to live.
+
+    Attributes
+    ----------
+    every
+        Seconds from one text of ours to the next.
+    text
+        What is sent then; None where frames of the protocol do it, or the venue asks by itself.
+    silence
+        Seconds without any frame after which the connection counts as dead.
+
+    """
+
+    every: float = 20.0
+    text: str | None = None
+    silence: float = 60.0
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """What a venue allows.
+
+    Attributes
+    ----------
+    streams
+        Subscriptions of one connection.
+    frames_per_second
+        Texts that may be sent on a connection.
+    lifetime
+        Seconds after which a connection is replaced, before the venue cuts it; None where it does not.
+    poll
+        Seconds from one round of requests to the next.
+
+    """
+
+    streams: int = 200
+    frames_per_second: float = 5.0
+    lifetime: float | None = 23 * 3_600.0
+    poll: float = 30.0
+
+
+class State:
+    """What one connection knows: begun anew with each, for what it was told before may be old.
+
+    Parameters
+    ----------
+    instruments
+        Those that are collected, by the venue's names.
+    known
+        Names of all instruments of the venue.
+    began_ms
+        When it was subscribed, by the venue's clock.
+    price_every_ms
+        From one price of a symbol to the next, at least.
+
+    Attributes
+    ----------
+    fields
+        What venues that send changes alone said before, by instrument.
+    now_ms
+        When the frame that is being read was received.
+
+    """
+
+    def __init__(
+        self,
+        instruments: Iterable[Instrument],
+        known: Collection[str] = (),
+        began_ms: int = 0,
+        price_every_ms: int = 1_000,
+    ) -> None:
+        self.instruments = {each.name: each for each in instruments}
+        self._known = known
+        self._began_ms = began_ms
+        self._price_every_ms = price_every_ms
+        self._quotes: dict[str, Quote] = {}
+        self.fields: dict[str, dict[str, Any]] = {}
+        self.now_ms = began_ms
+
+    def absent(self, name: str) -> Dropped:
+        """Return why a record of an instrument that is not collected is left out."""
+        return OTHER if name in self._known else UNKNOWN
+
+    def quote(self, name: str) -> Quote:
+        """Return what is known of an instrument's price."""
+        quote = self._quotes.get(name)
+        if quote is None:
+            quote = self._quotes[name] = Quote()
+        return quote
+
+    def tick(self, instrument: Instrument, time_ms: int) -> list[Told]:
+        """Return the price that is due, if it is."""
+        price = self.quote(instrument.name).tick(instrument, time_ms, self._price_every_ms)
+        return [] if price is None else [price]
+
+    def replayed(self, time_ms: int) -> bool:
+        """Tell whether a record happened before the subscription: venues repeat some at first."""
+        return time_ms < self._began_ms - _HISTORY_MS
+
+
+class Ids:
+    """Ids for the events of one frame, of a venue that gives none.
+
+    They come out equal wherever the frame is received, and different for equal events within it.
+    """
+
+    def __init__(self) -> None:
+        self._seen: Counter[str] = Counter()
+
+    def of(self, *parts: object) -> str:
+        """Return the id of the next event with these parts, as the venue wrote them."""
+        text = "|".join(map(str, parts))
+        number = self._seen[text]
+        self._seen[text] += 1
+        return f"{blake2b(text.encode(), digest_size=8).hexdigest()}-{number}"
+
+
+class Venue(Protocol):
+    """A venue's file: constants, and functions without any effect but on the state they are given.
+
+    `parse` and `parse_poll` raise ValueError, KeyError, TypeError or IndexError where a frame is not what
+    the venue's documentation says.
+    """
+
+    NAME: str
+    COVERAGE: str
+    HEARTBEAT: Heartbeat
+    LIMITS: Limits
+
+    def decode(self, frame: str | bytes) -> Any:
+        """Return what a frame says; None for one that says nothing."""
+
+    def listing(self) -> Sequence[Request]:
+        """Return what to ask for the list of instruments."""
+
+    def instruments(self, answers: Sequence[Any]) -> tuple[list[Instrument], list[str]]:
+        """Return the linear perpetuals of the answers, and why others that look like them are refused."""
+
+    def subscriptions(self, instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:
+        """Return the connections that bring those topics of those instruments."""
+
+    def parse(self, frame: Any, state: State) -> list[Told]:
+        """Return what a decoded frame tells."""
+
+    def polls(self, instruments: Sequence[Instrument], topics: Collection[str]) -> Sequence[Request]:
+        """Return what is not pushed and has to be asked for, in rounds."""
+
+    def parse_poll(self, request: Request, answer: Any, state: State) -> list[Told]:
+        """Return what the answer to such a request tells."""
+
+
+def nothing_to_ask(_instruments: Sequence[Instrument], _topics: Collection[str]) -> Sequence[Request]:
+    """Return no requests, for a venue that pushes all that it has."""
+    return []
+
+
+def nothing_told(_request: Request, _answer: Any, _state: State) -> list[Told]:
+    """Return nothing, for a venue that is asked for nothing."""
+    return []
+
+
+def decode_json(frame: str | bytes) -> Any:
+    """Return what a JSON text says."""
+    return msgspec.json.decode(frame)
+
+
+def position(order: str) -> Side:
+    """Return the side of the position that an order closed."""
+    return _POSITIONS[order.lower()]
+
+
+def liquidation(  # noqa: PLR0913
+    of: Instrument,
+    side: Side,
+    size: float | str,
+    price: float | str,
+    time_ms: int,
+    *,
+    event_id: str | None = None,
+) -> Liquidation:
+    """Return a liquidation of a size at the venue's own price and in its own unit."""
+    return Liquidation(
+        symbol=of.symbol,
+        exchange=of.venue,
+        side=side,
+        price=of.price(price),
+        quantity=of.quantity(size),
+        timestamp=time_ms / 1_000,
+        value_usd=of.usd(size, price),
+        id=event_id,
+    )
+
+
+def funding(of: Instrument, rate: float | str, time_ms: int) -> Funding:
+    """Return a funding rate, for eight hours."""
+    return Funding(symbol=of.symbol, rate=of.rate(rate), timestamp=time_ms / 1_000, exchange=of.venue)
+
+
+def open_interest(of: Instrument, usd: float | str, time_ms: int) -> OpenInterest:
+    """Return the open interest of one side in US dollars."""
+    return OpenInterest(
+        symbol=of.symbol, open_interest_usd=float(usd), timestamp=time_ms / 1_000, exchange=of.venue
+    )
+
+
+def groups(names: Iterable[str], most: int) -> list[list[str]]:
+    """Return names in groups of so many at most."""
+    every = list(names)
+    return [every[first : first + most] for first in range(0, len(every), most)]
+
+
+def collected(
+    listed: Iterable[Mapping[str, Any]], make: Any, wanted: Any = lambda _: True
+) -> tuple[list[Instrument], list[str]]:
+    """Return what `make` makes of those listed that are `wanted`, and what it refuses."""
+    made: list[Instrument] = []
+    refused: list[str] = []
+    for each in listed:
+        if not wanted(each):
+            continue
+        try:
+            made.append(make(each))
+        except ValueError as error:
+            refused.append(str(error))
+    return made, refused
+
+
+_POSITIONS: Final[Mapping[str, Side]] = {"sell": "long", "buy": "short"}

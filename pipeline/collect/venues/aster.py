@@ -1,0 +1,53 @@
+"""Aster: speaks as Binance did before it had two roots; one liquidation order a symbol and second."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from pipeline import contract
+from pipeline.collect.venue import Connection, Heartbeat, Limits, Request, decode_json, groups
+from pipeline.collect.venues import binance
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from pipeline.collect.instruments import Instrument
+
+NAME: Final = "aster"
+COVERAGE: Final = "one order of each symbol and second"
+HEARTBEAT: Final = Heartbeat(silence=60.0)
+LIMITS: Final = Limits(streams=200, frames_per_second=5.0, poll=30.0)
+WS: Final = "wss://fstream.asterdex.com"
+REST: Final = "https://fapi.asterdex.com/fapi/v1"
+
+decode = decode_json
+parse = binance.parse
+parse_poll = binance.parse_poll
+
+
+def listing() -> list[Request]:
+    """Return what to ask for the list of instruments."""
+    return [Request(url=f"{REST}/exchangeInfo"), Request(url=f"{REST}/fundingInfo")]
+
+
+def instruments(answers: Sequence[Any]) -> tuple[list[Instrument], list[str]]:
+    """Return the perpetuals against USDT and USDC."""
+    return binance.listed(NAME, answers)
+
+
+def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:
+    """Return the connections that bring those topics, as many as the streams need."""
+    names = [each.name.lower() for each in instruments]
+    streams = ["!markPrice@arr@1s"]
+    if contract.LIQUIDATIONS in topics:
+        streams.append("!forceOrder@arr")
+    if contract.PRICES in topics:
+        streams += [f"{name}@{kind}" for name in names for kind in ("bookTicker", "aggTrade")]
+    return [
+        Connection(url=f"{WS}/stream?streams={'/'.join(group)}") for group in groups(streams, LIMITS.streams)
+    ]
+
+
+def polls(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Request]:
+    """Return what brings open interest."""
+    return binance.open_interest_requests(REST, instruments, topics)

@@ -1,0 +1,174 @@
+"""Binance USD-M: one liquidation order a symbol and second, the largest.
+
+Market data come from two roots: `/public` has the book, `/market` everything else. The root that had all of
+it still connects and confirms, and stays silent.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from pipeline import contract
+from pipeline.collect.instruments import Instrument, instrument
+from pipeline.collect.venue import (
+    Accepted,
+    Connection,
+    Dropped,
+    Heartbeat,
+    Limits,
+    Refused,
+    Request,
+    State,
+    Told,
+    collected,
+    decode_json,
+    funding,
+    groups,
+    liquidation,
+    open_interest,
+    position,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+NAME: Final = "binance"
+COVERAGE: Final = "the largest order of each symbol and second"
+HEARTBEAT: Final = Heartbeat(silence=30.0)
+LIMITS: Final = Limits(streams=200, frames_per_second=5.0, poll=30.0)
+WS: Final = "wss://fstream.binance.com"
+REST: Final = "https://fapi.binance.com/fapi/v1"
+QUOTES: Final = ("USDT", "USDC")
+_COIN_MARGINED: Final = 2
+_CONTROL: Final = "btcusdt@aggTrade"
+"""What always flows: liquidations may be silent for minutes."""
+
+decode = decode_json
+
+
+def listing() -> list[Request]:
+    """Return what to ask for the list of instruments."""
+    return [Request(url=f"{REST}/exchangeInfo"), Request(url=f"{REST}/fundingInfo")]
+
+
+def instruments(answers: Sequence[Any]) -> tuple[list[Instrument], list[str]]:
+    """Return the perpetuals; funding is every eight hours where the second answer does not tell otherwise."""
+    return listed(NAME, answers)
+
+
+def listed(venue: str, answers: Sequence[Any]) -> tuple[list[Instrument], list[str]]:
+    """Return the perpetuals of a venue that answers as Binance does."""
+    info, hours = answers
+    by_name = {each["symbol"]: each["fundingIntervalHours"] for each in hours}
+
+    def make(each: Any) -> Instrument:
+        name = each["symbol"]
+        return instrument(venue, name, each["baseAsset"], each["quoteAsset"], funding_hours=by_name.get(name))
+
+    return collected(info["symbols"], make, _is_perpetual)
+
+
+def _is_perpetual(each: Any) -> bool:
+    return (
+        each["contractType"] == "PERPETUAL" and each["status"] == "TRADING" and each["quoteAsset"] in QUOTES
+    )
+
+
+def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:
+    """Return a connection for each root, or more where there are many instruments."""
+    names = [each.name.lower() for each in instruments]
+    market = [_CONTROL]
+    if contract.LIQUIDATIONS in topics:
+        market.append("!forceOrder@arr")
+    if contract.PRICES in topics:
+        market += [f"{name}@aggTrade" for name in names if f"{name}@aggTrade" != _CONTROL]
+    if not {contract.FUNDING, contract.PRICES}.isdisjoint(topics):
+        market.append("!markPrice@arr@1s")
+    book = [f"{name}@bookTicker" for name in names] if contract.PRICES in topics else []
+    return [
+        Connection(url=f"{WS}/{root}/stream?streams={'/'.join(group)}")
+        for root, streams in (("market", market), ("public", book))
+        for group in groups(streams, LIMITS.streams)
+    ]
+
+
+def parse(frame: Any, state: State) -> list[Told]:
+    """Return what a frame tells; it may be bare, or under the name of its stream."""
+    if "error" in frame:
+        return [Refused(str(frame["error"]))]
+    if "result" in frame:
+        return [Accepted()]
+    data = frame.get("data", frame)
+    events = data if isinstance(data, list) else [data]
+    return [told for event in events for told in parse_event(event, state)]
+
+
+def parse_event(event: Any, state: State) -> list[Told]:
+    """Return what one event tells."""
+    order = event.get("o") if event["e"] == "forceOrder" else None
+    body = event if order is None else order
+    if body.get("st") == _COIN_MARGINED or "_" in body["s"]:
+        return [Dropped("coin-margined or dated")]
+    of = state.instruments.get(body["s"])
+    if of is None:
+        return [state.absent(body["s"])]
+    return [] if (read := _EVENTS.get(event["e"])) is None else read(body, of, state)
+
+
+def _force_order(order: Any, of: Instrument, state: State) -> list[Told]:
+    """`z` is what was filled and `ap` at which average; `S` is the side of the order."""
+    if order["X"] != "FILLED":
+        return [Dropped("order not filled")]
+    return [liquidation(of, position(order["S"]), order["z"], order["ap"], order["T"])]
+
+
+def _book(event: Any, of: Instrument, state: State) -> list[Told]:
+    quote = state.quote(of.name)
+    quote.bid, quote.ask = float(event["b"]), float(event["a"])
+    return state.tick(of, event["T"])
+
+
+def _trade(event: Any, of: Instrument, state: State) -> list[Told]:
+    state.quote(of.name).trade(of.usd(event["q"], event["p"]))
+    return []
+
+
+def _mark(event: Any, of: Instrument, state: State) -> list[Told]:
+    """Return the rate, which is an estimate until the settlement."""
+    state.quote(of.name).mark = float(event["p"])
+    return [funding(of, event["r"], event["E"])] if event.get("r") else []
+
+
+_EVENTS: Final = {
+    "forceOrder": _force_order,
+    "bookTicker": _book,
+    "aggTrade": _trade,
+    "markPriceUpdate": _mark,
+}
+
+
+def polls(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Request]:
+    """Return what brings open interest: mark prices of all, then each instrument's own."""
+    return open_interest_requests(REST, instruments, topics)
+
+
+def open_interest_requests(
+    rest: str, instruments: Sequence[Instrument], topics: Collection[str]
+) -> list[Request]:
+    """Return those requests of a venue that answers as Binance does."""
+    if contract.OPEN_INTEREST not in topics:
+        return []
+    return [
+        Request(url=f"{rest}/premiumIndex"),
+        *(Request(url=f"{rest}/openInterest?symbol={each.name}", about=each.name) for each in instruments),
+    ]
+
+
+def parse_poll(request: Request, answer: Any, state: State) -> list[Told]:
+    """Return the open interest in US dollars, at the mark price of the same round."""
+    if not request.about:
+        for each in answer:
+            state.quote(each["symbol"]).mark = float(each["markPrice"])
+        return []
+    of, mark = state.instruments[request.about], state.quote(request.about).mark
+    return [open_interest(of, of.usd(answer["openInterest"], mark), answer["time"])] if mark else []

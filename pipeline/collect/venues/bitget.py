@@ -1,0 +1,137 @@
+"""Bitget, version 3: the largest long and the largest short liquidation of each pair and second."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from pipeline import contract
+from pipeline.collect.instruments import Instrument, instrument
+from pipeline.collect.venue import (
+    HISTORY,
+    Accepted,
+    Connection,
+    Heartbeat,
+    Limits,
+    Refused,
+    Request,
+    State,
+    Told,
+    collected,
+    decode_json,
+    funding,
+    groups,
+    liquidation,
+    nothing_to_ask,
+    nothing_told,
+    open_interest,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from pipeline.messages import Side
+
+NAME: Final = "bitget"
+COVERAGE: Final = "the largest long and short of each pair and second"
+HEARTBEAT: Final = Heartbeat(every=25.0, text="ping", silence=60.0)
+LIMITS: Final = Limits(streams=50, frames_per_second=5.0)
+WS: Final = "wss://ws.bitget.com/v3/ws/public"
+REST: Final = "https://api.bitget.com/api/v2/mix/market"
+_KIND: Final = "usdt-futures"
+_POSITIONS: Final[Mapping[str, Side]] = {"buy": "long", "sell": "short"}
+"""`side` is the side of the position, not of the order that closed it."""
+
+polls = nothing_to_ask
+parse_poll = nothing_told
+
+
+def decode(frame: str | bytes) -> Any:
+    """Return what a frame says: `pong` says nothing."""
+    return None if frame in {"pong", b"pong"} else decode_json(frame)
+
+
+def listing() -> list[Request]:
+    """Return what to ask for the list of instruments."""
+    return [Request(url=f"{REST}/contracts?productType={_KIND}")]
+
+
+def instruments(answers: Sequence[Any]) -> tuple[list[Instrument], list[str]]:
+    """Return the perpetuals against USDT; sizes are in coins."""
+
+    def make(each: Any) -> Instrument:
+        hours = each["fundInterval"]
+        return instrument(NAME, each["symbol"], each["baseCoin"], each["quoteCoin"], funding_hours=hours)
+
+    return collected(answers[0]["data"], make, _is_perpetual)
+
+
+def _is_perpetual(each: Any) -> bool:
+    return bool(
+        each["symbolType"] == "perpetual" and each["symbolStatus"] == "normal" and each["quoteCoin"] == "USDT"
+    )
+
+
+def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:
+    """Return the connections that bring those topics; liquidations come for all pairs at once."""
+    args = [{"instType": _KIND, "topic": "liquidation"}] if contract.LIQUIDATIONS in topics else []
+    kinds = ["ticker"] if topics != {contract.LIQUIDATIONS} else []
+    kinds += ["publicTrade"] if contract.PRICES in topics else []
+    args += [
+        {"instType": _KIND, "topic": kind, "symbol": each.name} for each in instruments for kind in kinds
+    ]
+    texts = [msgspec.json.encode(arg).decode() for arg in args]
+    return [
+        Connection(url=WS, frames=(f'{{"op":"subscribe","args":[{",".join(group)}]}}',))
+        for group in groups(texts, LIMITS.streams)
+    ]
+
+
+def parse(frame: Any, state: State) -> list[Told]:
+    """Return what a frame tells."""
+    if (event := frame.get("event")) is not None:
+        return [Refused(f"{frame.get('code')} {frame.get('msg')}")] if event == "error" else [Accepted()]
+    about = frame["arg"]
+    if about["topic"] == "liquidation":
+        return [_liquidation(each, state) for each in frame["data"]]
+    of = state.instruments.get(about["symbol"])
+    if of is None:
+        return [state.absent(about["symbol"])]
+    return _TOPICS[about["topic"]](frame, of, state)
+
+
+def _liquidation(each: Any, state: State) -> Told:
+    """`amount` is in the quote coin; records come ten to twenty seconds late."""
+    of = state.instruments.get(each["symbol"])
+    if of is None:
+        return state.absent(each["symbol"])
+    size = Decimal(each["amount"]) / Decimal(each["price"])
+    told = liquidation(of, _POSITIONS[each["side"]], str(size), each["price"], int(each["ts"]))
+    return msgspec.structs.replace(told, value_usd=float(each["amount"]))
+
+
+def _ticker(frame: Any, of: Instrument, state: State) -> list[Told]:
+    (each,), time_ms = frame["data"], frame["ts"]
+    quote = state.quote(of.name)
+    quote.bid, quote.ask = float(each["bid1Price"] or 0), float(each["ask1Price"] or 0)
+    quote.mark = float(each["markPrice"])
+    return [
+        *state.tick(of, time_ms),
+        open_interest(of, of.usd(each["openInterest"], each["markPrice"]), time_ms),
+        funding(of, each["fundingRate"], time_ms),
+    ]
+
+
+def _trades(frame: Any, of: Instrument, state: State) -> list[Told]:
+    """Count trades; the first message after a subscription, `snapshot`, is history."""
+    if frame["action"] == "snapshot":
+        return [HISTORY]
+    quote = state.quote(of.name)
+    for each in frame["data"]:
+        quote.trade(of.usd(each["v"], each["p"]))
+    return []
+
+
+_TOPICS: Final = {"ticker": _ticker, "publicTrade": _trades}

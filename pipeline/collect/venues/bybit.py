@@ -1,0 +1,155 @@
+"""Bybit linear: every liquidation, in batches of half a second; prices are bankruptcy prices."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from pipeline import contract
+from pipeline.collect.instruments import Instrument, instrument
+from pipeline.collect.venue import (
+    Accepted,
+    Connection,
+    Heartbeat,
+    Ids,
+    Limits,
+    Refused,
+    Request,
+    State,
+    Told,
+    collected,
+    decode_json,
+    funding,
+    groups,
+    liquidation,
+    nothing_to_ask,
+    nothing_told,
+    open_interest,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from pipeline.messages import Side
+
+NAME: Final = "bybit"
+COVERAGE: Final = "all"
+HEARTBEAT: Final = Heartbeat(every=20.0, text='{"op":"ping"}', silence=45.0)
+LIMITS: Final = Limits(streams=500, frames_per_second=5.0, lifetime=None)
+WS: Final = "wss://stream.bybit.com/v5/public/linear"
+REST: Final = "https://api.bybit.com/v5"
+_FRAME: Final = 100
+"""Topics of one subscription: one that does not exist fails all of its frame."""
+_MINUTES: Final = 60
+_POSITIONS: Final[Mapping[str, Side]] = {"Buy": "long", "Sell": "short"}
+"""`S` is the side of the position, not of the order that closed it."""
+
+decode = decode_json
+polls = nothing_to_ask
+parse_poll = nothing_told
+
+
+def listing() -> list[Request]:
+    """Return what to ask for the list of instruments."""
+    return [Request(url=f"{REST}/market/instruments-info?category=linear&limit=1000")]
+
+
+def instruments(answers: Sequence[Any]) -> tuple[list[Instrument], list[str]]:
+    """Return the perpetuals against USDT; the interval of funding is in minutes."""
+
+    def make(each: Any) -> Instrument:
+        hours = each["fundingInterval"] / _MINUTES
+        return instrument(NAME, each["symbol"], each["baseCoin"], each["quoteCoin"], funding_hours=hours)
+
+    return collected(answers[0]["result"]["list"], make, _is_perpetual)
+
+
+def _is_perpetual(each: Any) -> bool:
+    return bool(
+        each["contractType"] == "LinearPerpetual"
+        and each["status"] == "Trading"
+        and each["quoteCoin"] == "USDT"
+    )
+
+
+def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:
+    """Return the connections that bring those topics."""
+    kinds = []
+    if contract.LIQUIDATIONS in topics:
+        kinds.append("allLiquidation")
+    if topics != {contract.LIQUIDATIONS}:
+        kinds.append("tickers")
+    if contract.PRICES in topics:
+        kinds.append("publicTrade")
+    names = [f"{kind}.{each.name}" for each in instruments for kind in kinds]
+    return [
+        Connection(
+            url=WS,
+            frames=tuple(
+                msgspec.json.encode({"op": "subscribe", "args": args}).decode()
+                for args in groups(group, _FRAME)
+            ),
+        )
+        for group in groups(names, LIMITS.streams)
+    ]
+
+
+def parse(frame: Any, state: State) -> list[Told]:
+    """Return what a frame tells."""
+    if (kind := frame.get("topic")) is None:
+        return _control(frame)
+    name, _, symbol = kind.partition(".")
+    of = state.instruments.get(symbol)
+    return [state.absent(symbol)] if of is None else _TOPICS[name](frame, of, state)
+
+
+def _control(frame: Any) -> list[Told]:
+    if frame.get("success") is False:
+        return [Refused(str(frame.get("ret_msg")))]
+    return [Accepted()] if frame.get("op") == "subscribe" else []
+
+
+def _liquidations(frame: Any, of: Instrument, state: State) -> list[Told]:
+    ids = Ids()
+    return [
+        liquidation(
+            of,
+            _POSITIONS[each["S"]],
+            each["v"],
+            each["p"],
+            each["T"],
+            event_id=ids.of(NAME, each["s"], each["S"], each["p"], each["v"], each["T"]),
+        )
+        for each in frame["data"]
+    ]
+
+
+def _trades(frame: Any, of: Instrument, state: State) -> list[Told]:
+    quote = state.quote(of.name)
+    for each in frame["data"]:
+        quote.trade(of.usd(each["v"], each["p"]))
+    return []
+
+
+def _ticker(frame: Any, of: Instrument, state: State) -> list[Told]:
+    """Read a ticker: a delta has only what changed, an empty text is no value and leaves what was known."""
+    known = state.fields.setdefault(of.name, {})
+    if frame["type"] == "snapshot":
+        known.clear()
+    changed = {field: value for field, value in frame["data"].items() if value != ""}
+    known |= changed
+    quote, time_ms = state.quote(of.name), frame["ts"]
+    quote.bid, quote.ask = float(known.get("bid1Price", 0)), float(known.get("ask1Price", 0))
+    quote.mark = float(known.get("markPrice", 0))
+    told = state.tick(of, time_ms)
+    if "singleOpenInterestValue" in changed:  # of one side; `openInterest` is the sum of both
+        told.append(open_interest(of, changed["singleOpenInterestValue"], time_ms))
+    if "fundingRate" in changed:
+        hours = float(known.get("fundingIntervalHour") or of.funding_hours)
+        of = msgspec.structs.replace(of, funding_hours=hours)
+        told.append(funding(of, changed["fundingRate"], time_ms))
+    return told
+
+
+_TOPICS: Final = {"allLiquidation": _liquidations, "publicTrade": _trades, "tickers": _ticker}

@@ -1,0 +1,134 @@
+"""Deribit, linear (against USDC): trades that are marked as liquidations of their taker, maker, or both."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from pipeline import contract
+from pipeline.collect.instruments import Instrument, instrument
+from pipeline.collect.venue import (
+    Accepted,
+    Connection,
+    Heartbeat,
+    Limits,
+    Refused,
+    Reply,
+    Request,
+    State,
+    Told,
+    collected,
+    decode_json,
+    funding,
+    groups,
+    liquidation,
+    nothing_to_ask,
+    nothing_told,
+    open_interest,
+    position,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from pipeline.messages import Side
+
+NAME: Final = "deribit"
+COVERAGE: Final = "all"
+HEARTBEAT: Final = Heartbeat(silence=45.0)
+LIMITS: Final = Limits(streams=400, frames_per_second=5.0, lifetime=None)
+WS: Final = "wss://streams.deribit.com/ws/api/v2"
+REST: Final = "https://www.deribit.com/api/v2"
+_ANSWER: Final = '{"jsonrpc":"2.0","id":9,"method":"public/test","params":{}}'
+_OTHER: Final[Mapping[Side, Side]] = {"long": "short", "short": "long"}
+
+decode = decode_json
+polls = nothing_to_ask
+parse_poll = nothing_told
+
+
+def listing() -> list[Request]:
+    """Return what to ask for the list of instruments: rarely, the venue allows one such question in 10 s."""
+    return [Request(url=f"{REST}/public/get_instruments?currency=any&kind=future")]
+
+
+def instruments(answers: Sequence[Any]) -> tuple[list[Instrument], list[str]]:
+    """Return the linear perpetuals; amounts are in coins, funding is told for eight hours."""
+
+    def make(each: Any) -> Instrument:
+        return instrument(NAME, each["instrument_name"], each["base_currency"], each["quote_currency"])
+
+    return collected(answers[0]["result"], make, _is_linear)
+
+
+def _is_linear(each: Any) -> bool:
+    return bool(
+        each["settlement_period"] == "perpetual" and each["instrument_type"] == "linear" and each["is_active"]
+    )
+
+
+def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:
+    """Return the connections that bring those topics; trades bring liquidations and volumes."""
+    kinds = ["trades"] if not {contract.LIQUIDATIONS, contract.PRICES}.isdisjoint(topics) else []
+    kinds += ["ticker"] if topics != {contract.LIQUIDATIONS} else []
+    channels = [f"{kind}.{each.name}.100ms" for each in instruments for kind in kinds]
+    return [
+        Connection(
+            url=WS,
+            frames=(
+                _call(1, "public/set_heartbeat", {"interval": 15}),
+                _call(2, "public/subscribe", {"channels": group}),
+            ),
+        )
+        for group in groups(channels, LIMITS.streams)
+    ]
+
+
+def _call(number: int, method: str, params: Any) -> str:
+    return msgspec.json.encode({"jsonrpc": "2.0", "id": number, "method": method, "params": params}).decode()
+
+
+def parse(frame: Any, state: State) -> list[Told]:
+    """Return what a frame tells."""
+    if "error" in frame:
+        return [Refused(str(frame["error"]))]
+    if (method := frame.get("method")) is None:
+        return [Accepted()]
+    if method == "heartbeat":
+        return [Reply(_ANSWER)] if frame["params"]["type"] == "test_request" else []
+    data = frame["params"]["data"]
+    if frame["params"]["channel"].startswith("trades."):
+        return [told for each in data for told in _trade(each, state)]
+    return _ticker(data, state)
+
+
+def _trade(trade: Any, state: State) -> list[Told]:
+    """`M`: the maker was liquidated, whose side is the other one; `MT`: both were."""
+    of = state.instruments.get(trade["instrument_name"])
+    if of is None:
+        return [state.absent(trade["instrument_name"])]
+    state.quote(of.name).trade(of.usd(trade["amount"], trade["price"]))
+    parties = trade.get("liquidation", "")
+    return [_liquidation(trade, of, party, both=len(parties) > 1) for party in parties]
+
+
+def _liquidation(trade: Any, of: Instrument, party: str, *, both: bool) -> Told:
+    taker = position(trade["direction"])
+    side = {"T": taker, "M": _OTHER[taker]}[party]
+    event_id = f"{trade['trade_id']}-{party}" if both else str(trade["trade_id"])
+    return liquidation(of, side, trade["amount"], trade["price"], trade["timestamp"], event_id=event_id)
+
+
+def _ticker(ticker: Any, state: State) -> list[Told]:
+    of = state.instruments.get(ticker["instrument_name"])
+    if of is None:
+        return [state.absent(ticker["instrument_name"])]
+    quote, time_ms = state.quote(of.name), ticker["timestamp"]
+    quote.bid, quote.ask = float(ticker["best_bid_price"] or 0), float(ticker["best_ask_price"] or 0)
+    quote.mark = float(ticker["mark_price"])
+    return [
+        *state.tick(of, time_ms),
+        open_interest(of, of.usd(ticker["open_interest"], quote.mark), time_ms),
+        funding(of, ticker["funding_8h"], time_ms),
+    ]

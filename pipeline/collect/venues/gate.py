@@ -1,0 +1,158 @@
+"""Gate: every liquidation since August 2026, by the second; the sign of its size is that of the order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from pipeline import contract
+from pipeline.collect.instruments import Instrument, instrument
+from pipeline.collect.venue import (
+    Accepted,
+    Connection,
+    Heartbeat,
+    Ids,
+    Limits,
+    Refused,
+    Request,
+    State,
+    Told,
+    collected,
+    decode_json,
+    funding,
+    groups,
+    liquidation,
+    nothing_to_ask,
+    nothing_told,
+    open_interest,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from pipeline.messages import Side
+
+NAME: Final = "gate"
+COVERAGE: Final = "all"
+HEARTBEAT: Final = Heartbeat(every=15.0, text='{"channel":"futures.ping"}', silence=45.0)
+LIMITS: Final = Limits(streams=400, frames_per_second=5.0, lifetime=None)
+WS: Final = "wss://fx-ws.gateio.ws/v4/ws/usdt"
+REST: Final = "https://api.gateio.ws/api/v4/futures/usdt"
+HEADERS: Final = (("X-Gate-Size-Decimal", "1"),)
+"""Without it sizes are cut to whole contracts."""
+_FRAME: Final = 100
+_HOUR: Final = 3_600
+_SECONDS_END: Final = 100_000_000_000
+"""A time below is in seconds, above in milliseconds: the venue changed from one to the other."""
+
+decode = decode_json
+polls = nothing_to_ask
+parse_poll = nothing_told
+
+
+def listing() -> list[Request]:
+    """Return what to ask for the list of instruments."""
+    return [Request(url=f"{REST}/contracts")]
+
+
+def instruments(answers: Sequence[Any]) -> tuple[list[Instrument], list[str]]:
+    """Return the perpetuals against USDT; sizes are in contracts."""
+
+    def make(each: Any) -> Instrument:
+        base, quote = each["name"].split("_")
+        hours = each["funding_interval"] / _HOUR
+        unit = each["quanto_multiplier"]
+        return instrument(NAME, each["name"], base, quote, unit=unit, funding_hours=hours)
+
+    return collected(answers[0], make, lambda each: not each["in_delisting"])
+
+
+def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:
+    """Return one connection; liquidations come for all contracts at once."""
+    names = [each.name for each in instruments]
+    channels = ["futures.tickers"] if topics != {contract.LIQUIDATIONS} else []
+    channels += ["futures.book_ticker", "futures.trades"] if contract.PRICES in topics else []
+    subscribed = [(channel, part) for channel in channels for part in groups(names, _FRAME)]
+    if contract.LIQUIDATIONS in topics:
+        subscribed.insert(0, ("futures.public_liquidates", ["!all"]))
+    frames = tuple(
+        msgspec.json.encode({"channel": channel, "event": "subscribe", "payload": payload}).decode()
+        for channel, payload in subscribed
+    )
+    return [Connection(url=WS, frames=frames, headers=HEADERS)]
+
+
+def parse(frame: Any, state: State) -> list[Told]:
+    """Return what a frame tells."""
+    if frame.get("error"):
+        return [Refused(str(frame["error"]))]
+    if frame.get("event") != "update":
+        return [Accepted()] if frame.get("event") == "subscribe" else []
+    return _CHANNELS[frame["channel"]](frame, state)
+
+
+def _liquidations(frame: Any, state: State) -> list[Told]:
+    """Below zero the order sold: a long was liquidated."""
+    ids, told = Ids(), list[Told]()
+    for each in frame["result"]:
+        of = state.instruments.get(each["contract"])
+        if of is None:
+            told.append(state.absent(each["contract"]))
+            continue
+        size = str(each["size"])
+        side: Side = "long" if size.startswith("-") else "short"
+        event_id = ids.of(NAME, each["contract"], size, each["price"], each["time"])
+        time_ms = _milliseconds(each["time"])
+        told.append(liquidation(of, side, size, each["price"], time_ms, event_id=event_id))
+    return told
+
+
+def _milliseconds(time: float) -> int:
+    return round(time * 1_000 if time < _SECONDS_END else time)
+
+
+def _tickers(frame: Any, state: State) -> list[Told]:
+    told, time_ms = list[Told](), frame["time_ms"]
+    for each in frame["result"]:
+        of = state.instruments.get(each["contract"])
+        if of is None:
+            told.append(state.absent(each["contract"]))
+            continue
+        state.quote(of.name).mark = float(each["mark_price"])
+        told += [
+            *state.tick(of, time_ms),
+            open_interest(of, of.usd(each["total_size"], each["mark_price"]), time_ms),
+            funding(of, each["funding_rate"], time_ms),
+        ]
+    return told
+
+
+def _book(frame: Any, state: State) -> list[Told]:
+    best = frame["result"]
+    of = state.instruments.get(best["s"])
+    if of is None:
+        return [state.absent(best["s"])]
+    quote = state.quote(of.name)
+    quote.bid, quote.ask = float(best["b"] or 0), float(best["a"] or 0)
+    return state.tick(of, best["t"])
+
+
+def _trades(frame: Any, state: State) -> list[Told]:
+    """Trades beside the public book do not count."""
+    told: list[Told] = []
+    for each in frame["result"]:
+        of = state.instruments.get(each["contract"])
+        if of is None:
+            told.append(state.absent(each["contract"]))
+        elif not each.get("is_internal"):
+            state.quote(of.name).trade(of.usd(each["size"], each["price"]))
+    return told
+
+
+_CHANNELS: Final = {
+    "futures.public_liquidates": _liquidations,
+    "futures.tickers": _tickers,
+    "futures.book_ticker": _book,
+    "futures.trades": _trades,
+}

@@ -1,0 +1,176 @@
+"""HTX linear swaps: every frame is gzip, and liquidations have a connection of their own.
+
+That a closing sell order liquidates a long is reasoned from the field's name, not measured.
+"""
+
+from __future__ import annotations
+
+import gzip
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from pipeline import contract
+from pipeline.collect.instruments import Instrument, instrument
+from pipeline.collect.venue import (
+    Accepted,
+    Connection,
+    Dropped,
+    Heartbeat,
+    Ids,
+    Limits,
+    Refused,
+    Reply,
+    Request,
+    State,
+    Told,
+    collected,
+    decode_json,
+    funding,
+    groups,
+    liquidation,
+    open_interest,
+    position,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+NAME: Final = "htx"
+COVERAGE: Final = "all, as far as is known"
+HEARTBEAT: Final = Heartbeat(silence=30.0)
+LIMITS: Final = Limits(streams=200, frames_per_second=10.0, lifetime=None, poll=15.0)
+NOTIFICATIONS: Final = "wss://api.hbdm.com/linear-swap-notification"
+MARKET: Final = "wss://api.hbdm.com/linear-swap-ws"
+REST: Final = "https://api.hbdm.com/linear-swap-api/v1"
+_LISTED: Final = 1
+_ALREADY: Final = 2014
+"""The error of a subscription that is there already."""
+_SIDES: Final = 2
+"""Open interest and volumes are sums of both sides."""
+
+
+def decode(frame: str | bytes) -> Any:
+    """Return what a frame says."""
+    return decode_json(gzip.decompress(frame) if isinstance(frame, bytes) else frame)
+
+
+def listing() -> list[Request]:
+    """Return what to ask for the list of instruments."""
+    return [Request(url=f"{REST}/swap_contract_info?business_type=swap")]
+
+
+def instruments(answers: Sequence[Any]) -> tuple[list[Instrument], list[str]]:
+    """Return the swaps against USDT; sizes of trades are in contracts."""
+
+    def make(each: Any) -> Instrument:
+        base, quote = each["contract_code"].split("-")
+        return instrument(NAME, each["contract_code"], base, quote, unit=each["contract_size"])
+
+    return collected(answers[0]["data"], make, _is_swap)
+
+
+def _is_swap(each: Any) -> bool:
+    return bool(each["contract_status"] == _LISTED and each["business_type"] == "swap")
+
+
+def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:
+    """Return a connection for notifications, and as many for quotes and trades as there are instruments."""
+    notified = ["public.*.liquidation_orders"] if contract.LIQUIDATIONS in topics else []
+    if contract.FUNDING in topics:
+        notified += [f"public.{each.name}.funding_rate" for each in instruments]
+    kinds = ("bbo", "trade.detail") if contract.PRICES in topics else ()
+    market = [f"market.{each.name}.{kind}" for each in instruments for kind in kinds]
+    return [
+        *_connections(NOTIFICATIONS, notified, lambda topic: {"op": "sub", "topic": topic, "cid": topic}),
+        *_connections(MARKET, market, lambda topic: {"sub": topic, "id": topic}),
+    ]
+
+
+def _connections(url: str, topics: Sequence[str], subscribe: Any) -> list[Connection]:
+    return [
+        Connection(url=url, frames=tuple(msgspec.json.encode(subscribe(topic)).decode() for topic in group))
+        for group in groups(topics, LIMITS.streams)
+    ]
+
+
+def parse(frame: Any, state: State) -> list[Told]:
+    """Return what a frame of either connection tells."""
+    if "ping" in frame:
+        return [_reply({"pong": frame["ping"]})]
+    if frame.get("op") == "ping":
+        return [_reply({"op": "pong", "ts": frame["ts"]})]  # as it came: a text stays a text
+    if frame.get("op") == "notify":
+        read = _orders if frame["topic"].endswith("liquidation_orders") else _funding
+        return read(frame, state)
+    return _market(frame, state) if "tick" in frame else _control(frame)
+
+
+def _reply(content: Any) -> Reply:
+    return Reply(msgspec.json.encode(content).decode())
+
+
+def _control(frame: Any) -> list[Told]:
+    code = frame.get("err-code", 0)
+    if frame.get("status") == "error" or code not in {0, _ALREADY}:
+        return [Refused(f"{code} {frame.get('err-msg')}")]
+    return [Accepted()]
+
+
+def _orders(frame: Any, state: State) -> list[Told]:
+    """`amount` is in coins, `trade_turnover` in US dollars."""
+    ids, told = Ids(), list[Told]()
+    for each in frame["data"]:
+        of = state.instruments.get(each["contract_code"])
+        if each["business_type"] != "swap" or each["offset"] != "close":
+            told.append(Dropped("no closing order of a swap"))
+        elif of is None:
+            told.append(state.absent(each["contract_code"]))
+        else:
+            told.append(_order(each, of, ids))
+    return told
+
+
+def _order(each: Any, of: Instrument, ids: Ids) -> Told:
+    parts = (each["contract_code"], each["direction"], each["price"], each["volume"], each["created_at"])
+    side, time_ms = position(each["direction"]), each["created_at"]
+    event_id = ids.of(NAME, *parts)
+    told = liquidation(of, side, each["volume"], each["price"], time_ms, event_id=event_id)
+    quantity = each["amount"] * of.multiplier
+    return msgspec.structs.replace(told, quantity=quantity, value_usd=each["trade_turnover"])
+
+
+def _funding(frame: Any, state: State) -> list[Told]:
+    told: list[Told] = []
+    for each in frame["data"]:
+        of = state.instruments.get(each["contract_code"])
+        if of is None:
+            told.append(state.absent(each["contract_code"]))
+        else:
+            told.append(funding(of, each["funding_rate"], frame["ts"]))
+    return told
+
+
+def _market(frame: Any, state: State) -> list[Told]:
+    _, name, kind = frame["ch"].split(".", 2)
+    of = state.instruments.get(name)
+    if of is None:
+        return [state.absent(name)]
+    quote, tick = state.quote(name), frame["tick"]
+    if kind == "bbo":
+        quote.bid, quote.ask = (float(side[0]) if side else 0.0 for side in (tick["bid"], tick["ask"]))
+        return state.tick(of, tick["ts"])
+    for each in tick["data"]:
+        quote.trade(of.usd(each["amount"], each["price"]) / _SIDES)
+    return []
+
+
+def polls(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Request]:
+    """Return what brings open interest, of all swaps at once."""
+    return [Request(url=f"{REST}/swap_open_interest")] if contract.OPEN_INTEREST in topics else []
+
+
+def parse_poll(request: Request, answer: Any, state: State) -> list[Told]:
+    """Return the open interest of one side in US dollars."""
+    found = [(state.instruments.get(each["contract_code"]), each) for each in answer["data"]]
+    return [open_interest(of, each["value"] / _SIDES, answer["ts"]) for of, each in found if of is not None]

@@ -1,0 +1,116 @@
+"""Hyperliquid: prices, open interest and funding. It publishes no liquidations, and none are guessed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from pipeline import contract
+from pipeline.collect.instruments import Instrument, instrument
+from pipeline.collect.venue import (
+    HISTORY,
+    Accepted,
+    Connection,
+    Heartbeat,
+    Limits,
+    Refused,
+    Request,
+    State,
+    Told,
+    collected,
+    decode_json,
+    funding,
+    groups,
+    open_interest,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+NAME: Final = "hyperliquid"
+COVERAGE: Final = "none"
+HEARTBEAT: Final = Heartbeat(every=30.0, text='{"method":"ping"}', silence=75.0)
+LIMITS: Final = Limits(streams=400, frames_per_second=10.0, lifetime=None, poll=15.0)
+WS: Final = "wss://api.hyperliquid.xyz/ws"
+REST: Final = "https://api.hyperliquid.xyz/info"
+_QUOTE: Final = "USDT"
+"""USDC, in which it settles, stands for USDT: an alias by decision."""
+_STATE: Final = Request(url=REST, body='{"type":"metaAndAssetCtxs"}')
+
+decode = decode_json
+
+
+def listing() -> list[Request]:
+    """Return what to ask for the list of instruments."""
+    return [Request(url=REST, body='{"type":"meta"}')]
+
+
+def instruments(answers: Sequence[Any]) -> tuple[list[Instrument], list[str]]:
+    """Return the perpetuals of the venue's own list; funding is by the hour."""
+
+    def make(each: Any) -> Instrument:
+        return instrument(NAME, each["name"], each["name"], _QUOTE, funding_hours=1)
+
+    return collected(answers[0]["universe"], make, lambda each: not each.get("isDelisted"))
+
+
+def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:
+    """Return the connections that bring prices and volumes."""
+    kinds = ("bbo", "trades") if contract.PRICES in topics else ()
+    texts = [
+        msgspec.json.encode({"method": "subscribe", "subscription": {"type": kind, "coin": each.name}})
+        for each in instruments
+        for kind in kinds
+    ]
+    return [
+        Connection(url=WS, frames=tuple(group))
+        for group in groups([text.decode() for text in texts], LIMITS.streams)
+    ]
+
+
+def parse(frame: Any, state: State) -> list[Told]:
+    """Return what a frame tells."""
+    channel = frame["channel"]
+    if channel == "bbo":
+        return _book(frame["data"], state)
+    if channel == "trades":
+        return [told for each in frame["data"] for told in _trade(each, state)]
+    if channel == "error":
+        return [Refused(str(frame["data"]))]
+    return [Accepted()] if channel == "subscriptionResponse" else []
+
+
+def _book(data: Any, state: State) -> list[Told]:
+    of = state.instruments.get(data["coin"])
+    if of is None:
+        return [state.absent(data["coin"])]
+    quote = state.quote(of.name)
+    quote.bid, quote.ask = (float(side["px"]) if side else 0.0 for side in data["bbo"])
+    return state.tick(of, data["time"])
+
+
+def _trade(trade: Any, state: State) -> list[Told]:
+    of = state.instruments.get(trade["coin"])
+    if of is None:
+        return [state.absent(trade["coin"])]
+    if state.replayed(trade["time"]):
+        return [HISTORY]
+    state.quote(of.name).trade(of.usd(trade["sz"], trade["px"]))
+    return []
+
+
+def polls(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Request]:
+    """Return what brings open interest and funding, of all coins at once."""
+    return [] if {contract.OPEN_INTEREST, contract.FUNDING}.isdisjoint(topics) else [_STATE]
+
+
+def parse_poll(request: Request, answer: Any, state: State) -> list[Told]:
+    """Return open interest and funding; the answer has no time, so it is that of its receipt."""
+    (meta, contexts), told = answer, list[Told]()
+    for each, context in zip(meta["universe"], contexts, strict=True):
+        of = state.instruments.get(each["name"])
+        if of is not None and not each.get("isDelisted"):
+            usd = of.usd(context["openInterest"], context["markPx"])
+            told += [open_interest(of, usd, state.now_ms), funding(of, context["funding"], state.now_ms)]
+    return told

@@ -1,0 +1,131 @@
+"""Kraken Futures, linear (PF_): trades that are marked as liquidations.
+
+That the liquidated party is the taker is what the venue's documentation suggests; it was not measured.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from pipeline import contract
+from pipeline.collect.instruments import Instrument, instrument
+from pipeline.collect.venue import (
+    HISTORY,
+    Accepted,
+    Connection,
+    Heartbeat,
+    Limits,
+    Refused,
+    Request,
+    State,
+    Told,
+    collected,
+    decode_json,
+    funding,
+    groups,
+    liquidation,
+    nothing_to_ask,
+    nothing_told,
+    open_interest,
+    position,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+NAME: Final = "kraken"
+COVERAGE: Final = "all trades that are marked as liquidations"
+HEARTBEAT: Final = Heartbeat(every=30.0, text='{"event":"ping"}', silence=75.0)
+LIMITS: Final = Limits(streams=200, frames_per_second=5.0, lifetime=None)
+WS: Final = "wss://futures.kraken.com/ws/v1"
+REST: Final = "https://futures.kraken.com/derivatives/api/v3"
+_QUOTES: Final = {"USD": "USDT"}
+"""The US dollar stands for USDT: an alias by decision."""
+
+decode = decode_json
+polls = nothing_to_ask
+parse_poll = nothing_told
+
+
+def listing() -> list[Request]:
+    """Return what to ask for the list of instruments."""
+    return [Request(url=f"{REST}/instruments")]
+
+
+def instruments(answers: Sequence[Any]) -> tuple[list[Instrument], list[str]]:
+    """Return the linear perpetuals; sizes are in coins, funding is by the hour."""
+
+    def make(each: Any) -> Instrument:
+        base, quote = each["pair"].split(":")
+        size = each["contractSize"]
+        return instrument(NAME, each["symbol"], base, _QUOTES[quote], unit=size, funding_hours=1)
+
+    return collected(answers[0]["instruments"], make, _is_perpetual)
+
+
+def _is_perpetual(each: Any) -> bool:
+    return (
+        each["type"] == "flexible_futures"
+        and each["tradeable"]
+        and "lastTradingTime" not in each
+        and each["pair"].partition(":")[2] in _QUOTES
+    )
+
+
+def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:
+    """Return the connections that bring those topics; trades bring liquidations and volumes."""
+    feeds = ["trade"] if not {contract.LIQUIDATIONS, contract.PRICES}.isdisjoint(topics) else []
+    feeds += ["ticker"] if topics != {contract.LIQUIDATIONS} else []
+    return [
+        Connection(
+            url=WS,
+            frames=(
+                '{"event":"subscribe","feed":"heartbeat"}',
+                *(
+                    msgspec.json.encode({"event": "subscribe", "feed": feed, "product_ids": names}).decode()
+                    for feed in feeds
+                ),
+            ),
+        )
+        for names in groups([each.name for each in instruments], LIMITS.streams)
+    ]
+
+
+def parse(frame: Any, state: State) -> list[Told]:
+    """Return what a frame tells."""
+    if (event := frame.get("event")) is not None:
+        if event in {"error", "alert"}:
+            return [Refused(str(frame.get("message")))]
+        return [Accepted()] if event == "subscribed" else []
+    if (feed := frame["feed"]) == "trade_snapshot":
+        return [HISTORY]
+    if feed not in _FEEDS:
+        return []
+    of = state.instruments.get(frame["product_id"])
+    return [state.absent(frame["product_id"])] if of is None else _FEEDS[feed](frame, of, state)
+
+
+def _trade(trade: Any, of: Instrument, state: State) -> list[Told]:
+    state.quote(of.name).trade(of.usd(trade["qty"], trade["price"]))
+    if trade["type"] != "liquidation":
+        return []
+    side = position(trade["side"])
+    return [liquidation(of, side, trade["qty"], trade["price"], trade["time"], event_id=trade["uid"])]
+
+
+def _ticker(ticker: Any, of: Instrument, state: State) -> list[Told]:
+    """`relative_funding_rate` is a fraction for an hour; fields that are zero are absent."""
+    quote, time_ms = state.quote(of.name), ticker["time"]
+    quote.bid, quote.ask = float(ticker.get("bid", 0)), float(ticker.get("ask", 0))
+    quote.mark = float(ticker.get("markPrice", 0))
+    usd = of.usd(ticker.get("openInterest", 0), quote.mark)
+    return [
+        *state.tick(of, time_ms),
+        open_interest(of, usd, time_ms),
+        funding(of, ticker.get("relative_funding_rate", 0), time_ms),
+    ]
+
+
+_FEEDS: Final = {"trade": _trade, "ticker": _ticker}

@@ -1,0 +1,173 @@
+"""OKX swaps: liquidation orders, of which the venue says that they do not represent the total."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from pipeline import contract
+from pipeline.collect.instruments import Instrument, UnknownUnitError, instrument
+from pipeline.collect.venue import (
+    HISTORY,
+    Accepted,
+    Closing,
+    Connection,
+    Heartbeat,
+    Ids,
+    Limits,
+    Refused,
+    Request,
+    State,
+    Told,
+    collected,
+    decode_json,
+    funding,
+    groups,
+    liquidation,
+    nothing_to_ask,
+    nothing_told,
+    open_interest,
+    position,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from pipeline.messages import Side
+
+NAME: Final = "okx"
+COVERAGE: Final = "partial"
+HEARTBEAT: Final = Heartbeat(every=25.0, text="ping", silence=60.0)
+LIMITS: Final = Limits(streams=400, frames_per_second=3.0, lifetime=None)
+WS: Final = "wss://ws.okx.com/ws/v5/public"
+REST: Final = "https://www.okx.com/api/v5"
+_FRAME: Final = 100
+_HOUR_MS: Final = 3_600_000
+_CLOSES_SOON: Final = "64008"
+_SIDES: Final[Mapping[str, Side]] = {"long": "long", "short": "short"}
+
+polls = nothing_to_ask
+parse_poll = nothing_told
+
+
+def decode(frame: str | bytes) -> Any:
+    """Return what a frame says: `pong` says nothing."""
+    return None if frame in {"pong", b"pong"} else decode_json(frame)
+
+
+def listing() -> list[Request]:
+    """Return what to ask for the list of instruments."""
+    return [Request(url=f"{REST}/public/instruments?instType=SWAP")]
+
+
+def instruments(answers: Sequence[Any]) -> tuple[list[Instrument], list[str]]:
+    """Return the linear swaps against USDT; sizes are in contracts."""
+
+    def make(each: Any) -> Instrument:
+        base, quote, _ = each["instId"].split("-")
+        if each["ctValCcy"] != base:
+            raise UnknownUnitError(f"{NAME} {each['instId']}: a contract's value is in {each['ctValCcy']}")
+        unit = float(each["ctVal"] or 0) * float(each["ctMult"] or 0)
+        return instrument(NAME, each["instId"], base, quote, unit=unit)
+
+    return collected(answers[0]["data"], make, _is_linear)
+
+
+def _is_linear(each: Any) -> bool:
+    return bool(each["ctType"] == "linear" and each["settleCcy"] == "USDT" and each["state"] == "live")
+
+
+def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:
+    """Return the connections that bring those topics; liquidations come for all swaps at once."""
+    channels = {
+        contract.PRICES: ("tickers", "trades"),
+        contract.OPEN_INTEREST: ("open-interest",),
+        contract.FUNDING: ("funding-rate",),
+    }
+    args = [
+        {"channel": channel, "instId": each.name}
+        for topic, names in channels.items()
+        if topic in topics
+        for each in instruments
+        for channel in names
+    ]
+    if contract.LIQUIDATIONS in topics:
+        args.insert(0, {"channel": "liquidation-orders", "instType": "SWAP"})
+    texts = [msgspec.json.encode(arg).decode() for arg in args]
+    return [
+        Connection(
+            url=WS,
+            frames=tuple(f'{{"op":"subscribe","args":[{",".join(part)}]}}' for part in groups(group, _FRAME)),
+        )
+        for group in groups(texts, LIMITS.streams)
+    ]
+
+
+def parse(frame: Any, state: State) -> list[Told]:
+    """Return what a frame tells."""
+    if (event := frame.get("event")) is not None:
+        return _control(event, frame)
+    read = _CHANNELS[frame["arg"]["channel"]]
+    return [told for each in frame["data"] for told in _of(each, read, state)]
+
+
+def _control(event: str, frame: Any) -> list[Told]:
+    if event == "notice" and frame.get("code") == _CLOSES_SOON:
+        return [Closing()]
+    if event == "error":
+        return [Refused(f"{frame.get('code')} {frame.get('msg')}")]
+    return [Accepted()] if event == "subscribe" else []
+
+
+def _of(each: Any, read: Any, state: State) -> list[Told]:
+    """Names have to be equal: BTC-USD-SWAP begins as BTC-USDT-SWAP does, and is another thing."""
+    of = state.instruments.get(each["instId"])
+    told: list[Told] = [state.absent(each["instId"])] if of is None else read(each, of, state)
+    return told
+
+
+def _liquidations(each: Any, of: Instrument, state: State) -> list[Told]:
+    """Read liquidations; the first message after a subscription repeats a recent one."""
+    ids = Ids()
+    return [
+        HISTORY if state.replayed(int(detail["ts"])) else _liquidation(detail, of, ids)
+        for detail in each["details"]
+    ]
+
+
+def _liquidation(detail: Any, of: Instrument, ids: Ids) -> Told:
+    side = _SIDES.get(detail["posSide"]) or position(detail["side"])  # `net` tells no side
+    parts = (of.name, detail["posSide"], detail["side"], detail["bkPx"], detail["sz"], detail["ts"])
+    event_id = ids.of(NAME, *parts)
+    return liquidation(of, side, detail["sz"], detail["bkPx"], int(detail["ts"]), event_id=event_id)
+
+
+def _ticker(each: Any, of: Instrument, state: State) -> list[Told]:
+    quote = state.quote(of.name)
+    quote.bid, quote.ask = float(each["bidPx"] or 0), float(each["askPx"] or 0)
+    return state.tick(of, int(each["ts"]))
+
+
+def _trade(each: Any, of: Instrument, state: State) -> list[Told]:
+    state.quote(of.name).trade(of.usd(each["sz"], each["px"]))
+    return []
+
+
+def _open_interest(each: Any, of: Instrument, state: State) -> list[Told]:
+    return [open_interest(of, each["oiUsd"], int(each["ts"]))]
+
+
+def _funding(each: Any, of: Instrument, state: State) -> list[Told]:
+    """Read the rate of the settlement at `fundingTime`; the one after it tells the interval."""
+    hours = (int(each["nextFundingTime"]) - int(each["fundingTime"])) / _HOUR_MS
+    return [funding(msgspec.structs.replace(of, funding_hours=hours), each["fundingRate"], int(each["ts"]))]
+
+
+_CHANNELS: Final = {
+    "liquidation-orders": _liquidations,
+    "tickers": _ticker,
+    "trades": _trade,
+    "open-interest": _open_interest,
+    "funding-rate": _funding,
+}
