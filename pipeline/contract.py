@@ -14,6 +14,9 @@ INPUTS: Final = (CONTROL, CONTEXT, FUNDING, OPEN_INTEREST, PRICES, LIQUIDATIONS)
 #: Topics written by feeds (the others are written by the pipeline and its operators).
 FEEDS: Final = (LIQUIDATIONS, PRICES, OPEN_INTEREST, FUNDING)
 
+#: Times without data of a venue's feed, told by collectors: when it begins, and when it is over.
+FEED_STATUS: Final = "feed-status"
+
 SIGNALS: Final = "cascade.signals"
 ALERTS: Final = "cascade.alerts"
 CRITICAL: Final = "cascade.critical"

@@ -9,6 +9,7 @@ import typer
 
 from pipeline.cli.backtest import backtest
 from pipeline.cli.calibrate import calibrate
+from pipeline.cli.collect import collect
 from pipeline.cli.config import config
 from pipeline.cli.dead_letters import dead_letters
 from pipeline.cli.demo import demo
@@ -33,6 +34,7 @@ app.command()(demo)
 app.command()(worker)
 app.command()(watch)
 app.command()(simulate)
+app.command()(collect)
 app.command(cls=ManyFiles)(replay)
 app.command(cls=ManyFiles)(backtest)
 app.command(cls=ManyFiles)(calibrate)

@@ -79,7 +79,7 @@ def wanted_topics(settings: Settings) -> list[Topic]:
     inputs = _retained(settings.input_retention_hours)
     outputs = _retained(settings.output_retention_hours)
     configs: dict[str, Mapping[str, str]] = {
-        **dict.fromkeys(contract.FEEDS, inputs),
+        **dict.fromkeys((*contract.FEEDS, contract.FEED_STATUS), inputs),
         **dict.fromkeys((contract.CONTROL, contract.CONTEXT), COMPACTED),
         **dict.fromkeys(contract.OUTPUTS, outputs),
         **{changelog_topic(settings.app_id, table): CHANGELOG for table in contract.TABLES},

@@ -20,7 +20,7 @@ def as_wanted(topics):
 
 def test_every_topic_of_the_contract_and_every_changelog_is_wanted():
     changelogs = {changelog_topic("app", table) for table in contract.TABLES}
-    assert set(wanted()) == {*contract.INPUTS, *contract.OUTPUTS, *changelogs}
+    assert set(wanted()) == {*contract.INPUTS, contract.FEED_STATUS, *contract.OUTPUTS, *changelogs}
     assert changelog_topic("app", "velocity") == "app-velocity-changelog"
 
 

@@ -1,0 +1,262 @@
+"""`cascade collect`: from the exchanges to the topics."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+import time
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import aiohttp
+import structlog
+import typer
+from aiohttp import web
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from pipeline import contract
+from pipeline.cli.output import PROBLEM, USAGE, end_on_sigterm, fail, run, show_table
+from pipeline.cli.replay_kafka import producer
+from pipeline.collect.collector import Collector, VenueError
+from pipeline.collect.observed import create_web
+from pipeline.collect.outbox import Outbox
+from pipeline.collect.venues import VENUES
+from pipeline.runtime.topics import count_partitions
+from pipeline.settings import load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from pipeline.collect.venue import Feed
+    from pipeline.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+_REPORT: Final = 60.0
+"""Seconds from one line of the log to the next, where there is no terminal."""
+_CHECK: Final = 20.0
+"""Seconds that a venue gets to show what it brings."""
+_AGAIN: Final = 30.0
+"""Seconds until a venue is asked again for its instruments."""
+
+
+def collect(  # noqa: PLR0913, PLR0917
+    venues: Annotated[
+        list[str] | None, typer.Argument(metavar="[VENUE]...", help=f"Of {', '.join(VENUES)} [default: all].")
+    ] = None,
+    symbols: Annotated[str, typer.Option(help="Base and quote, separated by commas.")] = "BTCUSDT,ETHUSDT",
+    topics: Annotated[str, typer.Option(help="What is published, separated by commas.")] = ",".join(
+        contract.FEEDS
+    ),
+    price_interval: Annotated[
+        float, typer.Option(help="Seconds from one price of a symbol and venue to the next.", min=0.0)
+    ] = 1.0,
+    endpoint: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="OLD=NEW", help="Where a venue's addresses that begin with OLD are found [many]."
+        ),
+    ] = None,
+    seconds: Annotated[float | None, typer.Option(help="End after so long [default: never].")] = None,
+    web_port: Annotated[
+        int | None, typer.Option(help="Serve /livez, /readyz and /metrics on this port.", min=1, max=65_535)
+    ] = None,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Tell what of each venue can be reached and brings data; send nothing."),
+    ] = False,
+) -> None:
+    """Bring liquidations, prices, open interest and funding of exchanges to the topics.
+
+    Every venue leaves something out: see the README, and `cascade collect --check`.
+    """
+    chosen = _split(venues or list(VENUES), VENUES, "VENUE")
+    wanted = _split([topics], contract.FEEDS, "--topics")
+    names = {symbol.strip().upper() for symbol in symbols.split(",") if symbol.strip()}
+    if not names:
+        fail("--symbols: expected at least one", USAGE)
+    endpoints = dict(_endpoint(text) for text in endpoint or ())
+    settings = load_settings()
+    with contextlib.suppress(KeyboardInterrupt, asyncio.CancelledError):
+        if check:
+            run(_check(chosen, names, endpoints, _CHECK if seconds is None else seconds))
+        else:
+            options = {"topics": wanted, "price_every": price_interval, "endpoints": endpoints}
+            run(_collect(settings, chosen, names, options, seconds, web_port))
+
+
+def _endpoint(text: str) -> tuple[str, str]:
+    old, sign, new = text.partition("=")
+    if not sign or "://" not in new:
+        fail(f"--endpoint: {text}: expected OLD=NEW, such as wss://old.example=wss://new.example", USAGE)
+    return old, new
+
+
+def _split(texts: Sequence[str], known: Any, option: str) -> list[str]:
+    found = [part.strip().lower() for text in texts for part in text.split(",") if part.strip()]
+    if unknown := [each for each in found if each not in known]:
+        fail(f"{option}: {', '.join(unknown)}: expected some of {', '.join(known)}", USAGE)
+    return list(dict.fromkeys(found))
+
+
+class _Nowhere:
+    """Takes messages, and keeps none."""
+
+    def put(self, topic: str, message: Feed) -> None:
+        """Take a message."""
+
+    def put_record(self, topic: str, key: bytes, value: bytes, timestamp: float) -> None:
+        """Take a record."""
+
+
+async def _check(venues: Sequence[str], symbols: set[str], endpoints: dict[str, str], seconds: float) -> None:
+    """Show what can be reached and what came of it."""
+    end_on_sigterm()
+    async with aiohttp.ClientSession() as session:
+        collectors = [Collector(VENUES[name], session, _Nowhere(), endpoints=endpoints) for name in venues]
+        found = await asyncio.gather(*(_try_out(each, symbols, seconds) for each in collectors))
+    show_table(
+        ["venue", "instruments", *contract.FEEDS, "liquidations are", "trouble"],
+        [
+            [
+                each.venue.NAME,
+                listed,
+                *(_came(each, topic) for topic in contract.FEEDS),
+                each.venue.COVERAGE,
+                _trouble(each, error),
+            ]
+            for each, (listed, error) in zip(collectors, found, strict=True)
+        ],
+    )
+    if any(error for _, error in found):
+        raise typer.Exit(PROBLEM)
+
+
+async def _try_out(collector: Collector, symbols: set[str], seconds: float) -> tuple[str, str]:
+    """Collect for a while; return how many instruments there are, and what went wrong."""
+    try:
+        listing = await collector.list_instruments(symbols)
+    except VenueError as error:
+        return "", str(error)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await collector.run(listing)
+    missing = not collector.account.messages[contract.PRICES]
+    return f"{len(listing.known):,}", "connected, but no prices came" if missing else ""
+
+
+def _came(collector: Collector, topic: str) -> str:
+    return f"{collector.account.messages[topic]:,}"
+
+
+def _trouble(collector: Collector, error: str) -> str:
+    account = collector.account
+    rejected = [f"{account.rejected:,} frames are not as documented"] if account.rejected else []
+    return "; ".join([*filter(None, [error]), *rejected, *account.refused])
+
+
+async def _collect(  # noqa: PLR0913, PLR0917
+    settings: Settings,
+    venues: Sequence[str],
+    symbols: set[str],
+    options: dict[str, Any],
+    seconds: float | None,
+    web_port: int | None,
+) -> None:
+    end_on_sigterm()
+    for topic in (*options["topics"], contract.FEED_STATUS):
+        await count_partitions(settings, topic)  # one that is missing is told at once
+    async with producer(settings, linger_ms=5) as sending, aiohttp.ClientSession() as session:
+        outbox = Outbox(sending)
+        collectors = [Collector(VENUES[name], session, outbox, **options) for name in venues]
+        sender = asyncio.create_task(outbox.run())
+        try:
+            async with _served(collectors, outbox, web_port), asyncio.timeout(seconds):
+                await _collect_all(collectors, symbols)
+        except TimeoutError:
+            pass
+        finally:
+            outbox.close()
+            await sender
+            for each in collectors:
+                log.info("collected", **_summary(each))
+
+
+async def _collect_all(collectors: Sequence[Collector], symbols: set[str]) -> None:
+    async with asyncio.TaskGroup() as group:
+        for each in collectors:
+            group.create_task(_collect_one(each, symbols))
+        group.create_task(_show(collectors))
+
+
+async def _collect_one(collector: Collector, symbols: set[str]) -> None:
+    """Collect from one venue; one that does not answer holds no other up."""
+    while True:
+        try:
+            listing = await collector.list_instruments(symbols)
+        except VenueError as error:
+            log.warning("a venue cannot be used, it is tried again", reason=str(error))
+            await asyncio.sleep(max(_AGAIN, error.wait))
+        else:
+            await collector.run(listing)
+
+
+@contextlib.asynccontextmanager
+async def _served(collectors: Sequence[Collector], outbox: Outbox, port: int | None) -> AsyncIterator[None]:
+    if port is None:
+        yield
+        return
+    runner = web.AppRunner(create_web(collectors, outbox), access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, port=port).start()
+        yield
+    finally:
+        await runner.cleanup()
+
+
+async def _show(collectors: Sequence[Collector]) -> None:
+    """Show what comes: a table on a terminal, else a line for each venue now and then."""
+    if not sys.stdout.isatty():
+        while True:
+            await asyncio.sleep(_REPORT)
+            for each in collectors:
+                log.info("collecting", **_summary(each))
+    before = {each.venue.NAME: 0 for each in collectors}
+    with Live(console=Console(), refresh_per_second=1) as live:
+        while True:
+            live.update(_table(collectors, before))
+            await asyncio.sleep(1)
+
+
+def _summary(collector: Collector) -> dict[str, Any]:
+    account = collector.account
+    return {
+        "venue": collector.venue.NAME,
+        **{topic.replace("-", "_"): account.messages[topic] for topic in contract.FEEDS},
+        "gaps": account.gaps,
+        "dropped": account.dropped.total(),
+        "rejected": account.rejected,
+    }
+
+
+def _table(collectors: Sequence[Collector], before: dict[str, int]) -> Table:
+    table = Table(title="Live feeds", expand=True)
+    for column in ("venue", "data", "messages/s", *contract.FEEDS, "last", "gaps", "dropped", "rejected"):
+        table.add_column(column, justify="left" if column in {"venue", "data"} else "right")
+    for each in collectors:
+        account, name = each.account, each.venue.NAME
+        total = account.messages.total()
+        age = f"{time.time() - account.last:.1f} s" if account.last else ""
+        table.add_row(
+            name,
+            "yes" if each.connected else "[red]no",
+            str(total - before[name]),
+            *(f"{account.messages[topic]:,}" for topic in contract.FEEDS),
+            age,
+            *(f"{count:,}" for count in (account.gaps, account.dropped.total(), account.rejected)),
+        )
+        before[name] = total
+    return table

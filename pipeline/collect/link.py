@@ -1,0 +1,264 @@
+"""A WebSocket connection that is kept up: made again when it ends, replaced before the venue cuts it.
+
+An acknowledged subscription is not data, and an open connection is no life: both have a clock. What was not
+heard meanwhile is told as a gap; nothing is replayed by the venues.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import aiohttp
+import structlog
+from redis.backoff import ExponentialWithJitterBackoff
+
+from pipeline.collect.venue import Accepted, Closing, Refused, Reply
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pipeline.collect.venue import Connection, Told, Venue
+
+log = structlog.get_logger(__name__)
+
+UNREADABLE: Final = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, EOFError, OSError)
+"""What reading a frame raises that is not as documented."""
+_CONNECT: Final = 10.0
+_LARGEST_FRAME: Final = 16 << 20
+_PROTOCOL_PING: Final = 20.0
+_LASTED: Final = 60.0
+"""Seconds of data after which a connection counts as good: the next failure is the first again."""
+_LONGEST_EXPONENT: Final = 16
+_OVERLAP: Final = 30.0
+"""Seconds that a replacement gets to bring data before the one that it replaces is closed."""
+
+
+class Gap(NamedTuple):
+    """Time without data of one connection, in Unix seconds; `until` is None while it lasts."""
+
+    since: float
+    until: float | None
+    reason: str
+
+
+class SilenceError(Exception):
+    """Nothing came for too long."""
+
+
+class EndedError(Exception):
+    """The venue ended the connection."""
+
+
+class Conversation:
+    """One connection from its beginning to its end.
+
+    Attributes
+    ----------
+    live
+        Set once data came.
+    leaving
+        Set when it is to be replaced.
+    heard
+        When data came last, in Unix seconds; 0 before.
+
+    """
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        venue: Venue,
+        connection: Connection,
+        read: Callable[[str | bytes], Sequence[Told]],
+        data_silence: float,
+    ) -> None:
+        self._session = session
+        self._venue = venue
+        self._connection = connection
+        self._read = read
+        self._data_silence = data_silence
+        self.live = asyncio.Event()
+        self.leaving = asyncio.Event()
+        self.heard = 0.0
+        self.task = asyncio.create_task(self._hold())
+
+    async def stop(self) -> None:
+        """End it."""
+        self.task.cancel()
+        await asyncio.wait({self.task})
+
+    async def _hold(self) -> None:
+        beat = self._venue.HEARTBEAT
+        async with (
+            self._session.ws_connect(
+                self._connection.url,
+                headers=dict(self._connection.headers),
+                heartbeat=_PROTOCOL_PING if beat.text is None else None,
+                max_msg_size=_LARGEST_FRAME,
+                timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
+            ) as socket,
+            asyncio.TaskGroup() as group,
+        ):
+            others = [group.create_task(self._subscribe(socket)), group.create_task(self._age())]
+            if beat.text is not None:
+                others.append(group.create_task(self._beat(socket, beat.text)))
+            try:
+                await self._listen(socket)
+            finally:
+                for other in others:
+                    other.cancel()
+
+    async def _subscribe(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        for frame in self._connection.frames:
+            await socket.send_str(frame)
+            await asyncio.sleep(1 / self._venue.LIMITS.frames_per_second)
+
+    async def _beat(self, socket: aiohttp.ClientWebSocketResponse, text: str) -> None:
+        while True:
+            await asyncio.sleep(self._venue.HEARTBEAT.every)
+            await socket.send_str(text)
+
+    async def _age(self) -> None:
+        """Ask for a replacement before the venue cuts the connection; not all of them at once."""
+        if (lifetime := self._venue.LIMITS.lifetime) is not None:
+            await asyncio.sleep(lifetime * random.uniform(0.9, 1.0))  # noqa: S311
+            self.leaving.set()
+
+    async def _listen(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        since = time.monotonic()
+        while True:
+            try:
+                message = await socket.receive(timeout=self._venue.HEARTBEAT.silence)
+            except TimeoutError:
+                raise SilenceError(f"no frame for {self._venue.HEARTBEAT.silence:.0f} s") from None
+            if message.type not in {aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY}:
+                raise EndedError(f"closed by the venue ({message.data or message.type.name})")
+            if await self._take(message.data, socket):
+                since = time.monotonic()
+            elif time.monotonic() - since > self._data_silence:
+                raise SilenceError(f"frames, but no data for {self._data_silence:.0f} s")
+
+    async def _take(self, frame: str | bytes, socket: aiohttp.ClientWebSocketResponse) -> bool:
+        """Read a frame, answer what has to be answered, and tell whether it held data."""
+        data = False
+        for told in self._read(frame):
+            if isinstance(told, Reply):
+                await socket.send_str(told.text)
+            elif isinstance(told, Closing):
+                self.leaving.set()
+            elif isinstance(told, Refused):
+                log.warning("refused", venue=self._venue.NAME, reason=told.reason)
+            elif not isinstance(told, Accepted):
+                data = True
+        if data:
+            self.heard = time.time()
+            self.live.set()
+        return data
+
+
+class Link:
+    """Keeps one of a venue's connections up, for ever.
+
+    Parameters
+    ----------
+    session, venue, connection
+        What to connect to, and with what.
+    reader
+        Returns a function that reads the frames of one conversation.
+    told_gap
+        Called when data cease, and again when they are back.
+    data_silence
+        Seconds of frames without data after which a connection is made again.
+    longest_wait
+        Seconds between two tries at most.
+
+    """
+
+    def __init__(  # noqa: PLR0913
+        self,
+        session: aiohttp.ClientSession,
+        venue: Venue,
+        connection: Connection,
+        *,
+        reader: Callable[[], Callable[[str | bytes], Sequence[Told]]],
+        told_gap: Callable[[Gap], None],
+        data_silence: float = 120.0,
+        longest_wait: float = 32.0,
+    ) -> None:
+        self._session, self._venue, self._connection = session, venue, connection
+        self._reader, self._data_silence = reader, data_silence
+        self._told_gap = told_gap
+        self._backoff = ExponentialWithJitterBackoff(cap=longest_wait, base=1.0)
+        self._began = time.time()
+        self._gap: Gap | None = None
+        self.tries = 0
+        self.connected = False
+
+    def _start(self) -> Conversation:
+        return Conversation(self._session, self._venue, self._connection, self._reader(), self._data_silence)
+
+    async def run(self) -> None:
+        """Hold a conversation after the other; end only by being cancelled."""
+        failures, current = 0, self._start()
+        try:
+            while True:
+                self.tries += 1
+                reason = await self._converse(current)
+                if reason is None:  # to be replaced: the other one first
+                    current = await self._replace(current)
+                    continue
+                lasted = current.heard - self._began if current.heard else 0.0
+                failures = 1 if lasted > _LASTED else failures + 1
+                self._cease(current.heard or self._began, reason)
+                await asyncio.sleep(self._backoff.compute(min(failures, _LONGEST_EXPONENT)))
+                self._began = time.time()
+                current = self._start()
+        finally:
+            await current.stop()
+
+    async def _converse(self, current: Conversation) -> str | None:
+        """Wait until a conversation ends, and return why; None when it is to be replaced."""
+        live = asyncio.create_task(self._hear(current))
+        leaving = asyncio.create_task(current.leaving.wait())
+        try:
+            await asyncio.wait({current.task, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            live.cancel()
+            leaving.cancel()
+            self.connected = False
+        return _reason(current.task) if current.task.done() else None
+
+    async def _hear(self, current: Conversation) -> None:
+        await current.live.wait()
+        self.connected = True
+        if self._gap is not None:
+            ended, self._gap = self._gap._replace(until=time.time()), None
+            self._told_gap(ended)
+
+    async def _replace(self, current: Conversation) -> Conversation:
+        successor = self._start()
+        live = asyncio.create_task(successor.live.wait())
+        await asyncio.wait({live, successor.task}, timeout=_OVERLAP, return_when=asyncio.FIRST_COMPLETED)
+        live.cancel()
+        await current.stop()
+        self._began = time.time()
+        return successor
+
+    def _cease(self, since: float, reason: str) -> None:
+        if self._gap is None:
+            self._gap = Gap(since, None, reason)
+            self._told_gap(self._gap)
+
+
+def _reason(task: asyncio.Task[Any]) -> str:
+    """Return why a conversation ended: what its innermost part says."""
+    error: BaseException | None = task.exception()
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if isinstance(error, (aiohttp.ClientError, OSError, SilenceError, EndedError)):
+        return str(error) or type(error).__name__
+    if error is not None:
+        raise error
+    return "ended"

@@ -1,0 +1,101 @@
+"""The way to Kafka: bounded, in order, and each message is confirmed before it is forgotten."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import structlog
+from aiokafka.errors import KafkaError
+
+from pipeline import codec, contract
+
+if TYPE_CHECKING:
+    from aiokafka import AIOKafkaProducer
+
+    from pipeline.collect.venue import Feed
+
+log = structlog.get_logger(__name__)
+
+_Record: TypeAlias = tuple[str, bytes, bytes, int]
+"""Topic, key, value, and the event's time in milliseconds."""
+MOST_WAITING: Final = 50_000
+"""Prices, open interest and funding rates that may wait: the oldest go first, the next says more."""
+_PART: Final = 500
+_AGAIN: Final = 1.0
+"""Seconds until Kafka is tried again."""
+
+
+class Outbox:
+    """Messages on their way to Kafka.
+
+    While Kafka is slow or away liquidations wait, however many there are; of the rest the oldest are dropped.
+
+    Attributes
+    ----------
+    dropped
+        How many were dropped.
+    sent
+        How many Kafka confirmed.
+
+    """
+
+    def __init__(self, producer: AIOKafkaProducer, most: int = MOST_WAITING) -> None:
+        self._producer = producer
+        self._events: deque[_Record] = deque()
+        self._states: deque[_Record] = deque(maxlen=most)
+        self._came = asyncio.Event()
+        self._closed = False
+        self.dropped = self.sent = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many messages wait."""
+        return len(self._events) + len(self._states)
+
+    def put(self, topic: str, message: Feed) -> None:
+        """Take a message."""
+        self.put_record(topic, message.symbol.encode(), codec.encode(message), message.timestamp)
+
+    def put_record(self, topic: str, key: bytes, value: bytes, timestamp: float) -> None:
+        """Take a record; topics are merged by their records' times (Unix seconds)."""
+        record = topic, key, value, round(timestamp * 1_000)
+        if topic in {contract.LIQUIDATIONS, contract.FEED_STATUS}:
+            self._events.append(record)
+        else:
+            self.dropped += len(self._states) == self._states.maxlen
+            self._states.append(record)
+        self._came.set()
+
+    def close(self) -> None:
+        """Let `run` end once all that waits is confirmed."""
+        self._closed = True
+        self._came.set()
+
+    async def run(self) -> None:
+        """Send what comes until it is closed; not to be cancelled, for what is on its way would be lost."""
+        while not self._closed or self.waiting:
+            await self._came.wait()
+            self._came.clear()
+            while self.waiting:
+                queue = self._events or self._states
+                await self._send([queue.popleft() for _ in range(min(_PART, len(queue)))])
+
+    async def _send(self, part: list[_Record]) -> None:
+        """Send until all is confirmed; what is sent again is known by its id, or by all of its fields."""
+        while part:
+            try:
+                confirmed = [
+                    await self._producer.send(topic, value, key=key, timestamp_ms=time_ms)
+                    for topic, key, value, time_ms in part
+                ]
+                results = await asyncio.gather(*confirmed, return_exceptions=True)
+                failed = [result for result in results if isinstance(result, BaseException)]
+                if not failed:
+                    self.sent += len(part)
+                    return
+                raise failed[0]
+            except KafkaError as error:
+                log.warning("Kafka does not take messages, they wait", waiting=self.waiting, error=str(error))
+                await asyncio.sleep(_AGAIN)

@@ -1,0 +1,143 @@
+"""Exchanges on this machine: WebSockets and HTTP that speak as venues do, with faults on demand."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import time
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import WSMsgType, web
+from venue_frames import listing_of
+
+from pipeline.collect.venues import VENUES
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+HOST = "127.0.0.1"
+
+
+class Exchange:
+    """A venue: answers what is asked for, and sends what a test wants to whoever is connected.
+
+    Attributes
+    ----------
+    heard
+        Texts that came from the collector, in order.
+    sockets
+        Those that are connected now.
+    silent
+        Whether new connections are acknowledged and then told nothing.
+    status
+        What requests are answered with.
+
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.heard: list[str] = []
+        self.paths: list[str] = []
+        self.sockets: list[web.WebSocketResponse] = []
+        self.connections = 0
+        self.silent = False
+        self.status = 200
+        self.requests = 0
+        self.greeting: Callable[[], list[Any]] = list
+        self._port = 0
+
+    @property
+    def endpoints(self) -> dict[str, str]:
+        """The addresses that stand in for the venue's own."""
+        ws, rest = f"ws://{HOST}:{self._port}", f"http://{HOST}:{self._port}"
+        found = {"WS": ws, "REST": rest, "NOTIFICATIONS": f"{ws}/notify", "MARKET": f"{ws}/market"}
+        venue = VENUES[self.name]
+        return {getattr(venue, name): url for name, url in found.items() if hasattr(venue, name)}
+
+    async def send(self, *frames: Any) -> None:
+        """Send frames to all that are connected, as the venue writes them."""
+        for frame in frames:
+            for socket in list(self.sockets):
+                await self._write(socket, frame)
+
+    async def cut(self) -> None:
+        """Cut all connections without a word."""
+        for socket in list(self.sockets):
+            assert socket._req is not None
+            socket._req.transport.abort()
+
+    async def _write(self, socket: web.WebSocketResponse, frame: Any) -> None:
+        text = frame if isinstance(frame, str) else json.dumps(frame)
+        if self.name == "htx":
+            await socket.send_bytes(gzip.compress(text.encode()))
+        else:
+            await socket.send_str(text)
+
+    async def _talk(self, request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        self.connections += 1
+        self.paths.append(request.path_qs)
+        if not self.silent:
+            self.sockets.append(socket)
+            for frame in self.greeting():
+                await self._write(socket, frame)
+        try:
+            async for message in socket:
+                if message.type == WSMsgType.TEXT:
+                    await self._hear(message.data, socket)
+        finally:
+            if socket in self.sockets:
+                self.sockets.remove(socket)
+        return socket
+
+    async def _hear(self, text: str, socket: web.WebSocketResponse) -> None:
+        self.heard.append(text)
+        if text == "ping":
+            await socket.send_str("pong")
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        self.requests += 1
+        if self.status != 200:
+            return web.Response(status=self.status, headers={"Retry-After": "0.1"})
+        return web.json_response(self._content(request.path_qs))
+
+    def _content(self, path: str) -> Any:
+        if path.startswith("/openInterest"):
+            return {"symbol": "BTCUSDT", "openInterest": "10", "time": round(time.time() * 1_000)}
+        if path.startswith("/premiumIndex"):
+            return [{"symbol": "BTCUSDT", "markPrice": "60000"}]
+        if path.startswith("/swap_open_interest"):
+            rows = [{"contract_code": "BTC-USDT", "value": 1_200_000}]
+            return {"ts": round(time.time() * 1_000), "data": rows}
+        number = 1 if path.startswith("/fundingInfo") else 0
+        return listing_of(self.name)[number]
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Exchange]:
+        """Serve on a free port."""
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", self._route)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
+        site = web.TCPSite(runner, HOST, 0)
+        await site.start()
+        self._port = runner.addresses[0][1]
+        try:
+            yield self
+        finally:
+            await runner.cleanup()
+
+    async def _route(self, request: web.Request) -> web.StreamResponse:
+        wants_socket = request.headers.get("Upgrade", "").lower() == "websocket"
+        return await (self._talk(request) if wants_socket else self._answer(request))
+
+
+async def until(condition: Callable[[], Any], what: str, patience: float = 20.0) -> None:
+    """Wait until something is so."""
+    deadline = asyncio.get_running_loop().time() + patience
+    while not condition():
+        assert asyncio.get_running_loop().time() < deadline, what
+        await asyncio.sleep(0.01)

@@ -1,0 +1,97 @@
+"""From an exchange, through `cascade collect`, Kafka and a worker, to signals."""
+
+import json
+import subprocess
+import sys
+import time
+from contextlib import AsyncExitStack, ExitStack, contextmanager
+
+from exchanges import Exchange, until
+from venue_frames import CASES, T_MS
+from workers import Worker, read_all, until_caught_up
+
+from pipeline import contract
+
+VENUES = ("binance", "bybit", "gate")
+
+
+@contextmanager
+def collecting(settings, *arguments):
+    """Run `cascade collect` as a child process."""
+    command = [sys.executable, "-m", "pipeline", "collect", *arguments]
+    process = subprocess.Popen(
+        command, env=settings.child_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def frames(time_ms):
+    """Return a liquidated long of each venue."""
+    return {
+        name: json.loads(json.dumps(CASES[name].long).replace(str(T_MS), str(time_ms))) for name in VENUES
+    }
+
+
+def now_ms():
+    return round(time.time() * 1_000)
+
+
+def book():
+    return {"e": "bookTicker", "s": "BTCUSDT", "b": "59990", "a": "60010", "T": now_ms()}
+
+
+async def test_liquidations_of_exchanges_become_signals_once_though_two_collect_them(settings):
+    async with AsyncExitStack() as stack:
+        exchanges = {name: await stack.enter_async_context(Exchange(name).running()) for name in VENUES}
+        ends = [f"{old}={new}" for each in exchanges.values() for old, new in each.endpoints.items()]
+        arguments = [*VENUES, "--symbols", "BTCUSDT", *(part for end in ends for part in ("--endpoint", end))]
+        with ExitStack() as processes:
+            worker = processes.enter_context(Worker(settings))
+            collectors = [processes.enter_context(collecting(settings, *arguments)) for _ in range(2)]
+            await worker.until_ready()
+            await until(lambda: len(exchanges["binance"].sockets) == 4, "not connected", 60)  # two each
+            await until(
+                lambda: all(len(exchanges[name].sockets) == 2 for name in VENUES[1:]), "not connected", 60
+            )
+            await exchanges["binance"].send(book())
+            began_ms = now_ms()
+            for number in (0, 1, 2, 3, 4):
+                for name, frame in frames(began_ms + number).items():
+                    await exchanges[name].send(frame)
+            await exchanges["gate"].send(frames(began_ms + 2_000)["gate"])  # velocity is told once a second
+            while len(await read_all(settings, contract.LIQUIDATIONS)) < 42:  # Binance's come over two roots
+                assert all(each.poll() is None for each in collectors)
+            await until_caught_up(settings, workers=[worker])
+            for process in collectors:
+                process.terminate()
+                assert process.wait(30) == 0, process.stderr.read()
+            assert worker.stop() == 0
+        signals = await read_all(settings, contract.SIGNALS)
+        assert signals
+        velocity = max(await read_all(settings, contract.VELOCITY), key=lambda each: each["sequence"])
+        assert velocity["event_count_300s"] == 16
+        assert velocity["duplicates"] > 0
+        prices = await read_all(settings, contract.PRICES)
+        assert {price["price"] for price in prices} == {60_000}
+        assert await read_all(settings, contract.DEAD_LETTERS) == []
+
+
+async def test_a_collector_that_is_stopped_first_sends_what_it_has_received(settings):
+    async with Exchange("bybit").running() as exchange:
+        ends = [part for old, new in exchange.endpoints.items() for part in ("--endpoint", f"{old}={new}")]
+        with collecting(settings, "bybit", "--symbols", "BTCUSDT", *ends) as process:
+            await until(lambda: exchange.sockets, "not connected", 60)
+            began_ms = now_ms()
+            sent = [frames(began_ms + number)["bybit"] for number in range(2_000)]
+            await exchange.send(*sent)
+            while not await read_all(settings, contract.LIQUIDATIONS):
+                assert process.poll() is None
+            process.terminate()
+            assert process.wait(30) == 0
+        found = [message["timestamp"] for message in await read_all(settings, contract.LIQUIDATIONS)]
+        assert found == [frame["data"][0]["T"] / 1_000 for frame in sent[: len(found)]]

@@ -1,0 +1,296 @@
+"""A collector against exchanges on this machine: what it subscribes to, what it survives, what it tells."""
+
+import asyncio
+import json
+import time
+from contextlib import asynccontextmanager
+
+import aiohttp
+import msgspec
+import pytest
+from aiokafka.errors import KafkaTimeoutError
+from exchanges import Exchange, until
+from venue_frames import CASES, T_MS
+
+from pipeline import contract
+from pipeline.collect import outbox as outbox_module
+from pipeline.collect.collector import Collector, VenueError
+from pipeline.collect.observed import create_web
+from pipeline.collect.outbox import Outbox
+from pipeline.collect.venue import Heartbeat, Limits
+from pipeline.collect.venues import VENUES
+from pipeline.messages import Liquidation, Price
+
+BOOK = {"e": "bookTicker", "s": "BTCUSDT", "b": "59990", "a": "60010", "T": T_MS}
+
+
+def fresh(frame):
+    """Return a frame as if it happened now."""
+    return json.loads(json.dumps(frame).replace(str(T_MS), str(round(time.time() * 1_000))))
+
+
+class Kept:
+    """An outbox that keeps what it is given."""
+
+    def __init__(self):
+        self.messages, self.records, self.waiting, self.dropped, self.sent = [], [], 0, 0, 0
+
+    def put(self, topic, message):
+        self.messages.append((topic, message))
+
+    def put_record(self, topic, key, value, timestamp):
+        assert key
+        assert timestamp <= time.time()
+        self.records.append((topic, json.loads(value)))
+
+    def of(self, topic):
+        return [message for found, message in self.messages if found == topic]
+
+
+@pytest.fixture
+def exchange_of(monkeypatch):
+    """Run an exchange in a venue's place, and a collector on it."""
+
+    @asynccontextmanager
+    async def run(name, *, heartbeat=None, limits=None, symbols=("BTCUSDT", "BTCUSDC"), **options):
+        exchange, outbox = Exchange(name), Kept()
+        async with exchange.running(), aiohttp.ClientSession() as session:
+            if heartbeat is not None:
+                monkeypatch.setattr(VENUES[name], "HEARTBEAT", heartbeat)
+            monkeypatch.setattr(VENUES[name], "LIMITS", limits or Limits(frames_per_second=1_000, poll=0.05))
+            options |= {"endpoints": exchange.endpoints, "longest_wait": 0.05}
+            collector = Collector(VENUES[name], session, outbox, **options)
+            listing = await collector.list_instruments(symbols)
+            collecting = asyncio.create_task(collector.run(listing))
+            await until(lambda: exchange.connections >= collector.account.connections > 0, "not connected")
+            await until(lambda: len(exchange.sockets) >= collector.account.connections, "not connected")
+            try:
+                yield exchange, collector, outbox
+            finally:
+                collecting.cancel()
+                await asyncio.wait({collecting})
+                assert collecting.cancelled(), collecting.exception()
+
+    return run
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+async def test_a_liquidation_of_each_venue_becomes_a_message(exchange_of, name):
+    async with exchange_of(name) as (exchange, collector, outbox):
+        await exchange.send(fresh(CASES[name].long))
+        await until(lambda: outbox.of(contract.LIQUIDATIONS), "no liquidation came")
+        (found, *_) = outbox.of(contract.LIQUIDATIONS)
+        assert (found.symbol, found.side, found.exchange) == (CASES[name].symbol, "long", name)
+        assert collector.account.rejected == 0
+        for frame in exchange.heard:
+            assert frame == "ping" or isinstance(json.loads(frame), dict)
+
+
+async def test_instruments_that_are_not_asked_for_are_not_collected(exchange_of):
+    async with exchange_of("binance", symbols=["PEPEUSDT"]) as (exchange, collector, outbox):
+        await exchange.send(CASES["binance"].long)
+        await until(lambda: collector.account.dropped, "nothing was left out")
+        assert collector.account.dropped["not asked for"] > 0
+        assert outbox.messages == []
+        assert any("1000pepeusdt@aggTrade" in path for path in exchange.paths)
+
+
+async def test_open_interest_is_asked_for_where_it_is_not_pushed(exchange_of):
+    async with exchange_of("binance") as (_, _, outbox):
+        await until(lambda: outbox.of(contract.OPEN_INTEREST), "no open interest came")
+        assert outbox.of(contract.OPEN_INTEREST)[0].open_interest_usd == 600_000
+
+
+async def test_only_wanted_topics_are_published(exchange_of):
+    async with exchange_of("binance", topics=[contract.PRICES]) as (exchange, _, outbox):
+        await exchange.send(CASES["binance"].long, BOOK)
+        await until(lambda: outbox.of(contract.PRICES), "no price came")
+        assert {topic for topic, _ in outbox.messages} == {contract.PRICES}
+
+
+async def test_a_cut_connection_is_made_again_and_its_gap_is_told(exchange_of):
+    async with exchange_of("bybit") as (exchange, collector, outbox):
+        await exchange.send(CASES["bybit"].long)
+        await until(lambda: collector.connected, "no data")
+        before, subscribed = exchange.connections, list(exchange.heard)
+        await exchange.cut()
+        await until(lambda: exchange.connections > before and exchange.sockets, "not connected again")
+        await until(lambda: len(exchange.heard) == 2 * len(subscribed), "not subscribed again")
+        assert not collector.connected
+        await exchange.send(CASES["bybit"].short)
+        await until(lambda: collector.connected and len(outbox.records) == 2, "the gap is not told")
+        (topic, begun), (_, ended) = outbox.records
+        assert topic == contract.FEED_STATUS
+        assert (begun["exchange"], begun["to"]) == ("bybit", None)
+        assert ended["from"] == begun["from"] <= ended["to"] <= time.time()
+        assert begun["reason"]
+        assert (collector.account.gaps, collector.account.reconnects) == (1, 1)
+
+
+async def test_silence_after_an_acknowledgement_is_noticed(exchange_of):
+    """Old addresses connect, acknowledge, and send nothing."""
+    heartbeat = Heartbeat(every=0.05, text='{"op":"ping"}', silence=30.0)
+    options = {"heartbeat": heartbeat, "data_silence": 0.3}
+    async with exchange_of("bybit", **options) as (exchange, collector, outbox):
+
+        async def acknowledge():
+            while True:
+                await exchange.send({"success": True, "op": "subscribe", "ret_msg": ""})
+                await asyncio.sleep(0.05)
+
+        acknowledging = asyncio.create_task(acknowledge())
+        await until(lambda: outbox.records, "the silence was not noticed")
+        acknowledging.cancel()
+        assert outbox.records[0][1]["reason"] == "frames, but no data for 0 s"
+        assert not collector.connected
+
+
+async def test_a_half_open_connection_is_noticed(exchange_of):
+    heartbeat = Heartbeat(every=30.0, text="ping", silence=0.2)
+    async with exchange_of("okx", heartbeat=heartbeat) as (_, collector, outbox):
+        await until(lambda: outbox.records, "the silence was not noticed")
+        assert outbox.records[0][1]["reason"] == "no frame for 0 s"
+        assert collector.account.gaps == 1  # however often it is tried: it lasts
+
+
+async def test_a_connection_is_replaced_before_it_is_cut_and_nothing_is_missed(exchange_of):
+    limits = Limits(frames_per_second=1_000, lifetime=0.4)
+    async with exchange_of("binance", limits=limits) as (exchange, collector, outbox):
+        exchange.greeting = lambda: [BOOK]
+        await exchange.send(BOOK)
+        first = exchange.connections
+        await until(lambda: exchange.connections >= first + 4, "never replaced")
+        assert outbox.records == []
+        assert collector.account.gaps == 0
+
+
+async def test_a_venue_that_says_that_it_closes_is_left_first(exchange_of):
+    async with exchange_of("okx") as (exchange, _, outbox):
+        await exchange.send(fresh(CASES["okx"].long))
+        exchange.greeting = lambda: [fresh(CASES["okx"].short)]
+        first = exchange.connections
+        await exchange.send({"event": "notice", "code": "64008", "msg": "closing soon"})
+        await until(lambda: exchange.connections > first, "not left")
+        assert outbox.records == []
+
+
+async def test_venues_are_answered_and_pinged_as_they_want_it(exchange_of):
+    async with exchange_of("htx") as (exchange, _, _):
+        await exchange.send({"op": "ping", "ts": "1789676447110"})
+        await until(lambda: '{"op":"pong","ts":"1789676447110"}' in exchange.heard, "no pong")
+    heartbeat = Heartbeat(every=0.05, text="ping", silence=5.0)
+    async with exchange_of("okx", heartbeat=heartbeat) as (exchange, collector, _):
+        await until(lambda: exchange.heard.count("ping") > 2, "no ping")
+        assert collector.account.rejected == 0  # `pong` is no JSON
+
+
+@pytest.mark.parametrize(
+    "frame",
+    ["no json", "[]", '{"topic":"allLiquidation.BTCUSDT","data":[{}]}', '{"topic":"x.BTCUSDT"}'],
+)
+async def test_a_frame_that_is_not_as_documented_is_counted_and_the_others_go_on(exchange_of, frame):
+    async with exchange_of("bybit") as (exchange, collector, outbox):
+        await exchange.send(frame, CASES["bybit"].long)
+        await until(lambda: outbox.of(contract.LIQUIDATIONS), "no liquidation came")
+        assert collector.account.rejected == collector.account.connections
+
+
+async def test_what_the_pipeline_would_not_take_is_not_sent(exchange_of):
+    frame = json.loads(json.dumps(CASES["bybit"].long))
+    frame["data"][0]["p"] = "-1"
+    async with exchange_of("bybit") as (exchange, collector, outbox):
+        await exchange.send(frame)
+        await until(lambda: collector.account.rejected, "it was not refused")
+        assert outbox.messages == []
+
+
+@pytest.mark.parametrize(("status", "wait"), [(429, 0.1), (418, 0.1), (500, 0.0)])
+async def test_a_venue_that_does_not_answer_is_an_error_that_says_so(status, wait):
+    exchange = Exchange("gate")
+    async with exchange.running(), aiohttp.ClientSession() as session:
+        exchange.status = status
+        with pytest.raises(VenueError, match=f"HTTP {status}") as caught:
+            await Collector(VENUES["gate"], session, Kept(), endpoints=exchange.endpoints).list_instruments(
+                {"BTCUSDT"}
+            )
+        assert caught.value.wait == wait
+
+
+async def test_a_venue_without_the_wanted_symbols_says_so():
+    exchange = Exchange("gate")
+    async with exchange.running(), aiohttp.ClientSession() as session:
+        with pytest.raises(VenueError, match="gate has none of NONEUSDT"):
+            await Collector(VENUES["gate"], session, Kept(), endpoints=exchange.endpoints).list_instruments(
+                {"NONEUSDT"}
+            )
+
+
+async def test_requests_wait_as_long_as_a_venue_wants_after_too_many(exchange_of):
+    async with exchange_of("binance") as (exchange, collector, outbox):
+        exchange.status = 429
+        await until(lambda: collector.account.refused, "not refused")
+        exchange.status, outbox.messages[:] = 200, []
+        await until(lambda: outbox.of(contract.OPEN_INTEREST), "not asked again")
+
+
+async def test_figures_tell_of_a_collector(exchange_of, unused_tcp_port_factory):
+    async with exchange_of("bybit") as (exchange, collector, outbox):
+        runner = aiohttp.web.AppRunner(create_web([collector], outbox, longest_silence=3_600))
+        await runner.setup()
+        port = unused_tcp_port_factory()
+        await aiohttp.web.TCPSite(runner, "127.0.0.1", port).start()
+        async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
+            async with session.get("/readyz") as answer:
+                assert (answer.status, await answer.text()) == (503, "no data yet from bybit\n")
+            await exchange.send(CASES["bybit"].long)
+            await until(lambda: collector.connected, "no data")
+            async with session.get("/readyz") as answer:
+                assert (answer.status, await answer.text()) == (200, "ok\n")
+            async with session.get("/livez") as answer:
+                assert answer.status == 200
+            async with session.get("/metrics") as answer:
+                text = await answer.text()
+        await runner.cleanup()
+        assert 'collect_messages_total{topic="liquidations",venue="bybit"} 1.0' in text
+        assert 'collect_connected{venue="bybit"} 1.0' in text
+
+
+class Broker:
+    """aiokafka's producer, which confirms or refuses as it is told."""
+
+    def __init__(self):
+        self.taken, self.error = [], None
+
+    async def send(self, topic, value, key, timestamp_ms):
+        assert timestamp_ms == 1_790_000_000_000
+        if self.error is not None:
+            raise self.error
+        future = asyncio.get_running_loop().create_future()
+        future.set_result(None)
+        self.taken.append((topic, key, value))
+        return future
+
+
+async def test_while_kafka_is_away_the_oldest_prices_go_and_no_liquidation(monkeypatch):
+    monkeypatch.setattr(outbox_module, "_AGAIN", 0.01)
+    broker = Broker()
+    broker.error = KafkaTimeoutError()
+    outbox = Outbox(broker, most=3)
+    price = Price(symbol="BTCUSDT", price=1, timestamp=1_790_000_000)
+    event = Liquidation(
+        symbol="BTCUSDT", exchange="x", side="long", price=1, quantity=1, timestamp=1_790_000_000
+    )
+    for number in range(1, 6):
+        outbox.put(contract.PRICES, msgspec.structs.replace(price, price=number))
+        outbox.put(contract.LIQUIDATIONS, msgspec.structs.replace(event, quantity=number))
+    assert (outbox.waiting, outbox.dropped) == (8, 2)
+    running = asyncio.create_task(outbox.run())
+    outbox.close()
+    await asyncio.sleep(0.05)
+    assert broker.taken == []
+    broker.error = None
+    await running
+    sent = [(topic, json.loads(value)) for topic, _, value in broker.taken]
+    assert [value["quantity"] for topic, value in sent if topic == contract.LIQUIDATIONS] == [1, 2, 3, 4, 5]
+    assert [value["price"] for topic, value in sent if topic == contract.PRICES] == [3, 4, 5]
+    assert outbox.waiting == 0
