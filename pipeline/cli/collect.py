@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import sys
 import time
+from pathlib import Path  # noqa: TC003 - Typer reads it
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import aiohttp
@@ -17,11 +18,14 @@ from rich.live import Live
 from rich.table import Table
 
 from pipeline import contract
-from pipeline.cli.output import PROBLEM, USAGE, end_on_sigterm, fail, run, show_table
+from pipeline.cli.collect_check import try_out
+from pipeline.cli.output import USAGE, end_on_sigterm, fail, run
 from pipeline.cli.replay_kafka import producer
-from pipeline.collect.collector import Collector, VenueError
+from pipeline.collect.collector import Collector
 from pipeline.collect.observed import create_web
 from pipeline.collect.outbox import Outbox
+from pipeline.collect.reading import Reading, VenueError
+from pipeline.collect.recording import Recorder, recorded, recordings
 from pipeline.collect.venues import VENUES
 from pipeline.runtime.topics import count_partitions
 from pipeline.settings import load_settings
@@ -29,15 +33,12 @@ from pipeline.settings import load_settings
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from pipeline.collect.venue import Feed
     from pipeline.settings import Settings
 
 log = structlog.get_logger(__name__)
 
 _REPORT: Final = 60.0
 """Seconds from one line of the log to the next, where there is no terminal."""
-_CHECK: Final = 20.0
-"""Seconds that a venue gets to show what it brings."""
 _AGAIN: Final = 30.0
 """Seconds until a venue is asked again for its instruments."""
 
@@ -58,6 +59,14 @@ def collect(  # noqa: PLR0913, PLR0917
         typer.Option(
             metavar="OLD=NEW", help="Where a venue's addresses that begin with OLD are found [many]."
         ),
+    ] = None,
+    record: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Keep all that venues say, as it came, in this directory."),
+    ] = None,
+    replay: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Understand recordings of this directory again, instead of venues."),
     ] = None,
     seconds: Annotated[float | None, typer.Option(help="End after so long [default: never].")] = None,
     web_port: Annotated[
@@ -80,11 +89,17 @@ def collect(  # noqa: PLR0913, PLR0917
     endpoints = dict(_endpoint(text) for text in endpoint or ())
     settings = load_settings()
     with contextlib.suppress(KeyboardInterrupt, asyncio.CancelledError):
-        if check:
-            run(_check(chosen, names, endpoints, _CHECK if seconds is None else seconds))
+        if replay is not None:
+            run(_replay(settings, chosen, names, {"topics": wanted, "price_every": price_interval}, replay))
+        elif check:
+            run(try_out(chosen, names, endpoints, seconds))
         else:
-            options = {"topics": wanted, "price_every": price_interval, "endpoints": endpoints}
-            run(_collect(settings, chosen, names, options, seconds, web_port))
+            options: dict[str, Any] = {
+                "topics": wanted,
+                "price_every": price_interval,
+                "endpoints": endpoints,
+            }
+            run(_collect(settings, chosen, names, options, seconds, web_port, record))
 
 
 def _endpoint(text: str) -> tuple[str, str]:
@@ -101,62 +116,6 @@ def _split(texts: Sequence[str], known: Any, option: str) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-class _Nowhere:
-    """Takes messages, and keeps none."""
-
-    def put(self, topic: str, message: Feed) -> None:
-        """Take a message."""
-
-    def put_record(self, topic: str, key: bytes, value: bytes, timestamp: float) -> None:
-        """Take a record."""
-
-
-async def _check(venues: Sequence[str], symbols: set[str], endpoints: dict[str, str], seconds: float) -> None:
-    """Show what can be reached and what came of it."""
-    end_on_sigterm()
-    async with aiohttp.ClientSession() as session:
-        collectors = [Collector(VENUES[name], session, _Nowhere(), endpoints=endpoints) for name in venues]
-        found = await asyncio.gather(*(_try_out(each, symbols, seconds) for each in collectors))
-    show_table(
-        ["venue", "instruments", *contract.FEEDS, "liquidations are", "trouble"],
-        [
-            [
-                each.venue.NAME,
-                listed,
-                *(_came(each, topic) for topic in contract.FEEDS),
-                each.venue.COVERAGE,
-                _trouble(each, error),
-            ]
-            for each, (listed, error) in zip(collectors, found, strict=True)
-        ],
-    )
-    if any(error for _, error in found):
-        raise typer.Exit(PROBLEM)
-
-
-async def _try_out(collector: Collector, symbols: set[str], seconds: float) -> tuple[str, str]:
-    """Collect for a while; return how many instruments there are, and what went wrong."""
-    try:
-        listing = await collector.list_instruments(symbols)
-    except VenueError as error:
-        return "", str(error)
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await collector.run(listing)
-    missing = not collector.account.messages[contract.PRICES]
-    return f"{len(listing.known):,}", "connected, but no prices came" if missing else ""
-
-
-def _came(collector: Collector, topic: str) -> str:
-    return f"{collector.account.messages[topic]:,}"
-
-
-def _trouble(collector: Collector, error: str) -> str:
-    account = collector.account
-    rejected = [f"{account.rejected:,} frames are not as documented"] if account.rejected else []
-    return "; ".join([*filter(None, [error]), *rejected, *account.refused])
-
-
 async def _collect(  # noqa: PLR0913, PLR0917
     settings: Settings,
     venues: Sequence[str],
@@ -164,13 +123,24 @@ async def _collect(  # noqa: PLR0913, PLR0917
     options: dict[str, Any],
     seconds: float | None,
     web_port: int | None,
+    record: Path | None,
 ) -> None:
     end_on_sigterm()
     for topic in (*options["topics"], contract.FEED_STATUS):
         await count_partitions(settings, topic)  # one that is missing is told at once
     async with producer(settings, linger_ms=5) as sending, aiohttp.ClientSession() as session:
         outbox = Outbox(sending)
-        collectors = [Collector(VENUES[name], session, outbox, **options) for name in venues]
+        recorders = {} if record is None else {name: Recorder(record, name) for name in venues}
+        collectors = [
+            Collector(
+                VENUES[name],
+                session,
+                outbox,
+                record=recorders[name].write if name in recorders else None,
+                **options,
+            )
+            for name in venues
+        ]
         sender = asyncio.create_task(outbox.run())
         try:
             async with _served(collectors, outbox, web_port), asyncio.timeout(seconds):
@@ -178,10 +148,34 @@ async def _collect(  # noqa: PLR0913, PLR0917
         except TimeoutError:
             pass
         finally:
+            for recorder in recorders.values():
+                recorder.close()
             outbox.close()
             await sender
             for each in collectors:
                 log.info("collected", **_summary(each))
+
+
+async def _replay(
+    settings: Settings, venues: Sequence[str], symbols: set[str], options: dict[str, Any], directory: Path
+) -> None:
+    """Send what recordings tell to the topics, as it was when they were made."""
+    end_on_sigterm()
+    found = [(name, path) for name, path in recordings(directory) if name in venues]
+    if not found:
+        fail(f"--replay: {directory} has no recordings of {', '.join(venues)}", USAGE)
+    for topic in options["topics"]:
+        await count_partitions(settings, topic)
+    async with producer(settings, linger_ms=5) as sending:
+        outbox = Outbox(sending, most=None)
+        for name, path in found:
+            reading = Reading(VENUES[name], outbox, **options)
+            try:
+                reading.replay(recorded(path), symbols)
+            except (VenueError, ValueError) as error:
+                fail(f"--replay: {path}: {error}")
+            log.info("replayed", file=path.name, **dict(reading.account.messages))
+            await outbox.flush()
 
 
 async def _collect_all(collectors: Sequence[Collector], symbols: set[str]) -> None:

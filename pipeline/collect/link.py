@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-UNREADABLE: Final = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, EOFError, OSError)
-"""What reading a frame raises that is not as documented."""
 _CONNECT: Final = 10.0
 _LARGEST_FRAME: Final = 16 << 20
 _PROTOCOL_PING: Final = 20.0

@@ -35,6 +35,11 @@ class Figures:
             ((each.venue.NAME, each.connected) for each in self._collectors),
         )
         yield _gauge(
+            "sides_inverted",
+            "Whether strong moves liquidate those whom they favour: a mistake of sides.",
+            ((each.venue.NAME, each.reading.sides.inverted) for each in self._collectors),
+        )
+        yield _gauge(
             "last_event_timestamp_seconds",
             "When its newest record happened.",
             ((n, a.last) for n, a in accounts),

@@ -30,7 +30,8 @@ _AGAIN: Final = 1.0
 class Outbox:
     """Messages on their way to Kafka.
 
-    While Kafka is slow or away liquidations wait, however many there are; of the rest the oldest are dropped.
+    While Kafka is slow or away liquidations wait, however many there are; of the rest the oldest are dropped
+    beyond `most`.
 
     Attributes
     ----------
@@ -41,7 +42,7 @@ class Outbox:
 
     """
 
-    def __init__(self, producer: AIOKafkaProducer, most: int = MOST_WAITING) -> None:
+    def __init__(self, producer: AIOKafkaProducer, most: int | None = MOST_WAITING) -> None:
         self._producer = producer
         self._events: deque[_Record] = deque()
         self._states: deque[_Record] = deque(maxlen=most)
@@ -78,9 +79,13 @@ class Outbox:
         while not self._closed or self.waiting:
             await self._came.wait()
             self._came.clear()
-            while self.waiting:
-                queue = self._events or self._states
-                await self._send([queue.popleft() for _ in range(min(_PART, len(queue)))])
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Send all that waits; not to be cancelled, either."""
+        while self.waiting:
+            queue = self._events or self._states
+            await self._send([queue.popleft() for _ in range(min(_PART, len(queue)))])
 
     async def _send(self, part: list[_Record]) -> None:
         """Send until all is confirmed; what is sent again is known by its id, or by all of its fields."""

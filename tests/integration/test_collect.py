@@ -1,11 +1,13 @@
 """From an exchange, through `cascade collect`, Kafka and a worker, to signals."""
 
+import asyncio
 import json
 import subprocess
 import sys
 import time
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 
+import pytest
 from exchanges import Exchange, until
 from venue_frames import CASES, T_MS
 from workers import Worker, read_all, until_caught_up
@@ -28,6 +30,13 @@ def collecting(settings, *arguments):
         if process.poll() is None:
             process.kill()
         process.communicate()
+
+
+async def collected(settings, *arguments):
+    """Run `cascade collect` to its end."""
+    with collecting(settings, *arguments) as process:
+        out, error = await asyncio.to_thread(process.communicate)
+    return process.returncode, out, error
 
 
 def frames(time_ms):
@@ -95,3 +104,56 @@ async def test_a_collector_that_is_stopped_first_sends_what_it_has_received(sett
             assert process.wait(30) == 0
         found = [message["timestamp"] for message in await read_all(settings, contract.LIQUIDATIONS)]
         assert found == [frame["data"][0]["T"] / 1_000 for frame in sent[: len(found)]]
+
+
+async def test_a_check_tells_what_can_be_reached_and_what_it_brings(settings):
+    async with Exchange("binance").running() as exchange:
+        exchange.greeting = lambda: [frames(now_ms())["binance"], book()]
+        ends = [part for old, new in exchange.endpoints.items() for part in ("--endpoint", f"{old}={new}")]
+        ends += ["--endpoint", "https://api.bybit.com=http://127.0.0.1:9"]
+        options = ["--check", "--seconds", "2", "--symbols", "BTCUSDT"]
+        code, out, _ = await collected(settings, "binance", "bybit", *options, *ends)
+    assert code == 1  # one of them cannot be reached
+    header, good, bad = (line.split("\t") for line in out.splitlines())
+    told = dict(zip(header, good, strict=True))
+    assert (told["venue"], told["instruments"], told["liquidations"], told["trouble"]) == (
+        "binance",
+        "2",
+        "2",
+        "",
+    )
+    assert int(told["prices"]) >= 1
+    assert "Cannot connect" in dict(zip(header, bad, strict=True))["trouble"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere"], "VENUE: nowhere: expected some of binance"),
+        (["--topics", "trades"], "--topics: trades: expected some of liquidations"),
+        (["--symbols", " , "], "--symbols: expected at least one"),
+        (["--endpoint", "x"], "--endpoint: x: expected OLD=NEW"),
+        (["--replay", "/nonexistent"], "has no recordings of"),
+    ],
+)
+async def test_wrong_arguments_are_told(settings, arguments, message):
+    code, _, error = await collected(settings, *arguments)
+    assert code == 2
+    assert message in " ".join(error.split())
+
+
+async def test_a_recording_is_sent_again_as_it_was(settings, tmp_path):
+    async with Exchange("bybit").running() as exchange:
+        ends = [part for old, new in exchange.endpoints.items() for part in ("--endpoint", f"{old}={new}")]
+        options = ["bybit", "--symbols", "BTCUSDT"]
+        with collecting(settings, *options, *ends, "--record", str(tmp_path)) as process:
+            await until(lambda: exchange.sockets, "not connected", 60)
+            began_ms = now_ms()
+            await exchange.send(*(frames(began_ms + number)["bybit"] for number in range(20)))
+            while len(live := await read_all(settings, contract.LIQUIDATIONS)) < 20:
+                assert process.poll() is None
+            process.terminate()
+            assert process.wait(30) == 0
+    code, _, error = await collected(settings, *options, "--replay", str(tmp_path))
+    assert code == 0, error
+    assert await read_all(settings, contract.LIQUIDATIONS) == live * 2

@@ -14,9 +14,12 @@ from venue_frames import CASES, T_MS
 
 from pipeline import contract
 from pipeline.collect import outbox as outbox_module
-from pipeline.collect.collector import Collector, VenueError
+from pipeline.collect.collector import Collector
 from pipeline.collect.observed import create_web
 from pipeline.collect.outbox import Outbox
+from pipeline.collect.reading import Reading, VenueError
+from pipeline.collect.recording import Recorder, recorded, recordings
+from pipeline.collect.sides import SideCheck
 from pipeline.collect.venue import Heartbeat, Limits
 from pipeline.collect.venues import VENUES
 from pipeline.messages import Liquidation, Price
@@ -294,3 +297,90 @@ async def test_while_kafka_is_away_the_oldest_prices_go_and_no_liquidation(monke
     assert [value["quantity"] for topic, value in sent if topic == contract.LIQUIDATIONS] == [1, 2, 3, 4, 5]
     assert [value["price"] for topic, value in sent if topic == contract.PRICES] == [3, 4, 5]
     assert outbox.waiting == 0
+
+
+async def test_what_was_recorded_is_understood_as_it_was_live(exchange_of, tmp_path):
+    recorder = Recorder(tmp_path, "binance")
+    async with exchange_of("binance", record=recorder.write) as (exchange, collector, live):
+        for number in range(3):
+            await exchange.send(fresh(CASES["binance"].long), BOOK | {"T": T_MS + 1_000 * number}, "no json")
+        await until(lambda: live.of(contract.OPEN_INTEREST), "no open interest came")
+        await until(lambda: collector.account.rejected == 6, "not all came")
+    recorder.close()
+    ((name, path),) = recordings(tmp_path)
+    again = Kept()
+    reading = Reading(VENUES[name], again)
+    reading.replay(recorded(path), {"BTCUSDT"})
+    assert again.messages == live.messages
+    assert reading.account.rejected == 6
+
+
+async def test_frames_that_are_bytes_are_kept_as_they_are(exchange_of, tmp_path):
+    recorder = Recorder(tmp_path, "htx")
+    async with exchange_of("htx", record=recorder.write) as (exchange, _, live):
+        await exchange.send(CASES["htx"].short)
+        await until(lambda: len(live.of(contract.LIQUIDATIONS)) == 2, "not all came")
+    recorder.close()
+    again = Kept()
+    Reading(VENUES["htx"], again).replay(recorded(recordings(tmp_path)[0][1]), {"BTCUSDT"})
+    assert again.of(contract.LIQUIDATIONS) == live.of(contract.LIQUIDATIONS)
+
+
+async def test_a_recording_that_was_cut_short_is_read_up_to_there(exchange_of, tmp_path):
+    recorder = Recorder(tmp_path, "bybit")
+    async with exchange_of("bybit", record=recorder.write) as (exchange, _, live):
+        for _ in range(50):
+            await exchange.send(fresh(CASES["bybit"].long))
+        await until(lambda: len(live.of(contract.LIQUIDATIONS)) == 50, "not all came")
+    recorder.close()
+    _, path = recordings(tmp_path)[0]
+    whole = list(recorded(path))
+    path.write_bytes(path.read_bytes()[:-20])
+    assert list(recorded(path)) == whole[: len(list(recorded(path)))]
+    path.write_bytes(b"no recording")
+    with pytest.raises(ValueError, match="bybit"):
+        list(recorded(path))
+
+
+def moves(check, *, price_falls, side, times, first=0):
+    """Let a price move by 2% within five minutes, so often, while a side is liquidated."""
+    for span in range(first, first + times + 1):
+        at = 1_790_000_100 + 300 * span
+        for second in range(0, 300, 10):
+            part = second / 290
+            price = 100 * (1 - 0.02 * part if price_falls else 1 + 0.02 * part)
+            check.add(Price(symbol="BTCUSDT", price=price, timestamp=at + second))
+            event = Liquidation(
+                symbol="BTCUSDT", exchange="x", side=side, price=price, quantity=1, timestamp=at + second
+            )
+            check.add(event)
+
+
+@pytest.mark.parametrize("price_falls", [True, False])
+def test_a_venue_whose_sides_are_inverted_is_told_after_some_strong_moves(price_falls):
+    expected, other = ("long", "short") if price_falls else ("short", "long")
+    check = SideCheck()
+    moves(check, price_falls=price_falls, side=expected, times=9)
+    assert (list(check.verdicts), check.inverted) == ([True] * 9, False)
+    check = SideCheck()
+    moves(check, price_falls=price_falls, side=other, times=4)
+    assert not check.inverted  # too few to tell
+    moves(check, price_falls=price_falls, side=other, times=5, first=10)
+    assert check.inverted
+
+
+def test_a_market_that_hardly_moves_tells_nothing_of_sides():
+    check = SideCheck()
+    for second in range(3_000):
+        check.add(Price(symbol="BTCUSDT", price=100 + second % 2 * 0.5, timestamp=1_790_000_100 + second))
+        check.add(
+            Liquidation(
+                symbol="BTCUSDT",
+                exchange="x",
+                side="short",
+                price=1,
+                quantity=1,
+                timestamp=1_790_000_100 + second,
+            )
+        )
+    assert not check.verdicts

@@ -10,9 +10,8 @@ from hypothesis import given
 from venue_frames import CASES, T_MS, deribit_trade, listing_of, parse, state_of
 
 from pipeline import contract
-from pipeline.collect.collector import TOPIC_OF
 from pipeline.collect.instruments import UnknownUnitError, instrument
-from pipeline.collect.link import UNREADABLE
+from pipeline.collect.reading import TOPIC_OF, UNREADABLE
 from pipeline.collect.venue import (
     HISTORY,
     OTHER,

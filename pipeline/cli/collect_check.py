@@ -1,0 +1,84 @@
+"""`cascade collect --check`: what of the venues can be reached, and what they bring."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Final
+
+import aiohttp
+import typer
+
+from pipeline import contract
+from pipeline.cli.output import PROBLEM, end_on_sigterm, show_table
+from pipeline.collect.collector import Collector
+from pipeline.collect.reading import VenueError
+from pipeline.collect.venues import VENUES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pipeline.collect.venue import Feed
+
+_USUAL: Final = 20.0
+"""Seconds that a venue gets to show what it brings."""
+
+
+class _Nowhere:
+    """Takes messages, and keeps none."""
+
+    def put(self, topic: str, message: Feed) -> None:
+        """Take a message."""
+
+    def put_record(self, topic: str, key: bytes, value: bytes, timestamp: float) -> None:
+        """Take a record."""
+
+
+async def try_out(
+    venues: Sequence[str], symbols: set[str], endpoints: dict[str, str], seconds: float | None
+) -> None:
+    """Show what of some venues can be reached, and what comes of it within some seconds."""
+    end_on_sigterm()
+    async with aiohttp.ClientSession() as session:
+        collectors = [Collector(VENUES[name], session, _Nowhere(), endpoints=endpoints) for name in venues]
+        found = await asyncio.gather(
+            *(_collect_for(each, symbols, _USUAL if seconds is None else seconds) for each in collectors)
+        )
+    show_table(
+        ["venue", "instruments", *contract.FEEDS, "liquidations are", "trouble"],
+        [
+            [
+                each.venue.NAME,
+                listed,
+                *(_came(each, topic) for topic in contract.FEEDS),
+                each.venue.COVERAGE,
+                _trouble(each, error),
+            ]
+            for each, (listed, error) in zip(collectors, found, strict=True)
+        ],
+    )
+    if any(error for _, error in found):
+        raise typer.Exit(PROBLEM)
+
+
+async def _collect_for(collector: Collector, symbols: set[str], seconds: float) -> tuple[str, str]:
+    """Collect for a while; return how many instruments there are, and what went wrong."""
+    try:
+        listing = await collector.list_instruments(symbols)
+    except VenueError as error:
+        return "", str(error)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await collector.run(listing)
+    missing = not collector.account.messages[contract.PRICES]
+    return f"{len(listing.known):,}", "connected, but no prices came" if missing else ""
+
+
+def _came(collector: Collector, topic: str) -> str:
+    return f"{collector.account.messages[topic]:,}"
+
+
+def _trouble(collector: Collector, error: str) -> str:
+    account = collector.account
+    rejected = [f"{account.rejected:,} frames are not as documented"] if account.rejected else []
+    return "; ".join([*filter(None, [error]), *rejected, *account.refused])

@@ -1,0 +1,208 @@
+"""What a venue says, live or recorded, understood: messages for Kafka, and an account of everything else."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+
+import msgspec
+import structlog
+
+from pipeline import contract
+from pipeline.collect.account import Account
+from pipeline.collect.sides import SideCheck
+from pipeline.collect.venue import Dropped, Refused, Request, State
+from pipeline.messages import Funding, Liquidation, OpenInterest, Price
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Sequence
+
+    from pipeline.collect.instruments import Instrument
+    from pipeline.collect.recording import Line
+    from pipeline.collect.venue import Feed, Told, Venue
+
+log = structlog.get_logger(__name__)
+
+TOPIC_OF: Final[dict[type[Feed], str]] = {
+    Liquidation: contract.LIQUIDATIONS,
+    Price: contract.PRICES,
+    OpenInterest: contract.OPEN_INTEREST,
+    Funding: contract.FUNDING,
+}
+UNREADABLE: Final = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, EOFError, OSError)
+"""What reading a frame raises that is not as documented."""
+_COMPLAINTS: Final = 5
+"""Unreadable frames of a venue that are shown in the log; the others are counted."""
+_SHOWN: Final = 500
+"""Characters of them."""
+
+
+class VenueError(Exception):
+    """A venue cannot be used or does not answer; for `wait` seconds it wants to be left alone."""
+
+    def __init__(self, text: str, wait: float = 0.0) -> None:
+        super().__init__(text)
+        self.wait = wait
+
+
+class Listing(NamedTuple):
+    """A venue's instruments: those to be collected, and the names of all."""
+
+    chosen: list[Instrument]
+    known: frozenset[str]
+
+
+class Taking(Protocol):
+    """Where messages go: an `Outbox`."""
+
+    def put(self, topic: str, message: Feed) -> None:
+        """Take a message."""
+
+    def put_record(self, topic: str, key: bytes, value: bytes, timestamp: float) -> None:
+        """Take a record."""
+
+
+class Reading:
+    """Understands one venue.
+
+    Parameters
+    ----------
+    venue, outbox
+        Who speaks, and where messages go.
+    topics
+        What is published.
+    price_every
+        Seconds from one price of a symbol to the next, at least.
+
+    Attributes
+    ----------
+    account
+        What it did and met.
+    sides
+        Whether the venue's sides fit its prices.
+
+    """
+
+    def __init__(
+        self, venue: Venue, outbox: Taking, topics: Collection[str] = contract.FEEDS, price_every: float = 1.0
+    ) -> None:
+        self.venue = venue
+        self.account = Account()
+        self.sides = SideCheck()
+        self._outbox = outbox
+        self._topics = frozenset(topics)
+        self._price_every_ms = round(price_every * 1_000)
+        self._alarmed = False
+
+    def choose(self, answers: Sequence[Any], symbols: Collection[str]) -> Listing:
+        """Return the instruments of some symbols out of the venue's answers.
+
+        Raises
+        ------
+        VenueError
+            The answers are not as documented, or have none of them.
+
+        """
+        try:
+            every, refused = self.venue.instruments(answers)
+        except UNREADABLE as error:
+            text = f"{self.venue.NAME}: its list of instruments is not as documented: {error!r}"
+            raise VenueError(text) from error
+        for reason in refused:
+            log.warning("an instrument is not collected", reason=reason)
+            self.account.dropped["instrument refused"] += 1
+        chosen = [each for each in every if each.symbol in symbols]
+        if not chosen:
+            raise VenueError(f"{self.venue.NAME} has none of {', '.join(sorted(symbols))}")
+        return Listing(chosen, frozenset(each.name for each in every))
+
+    def state(self, listing: Listing, began_ms: int) -> State:
+        """Return the state of a conversation that begins."""
+        return State(listing.chosen, listing.known, began_ms, self._price_every_ms)
+
+    def frame(self, frame: str | bytes, state: State, now_ms: int) -> Sequence[Told]:
+        """Publish what a frame tells, and return it."""
+        self.account.frames += 1
+        state.now_ms = now_ms
+        return self._understood(lambda: self._parse(frame, state), frame)
+
+    def answer(self, request: Request, answer: Any, state: State, now_ms: int) -> None:
+        """Publish what an answer tells."""
+        state.now_ms = now_ms
+        self._understood(lambda: self.venue.parse_poll(request, answer, state), answer)
+
+    def replay(self, lines: Iterable[Line], symbols: Collection[str]) -> None:
+        """Understand again what was recorded, by the clock of then.
+
+        Raises
+        ------
+        VenueError
+            The recording does not begin with the venue's instruments, or has none of those symbols.
+
+        """
+        answers: list[Any] = []
+        listing: Listing | None = None
+        states: dict[int, State] = {}
+        for line in lines:
+            if line.kind == "listing":
+                answers.append(msgspec.json.decode(line.text))
+                continue
+            if listing is None:
+                listing = self.choose(answers, symbols)
+            if line.kind == "began" or line.conversation not in states:
+                states[line.conversation] = self.state(listing, line.at_ms)
+            state = states[line.conversation]
+            if line.kind == "frame":
+                self.frame(line.content, state, line.at_ms)
+            elif line.kind == "answer":
+                request = Request(url="", about=line.about)
+                self.answer(request, msgspec.json.decode(line.text), state, line.at_ms)
+
+    def _parse(self, frame: str | bytes, state: State) -> Sequence[Told]:
+        content = self.venue.decode(frame)
+        return () if content is None else self.venue.parse(content, state)
+
+    def _understood(self, read: Callable[[], Sequence[Told]], raw: object) -> Sequence[Told]:
+        """Publish what a frame tells; those that cannot be read are counted, and the first ones shown."""
+        try:
+            told = read()
+            for each in told:
+                self._take(each)
+        except UNREADABLE as error:
+            self.account.rejected += 1
+            if self.account.rejected <= _COMPLAINTS:
+                shown = str(raw)[:_SHOWN]
+                log.warning(
+                    "a frame is not as documented", venue=self.venue.NAME, error=repr(error), frame=shown
+                )
+            return ()
+        return told
+
+    def _take(self, told: Told) -> None:
+        if isinstance(told, Dropped):
+            self.account.dropped[told.reason] += 1
+        elif isinstance(told, Refused):
+            self.account.refused[told.reason] += 1
+        elif isinstance(told, (Liquidation, Price, OpenInterest, Funding)):
+            self._publish(TOPIC_OF[type(told)], told)
+
+    def _publish(self, topic: str, message: Feed) -> None:
+        """Publish a message that the pipeline will take: what a venue says may be impossible."""
+        message = msgspec.convert(msgspec.to_builtins(message), type(message))
+        self.account.last = max(self.account.last, message.timestamp)
+        self.account.behind = time.time() - message.timestamp
+        self._check_sides(message)
+        if topic in self._topics:
+            self._outbox.put(topic, message)
+            self.account.messages[topic] += 1
+
+    def _check_sides(self, message: Feed) -> None:
+        self.sides.add(message)
+        if self.sides.inverted and not self._alarmed:
+            self._alarmed = True
+            log.error(
+                "strong moves liquidated those whom they favoured: this venue's sides look inverted, "
+                "compare them with its documentation",
+                venue=self.venue.NAME,
+                moves=len(self.sides.verdicts),
+            )
