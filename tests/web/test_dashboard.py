@@ -302,11 +302,29 @@ def test_a_change_of_the_log_leads_to_its_moment_and_can_be_copied(live):
 
 def test_changes_of_one_moment_are_ordered_as_the_worker_orders_them(live):
     symbols = ["<A", '"B', "BTCUSDT", "a", "S9", "S10", "Ä"]
-    told = [{"id": name, "symbol": name, "timestamp": 1, "sequence": 1} for name in symbols]
+    told = [
+        {"id": each, "symbol": each, "timestamp": 1, "sequence": 1, "signal_level": 1} for each in symbols
+    ]
     found = live.page.evaluate(
         """async (changes) => (await import("/assets/changes.js")).merged([], changes)""", told
     )
     assert [each["symbol"] for each in found] == sorted(symbols, reverse=True)
+
+
+def test_a_level_that_is_told_again_is_no_change(live):
+    levels = [("A", 4), ("B", 1), ("A", 4), ("A", 3), ("B", 0), ("A", 4), ("A", 4)]
+    told = [
+        {"id": f"{at}", "symbol": name, "timestamp": at, "sequence": at, "signal_level": level}
+        for at, (name, level) in enumerate(levels)
+    ]
+    found = live.page.evaluate(
+        """async ([late, early]) => {
+            const { merged } = await import("/assets/changes.js");
+            return merged(merged([], late), early);
+        }""",
+        [told[2:], told[:2]],
+    )
+    assert [each["id"] for each in found] == ["5", "4", "3", "1", "0"]
 
 
 def test_the_log_names_what_was_strongest(live, market):
