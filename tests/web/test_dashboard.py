@@ -202,6 +202,27 @@ def test_velocities_of_longer_windows_are_drawn_as_kafka_told_them(live, market)
         assert set(live.page.evaluate(line)) <= {each[f"velocity_{seconds}s"] for each in told}
 
 
+@pytest.mark.parametrize(
+    ("age", "kind", "word"),
+    [
+        (4.9, "live", "live"),
+        (5.1, "quiet", "quiet since 01:00:00"),
+        (14.9, "quiet", "quiet since 01:00:00"),
+        (15.1, "stale", "stale since 01:00:00"),
+    ],
+)
+def test_no_event_of_the_last_seconds_is_not_live(live, age, kind, word):
+    shown = """async (age) => {
+        const { judge } = await import("/assets/health.js");
+        const { showHealth } = await import("/assets/topbar.js");
+        const symbols = { symbols: [{ last_event: 3600 }], missing: [] };
+        const health = judge(symbols, { workers: [] }, true, 3600 + age);
+        showHealth(health, 3600 + age);
+        return [health.kind, document.getElementById("health-word").textContent];
+    }"""
+    assert live.page.evaluate(shown, age) == [kind, word]
+
+
 def test_what_a_worker_says_of_itself_comes_before_guesses(live):
     problem = "it has asked Kafka for nothing for 61 s"
 
