@@ -16,7 +16,7 @@ export function showClock(now) {
 }
 
 export function showHealth(health, now) {
-  const old = ["quiet", "stale"].includes(health.kind) ? ` since ${format.moment(health.since, now)}` : "";
+  const old = health.kind === "stale" ? ` since ${format.moment(health.since, now)}` : "";
   setText(byId("health-word"), health.kind + old);
   setAttribute(document.body, "data-health", health.kind);
   const newest = health.since === null ? "No event has come." : `Newest event: ${format.clock(health.since)} UTC.`;
