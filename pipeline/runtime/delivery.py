@@ -32,8 +32,10 @@ LATENCY: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 
 SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 """Bounds of the seconds from the poll of a batch to the hand-over of all that it leads to."""
 
-
 _NEWEST: Final = 1_000
+_LATELY: Final = 10.0
+"""Seconds in which signals were sent whose latency is told: short, that a backlog is soon forgotten."""
+
 Headers: TypeAlias = "list[tuple[str, bytes]]"
 _NO_HEADERS: Final[Headers] = []
 
@@ -193,8 +195,8 @@ class Delivery:
         self.duplicates += max(0, now[1] - before[1])
 
     def latency_ms(self, share: float) -> float | None:
-        """Return a quantile of the latencies of the last minute's newest signals in milliseconds, if any."""
-        since = time.time() - 60
+        """Return a quantile of the newest signals' latencies in milliseconds, if any were sent lately."""
+        since = time.time() - _LATELY
         ordered = sorted(latency for sent, latency in self._newest if sent >= since)
         if not ordered:
             return None

@@ -63,7 +63,7 @@ class Api:
         most = query.whole_number(request, "limit", 500, MOST_ROWS)
         found = rows.hottest(self._picture, most)
         count, by_level = len(self._picture.symbols), rows.by_level(self._picture)
-        if _own(request):
+        if query.of_worker(request):
             return answer(answers.Symbols(time.time(), found, count, by_level, self._fleet.own_missing()))
         others, silent = await self._fleet.ask("/api/symbols", answers.Symbols, {"limit": str(most)})
         for other in others:
@@ -79,11 +79,12 @@ class Api:
         """Answer with everything about one symbol."""
         name = query.read_symbol(request.match_info["symbol"])
         seconds = query.whole_number(request, "seconds", 3_600, LONGEST_PAST)
+        own = query.of_worker(request)
         if name in self._picture.symbols:
             place = self._picture.symbols[name].partition
             live = self._app.flow.look(place, VelocityStage.table, name)
             return answer(rows.detail(name, self._picture, live, self._profile.score, seconds))
-        if _own(request):
+        if own:
             return problem(404, f"{name}: not known here")
         return await self._symbol_elsewhere(name, seconds)
 
@@ -104,7 +105,7 @@ class Api:
         least, symbol = query.least_level(request, "NONE"), query.only_symbol(request)
         most = query.whole_number(request, "limit", 100, 1_000)
         found = self._picture.newest(least, symbol, most, changes=query.only_changes(request))
-        if _own(request):
+        if query.of_worker(request):
             return answer(answers.Signals(found, self._fleet.own_missing()))
         others, silent = await self._fleet.ask("/api/signals", answers.Signals, dict(request.query))
         found += [each for other in others for each in other.signals]
@@ -114,7 +115,7 @@ class Api:
     async def regime(self, request: web.Request) -> web.Response:
         """Answer with the market regime, what follows from it, and its changes."""
         own = self._regime()
-        if _own(request) or own.regime is not None:
+        if query.of_worker(request) or own.regime is not None:
             return answer(own)
         others, silent = await self._fleet.ask("/api/regime", answers.Regime)
         known = next((other for other in others if other.regime is not None), own)
@@ -134,7 +135,7 @@ class Api:
         statistics = self._app.delivery.statistics
         statistics.current_weights = self.weights_on(min(self._app.partitions, default=-1))
         own = answers.WorkerStatistics(str(self._app.conf.canonical_url), statistics.report())
-        if _own(request):
+        if query.of_worker(request):
             return answer(answers.Stats(own.statistics, [own], self._fleet.own_missing()))
         others, silent = await self._fleet.ask("/api/stats", answers.Stats)
         workers = [own, *(each for other in others for each in other.workers)]
@@ -144,7 +145,7 @@ class Api:
     async def fleet(self, request: web.Request) -> web.Response:
         """Answer with the status of every worker."""
         own = self._status()
-        if _own(request):
+        if query.of_worker(request):
             return answer(answers.Fleet([own], self._fleet.own_missing()))
         others, silent = await self._fleet.ask("/api/fleet", answers.Fleet)
         workers = [own, *(each for other in others for each in other.workers)]
@@ -213,10 +214,6 @@ class Api:
 
 _NO_KAFKA: Final = (KafkaError, OSError, TopicsError)
 _NAMES: Final = ", ".join(COMPONENTS)
-
-
-def _own(request: web.Request) -> bool:
-    return request.query.get("scope") == "worker"
 
 
 def _version(copy: Control | None) -> int:

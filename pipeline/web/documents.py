@@ -10,6 +10,7 @@ import msgspec
 from pipeline import codec, contract
 from pipeline.messages import (
     Context,
+    Control,
     DeadLetter,
     PositioningUpdate,
     RegimeUpdate,
@@ -17,6 +18,7 @@ from pipeline.messages import (
     VelocityUpdate,
     VolatilityUpdate,
 )
+from pipeline.runtime.control import WEIGHTS
 from pipeline.web.answers import Problem
 from pipeline.web.routes import ROUTES, STREAM
 
@@ -37,6 +39,11 @@ SENT: Final[dict[str, tuple[type, str]]] = {
     contract.CONTEXT: (Context, "The market's context, a copy for each partition; internal."),
 }
 """What is sent on each topic."""
+_KEYS: Final[dict[type, str]] = {
+    Control: f"`{WEIGHTS.decode()}`: the name of the setting.",
+    DeadLetter: "The key of the record that could not be used.",
+}
+"""What the key is where it is no symbol."""
 _REFUSALS: Final = {
     400: "The request cannot be understood.",
     401: "The token is missing or wrong.",
@@ -127,7 +134,8 @@ def asyncapi() -> dict[str, Any]:
     return {
         "asyncapi": "3.0.0",
         "info": _info(
-            "Cascade signals on Kafka", "The key of every record is the symbol, placed by murmur2."
+            "Cascade signals on Kafka",
+            "Where the key is a symbol it is placed by murmur2, but for what has a copy on each partition.",
         ),
         "defaultContentType": "application/json",
         "channels": reads | sends,
@@ -161,7 +169,7 @@ def _message(kind: type, *, several: bool) -> dict[str, Any]:
         "name": kind.__name__,
         "summary": (kind.__doc__ or "").strip().splitlines()[0],
         "payload": {"oneOf": [one, {"type": "array", "items": one}]} if several else one,
-        "bindings": {"kafka": {"key": {"type": "string", "description": "The symbol."}}},
+        "bindings": {"kafka": {"key": {"type": "string", "description": _KEYS.get(kind, "The symbol.")}}},
     }
 
 

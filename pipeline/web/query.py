@@ -43,4 +43,15 @@ def read_symbol(text: str) -> str:
 
 def only_changes(request: web.Request) -> bool:
     """Tell whether only those signals are asked for with which a level changed."""
-    return request.query.get("changes", "false").lower() == "true"
+    text = request.query.get("changes", "false").lower()
+    if text not in ("true", "false"):
+        raise web.HTTPBadRequest(reason="changes: expected one of true, false")
+    return text == "true"
+
+
+def of_worker(request: web.Request) -> bool:
+    """Tell whether the worker is asked about its own partitions alone."""
+    scope = request.query.get("scope")
+    if scope not in (None, "worker"):
+        raise web.HTTPBadRequest(reason="scope: expected worker, or none for the whole fleet")
+    return scope is not None

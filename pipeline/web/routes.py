@@ -89,9 +89,10 @@ ROUTES: Final = (
         "The market regime and what follows from it.",
         answers.Regime,
         (_SCOPE,),
+        (400,),
     ),
-    Route("/api/stats", "get", "stats", "Statistics of the signals sent.", answers.Stats, (_SCOPE,)),
-    Route("/api/fleet", "get", "fleet", "The status of every worker.", answers.Fleet, (_SCOPE,)),
+    Route("/api/stats", "get", "stats", "Statistics of the signals sent.", answers.Stats, (_SCOPE,), (400,)),
+    Route("/api/fleet", "get", "fleet", "The status of every worker.", answers.Fleet, (_SCOPE,), (400,)),
     Route(
         "/api/weights", "get", "get_weights", "The weights in force.", answers.WeightsAnswer, refusals=(503,)
     ),

@@ -48,7 +48,7 @@ class CheckpointStatus(Struct):
 
 
 class LatencyStatus(Struct):
-    """From an event's own time to its signal's hand-over, of the last minute's newest 1,000 signals."""
+    """From an event's own time to its signal's hand-over, of the newest 1,000 signals of the last 10 s."""
 
     p50_ms: float | None
     p99_ms: float | None

@@ -192,10 +192,11 @@ async def _send(request: web.Request, response: web.StreamResponse, listener: Li
             event = await asyncio.wait_for(listener.queue.get(), HEARTBEAT)
         except TimeoutError:
             event = b": still here\n\n"
-        if event is None:
-            return
         try:
             async with asyncio.timeout(HEARTBEAT):
+                if event is None:
+                    await response.write_eof()
+                    return
                 await response.write(event)
         except TimeoutError:
             if request.transport is not None:

@@ -207,6 +207,12 @@ async def check_refusals(browser, worker):
     for path, status, said in (
         ("/api/symbols?limit=0", 400, "limit: expected a whole number from 1 to 10000"),
         ("/api/signals?min_level=high", 400, "min_level: expected one of NONE"),
+        ("/api/signals?changes=maybe", 400, "changes: expected one of true, false"),
+        ("/api/stream?changes=1", 400, "changes: expected one of true, false"),
+        *(
+            (f"/api/{name}?scope=fleet", 400, "scope: expected worker, or none for the whole fleet")
+            for name in ("symbols", "symbols/NOPE", "signals", "regime", "stats", "fleet")
+        ),
         ("/api/symbols/a%20b", 400, "symbol: no spaces"),
         ("/api/symbols/NOPE", 404, "NOPE: no record of it has come"),
         ("/api/nothing", 404, "Not Found"),

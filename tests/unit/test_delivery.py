@@ -1,5 +1,6 @@
 import asyncio
 import json
+import time
 
 import pytest
 from aiokafka import TopicPartition
@@ -89,6 +90,14 @@ async def test_a_signal_tells_how_long_it_took_from_poll_to_producer(delivery, p
     await delivery.send_unit(unit, always)
     [sending] = producer.of(contract.SIGNALS)
     assert json.loads(sending.value)["meta"]["processing_time_ms"] >= 2_000.0
+
+
+async def test_a_backlog_that_was_worked_off_is_forgotten_after_ten_seconds(delivery, monkeypatch):
+    for now, event, expected in ((0, -600, 600_000), (9, 8.75, 600_000), (11, 10.75, 250), (30, None, None)):
+        monkeypatch.setattr(time, "time", lambda now=now: NOW + now)
+        if event is not None:
+            await delivery.send_unit(unit_of(liquidation(0, at=NOW + event)), always)
+        assert delivery.latency_ms(1.0) == expected
 
 
 async def test_signals_are_counted_once_whatever_their_level(delivery, producer):

@@ -8,6 +8,7 @@ from openapi_spec_validator import validate
 
 from pipeline import Engine, codec, contract
 from pipeline.cli.simulation import simulate
+from pipeline.runtime.control import WEIGHTS
 from pipeline.web.documents import asyncapi, openapi
 
 
@@ -39,6 +40,15 @@ def test_every_topic_has_a_channel_and_an_operation():
     assert {
         each["channel"]["$ref"].removeprefix("#/channels/") for each in document["operations"].values()
     } == topics
+
+
+def test_a_key_that_is_no_symbol_is_told():
+    keys = {
+        name: message["bindings"]["kafka"]["key"]["description"]
+        for name, message in asyncapi()["components"]["messages"].items()
+    }
+    assert {name for name, text in keys.items() if text != "The symbol."} == {"Control", "DeadLetter"}
+    assert WEIGHTS.decode() in keys["Control"]
 
 
 def test_what_the_engine_takes_and_makes_is_as_the_asyncapi_document_says():

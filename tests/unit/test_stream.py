@@ -1,9 +1,14 @@
 """Who listens gets what he wants, and is let go when he is too slow."""
 
+import asyncio
+import time
+
 import pytest
+from aiohttp import web
 
 from pipeline import contract
 from pipeline.settings import Settings
+from pipeline.web import stream
 from pipeline.web.stream import MOST_WAITING, Glance, Listener, Topic
 
 
@@ -38,3 +43,39 @@ def test_who_wants_changes_hears_of_the_first_level_above_none_of_no_repeat_and_
     for number, (symbol, level) in enumerate([("A", 0), ("B", 2), ("A", 0), ("A", 1), ("B", 2), ("A", 0)]):
         topic._tell(b'{"symbol": "%s", "signal_level": %d, "id": "%d"}' % (symbol.encode(), level, number))
     assert [event.splitlines()[1] for event in waiting(listener)] == [b"id: 1", b"id: 3", b"id: 5"]
+
+
+@pytest.mark.parametrize("then", ["is let go", "is told more"])
+async def test_who_takes_nothing_is_cut_off(monkeypatch, then):
+    monkeypatch.setattr(stream, "HEARTBEAT", 0.2)
+    listener = Listener(0, None)
+
+    async def handler(request):
+        response = web.StreamResponse()
+        await response.prepare(request)
+        request.transport.write(bytes(20 << 20))  # more than lies between the two
+        listener.queue.put_nowait(None if then == "is let go" else bytes(1 << 20))
+        await stream._send(request, response, listener)
+        return response
+
+    app = web.Application()
+    app.router.add_get("/", handler)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        _, writer = await asyncio.open_connection(*runner.addresses[0], limit=1)
+        writer.write(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n")
+        await until(lambda: runner.server.connections)
+        await until(lambda: not runner.server.connections)
+        writer.close()
+    finally:
+        await runner.cleanup()
+
+
+async def until(condition):
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline, "not within 20 s"
+        await asyncio.sleep(0.01)

@@ -202,6 +202,27 @@ def test_velocities_of_longer_windows_are_drawn_as_kafka_told_them(live, market)
         assert set(live.page.evaluate(line)) <= {each[f"velocity_{seconds}s"] for each in told}
 
 
+@pytest.mark.parametrize(
+    ("age", "kind", "word"),
+    [
+        (4.9, "live", "live"),
+        (5.1, "quiet", "quiet"),
+        (14.9, "quiet", "quiet"),
+        (15.1, "stale", "stale since 01:00:00"),
+    ],
+)
+def test_no_event_of_the_last_seconds_is_not_live(live, age, kind, word):
+    shown = """async (age) => {
+        const { judge } = await import("/assets/health.js");
+        const { showHealth } = await import("/assets/topbar.js");
+        const symbols = { symbols: [{ last_event: 3600 }], missing: [] };
+        const health = judge(symbols, { workers: [] }, true, 3600 + age);
+        showHealth(health, 3600 + age);
+        return [health.kind, document.getElementById("health-word").textContent];
+    }"""
+    assert live.page.evaluate(shown, age) == [kind, word]
+
+
 def test_what_a_worker_says_of_itself_comes_before_guesses(live):
     problem = "it has asked Kafka for nothing for 61 s"
 
@@ -302,11 +323,29 @@ def test_a_change_of_the_log_leads_to_its_moment_and_can_be_copied(live):
 
 def test_changes_of_one_moment_are_ordered_as_the_worker_orders_them(live):
     symbols = ["<A", '"B', "BTCUSDT", "a", "S9", "S10", "Ä"]
-    told = [{"id": name, "symbol": name, "timestamp": 1, "sequence": 1} for name in symbols]
+    told = [
+        {"id": each, "symbol": each, "timestamp": 1, "sequence": 1, "signal_level": 1} for each in symbols
+    ]
     found = live.page.evaluate(
         """async (changes) => (await import("/assets/changes.js")).merged([], changes)""", told
     )
     assert [each["symbol"] for each in found] == sorted(symbols, reverse=True)
+
+
+def test_a_level_that_is_told_again_is_no_change(live):
+    levels = [("A", 4), ("B", 1), ("A", 4), ("A", 3), ("B", 0), ("A", 4), ("A", 4)]
+    told = [
+        {"id": f"{at}", "symbol": name, "timestamp": at, "sequence": at, "signal_level": level}
+        for at, (name, level) in enumerate(levels)
+    ]
+    found = live.page.evaluate(
+        """async ([late, early]) => {
+            const { merged } = await import("/assets/changes.js");
+            return merged(merged([], late), early);
+        }""",
+        [told[2:], told[:2]],
+    )
+    assert [each["id"] for each in found] == ["5", "4", "3", "1", "0"]
 
 
 def test_the_log_names_what_was_strongest(live, market):

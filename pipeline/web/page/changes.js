@@ -9,7 +9,18 @@ const later = (one, other) =>
 // Put more changes to those that are known; newest first, each once.
 export function merged(known, more) {
   const byId = new Map([...known, ...more].map((change) => [change.id, change]));
-  return [...byId.values()].sort(later).slice(0, MOST);
+  return withoutRepeats([...byId.values()].sort(later)).slice(0, MOST);
+}
+
+// A stream tells the first level that it hears of a symbol: no change, when that was its level before.
+function withoutRepeats(changes) {
+  const levels = new Map();
+  const isChange = ({ symbol, signal_level: level }) => {
+    const before = levels.get(symbol);
+    levels.set(symbol, level);
+    return before !== level;
+  };
+  return [...changes].reverse().filter(isChange).reverse();
 }
 
 // Add to each change the level before (null where it is not known), when it ended and when its episode

@@ -1,6 +1,7 @@
 // One word for whether what is shown can be trusted. Old data are never called live.
 
-const FRESH = 15; // seconds without any event after which data are stale
+const FRESH = 5; // seconds without any event after which data are old
+const STALE = 15; // seconds after which that is no longer a pause between events
 const BEHIND = 5; // seconds of lag that are no catching up yet
 
 // When the newest event of the whole market was, null before the first.
@@ -18,7 +19,8 @@ export function judge(symbols, fleet, connected, now) {
   if (!connected) return { kind: "disconnected", since: newest };
   if (symbols.missing.length || fleet.workers.some(isBehind)) return { kind: "catching up", since: newest };
   if (newest === null) return { kind: "no feed", since: null };
-  return { kind: now - newest > FRESH ? "stale" : "live", since: newest };
+  const age = now - newest;
+  return { kind: age > STALE ? "stale" : age > FRESH ? "quiet" : "live", since: newest };
 }
 
 const isBehind = (worker) => worker.phase !== "ready" || worker.lag_seconds > BEHIND;
