@@ -383,6 +383,16 @@ class RegimeUpdate(Struct):
     sequence: int
 
 
+class FeedStatus(Struct, rename={"since": "from", "until": "to"}):
+    """A time without data of one of a venue's streams, in Unix seconds; `to` is null while it lasts."""
+
+    exchange: Name
+    stream: str
+    since: Timestamp
+    until: Timestamp | None
+    reason: str
+
+
 class DeadLetter(Struct):
     """A record, or one object of it, that could not be used, and why; `value` is cut at 64 KiB.
 

@@ -16,6 +16,7 @@ from pipeline import codec, contract
 from pipeline.collect.link import Gap, Link
 from pipeline.collect.reading import Listing, Reading, VenueError
 from pipeline.collect.recording import Line, said
+from pipeline.messages import FeedStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -205,15 +206,9 @@ class Collector:
             self.account.reconnects += 1
             seconds = round(gap.until - gap.since, 1)
             log.info("a feed is back", venue=self.venue.NAME, stream=stream, seconds=seconds)
-        content = {
-            "exchange": self.venue.NAME,
-            "stream": stream,
-            "from": gap.since,
-            "to": gap.until,
-            "reason": gap.reason,
-        }
+        status = FeedStatus(self.venue.NAME, stream, gap.since, gap.until, gap.reason)
         key, told_at = self.venue.NAME.encode(), time.time()
-        self._outbox.put_record(contract.FEED_STATUS, key, codec.encode(content), told_at)
+        self._outbox.put_record(contract.FEED_STATUS, key, codec.encode(status), told_at)
 
 
 def _now_ms() -> int:

@@ -12,6 +12,7 @@ from pipeline.messages import (
     Context,
     Control,
     DeadLetter,
+    FeedStatus,
     PositioningUpdate,
     RegimeUpdate,
     Signal,
@@ -36,10 +37,12 @@ SENT: Final[dict[str, tuple[type, str]]] = {
     contract.VOLATILITY: (VolatilityUpdate, "Volatility of a symbol."),
     contract.REGIME: (RegimeUpdate, "The market regime."),
     contract.DEAD_LETTERS: (DeadLetter, "What could not be used, and why."),
+    contract.FEED_STATUS: (FeedStatus, "Told by collectors: when a venue's feed falls silent, and is back."),
     contract.CONTEXT: (Context, "The market's context, a copy for each partition; internal."),
 }
 """What is sent on each topic."""
 _KEYS: Final[dict[type, str]] = {
+    FeedStatus: "The exchange.",
     Control: f"`{WEIGHTS.decode()}`: the name of the setting.",
     DeadLetter: "The key of the record that could not be used.",
 }

@@ -35,7 +35,7 @@ def test_every_reference_leads_somewhere():
 
 def test_every_topic_has_a_channel_and_an_operation():
     document = asyncapi()
-    topics = {*contract.INPUTS, *contract.OUTPUTS}
+    topics = {*contract.INPUTS, contract.FEED_STATUS, *contract.OUTPUTS}
     assert {channel["address"] for channel in document["channels"].values()} == topics
     assert {
         each["channel"]["$ref"].removeprefix("#/channels/") for each in document["operations"].values()
@@ -47,7 +47,11 @@ def test_a_key_that_is_no_symbol_is_told():
         name: message["bindings"]["kafka"]["key"]["description"]
         for name, message in asyncapi()["components"]["messages"].items()
     }
-    assert {name for name, text in keys.items() if text != "The symbol."} == {"Control", "DeadLetter"}
+    assert {name for name, text in keys.items() if text != "The symbol."} == {
+        "Control",
+        "DeadLetter",
+        "FeedStatus",
+    }
     assert WEIGHTS.decode() in keys["Control"]
 
 
