@@ -238,18 +238,20 @@ def _summary(collector: Collector) -> dict[str, Any]:
 
 def _table(collectors: Sequence[Collector], before: dict[str, int]) -> Table:
     table = Table(title="Live feeds", expand=True)
-    for column in ("venue", "data", "messages/s", *contract.FEEDS, "last", "gaps", "dropped", "rejected"):
-        table.add_column(column, justify="left" if column in {"venue", "data"} else "right")
+    for column in ("venue", "data"):
+        table.add_column(column)
+    for column in ("per s", "liq.", "prices", "OI", "funding", "last", "lag", "gaps", "dropped", "rejected"):
+        table.add_column(column, justify="right")
     for each in collectors:
-        account, name = each.account, each.venue.NAME
-        total = account.messages.total()
-        age = f"{time.time() - account.last:.1f} s" if account.last else ""
+        account, name, total = each.account, each.venue.NAME, each.account.messages.total()
+        seen = account.last > 0
         table.add_row(
             name,
             "yes" if each.connected else "[red]no",
             str(total - before[name]),
             *(f"{account.messages[topic]:,}" for topic in contract.FEEDS),
-            age,
+            f"{time.time() - account.last:.1f} s" if seen else "",
+            f"{account.behind:.2f} s" if seen else "",
             *(f"{count:,}" for count in (account.gaps, account.dropped.total(), account.rejected)),
         )
         before[name] = total
