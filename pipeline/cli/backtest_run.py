@@ -14,7 +14,7 @@ from pipeline.backtest.labels import DAY, MINUTE, Recorded
 from pipeline.cli.recordings import Period, Recording, Recordings
 from pipeline.cli.signal_rows import create_signal_file, signal_row
 from pipeline.cli.ticking import ticking
-from pipeline.engine import Engine
+from pipeline.engine import Engine, Output
 from pipeline.messages import COMPONENTS, Liquidation, Price, Signal
 
 if TYPE_CHECKING:
@@ -100,16 +100,24 @@ def signals_of_events(
     records: Iterable[recordings.Recorded], profile: Profile, symbol: str
 ) -> Iterator[list[Signal]]:
     """Yield a symbol's signals, record by record of those that concern it."""
+    for outputs in outputs_of_events(records, profile, symbol):
+        yield [
+            output.body
+            for output in outputs
+            if output.topic == contract.SIGNALS
+            and isinstance(output.body, Signal)
+            and output.body.symbol == symbol
+        ]
+
+
+def outputs_of_events(
+    records: Iterable[recordings.Recorded], profile: Profile, symbol: str
+) -> Iterator[list[Output]]:
+    """Yield what a profile makes of each record that concerns a symbol."""
     engine = Engine(profile)
     for record in records:
         if _concerns(record, symbol, profile.reference):
-            yield [
-                output.body
-                for output in engine.feed(record.topic, record.message)
-                if output.topic == contract.SIGNALS
-                and isinstance(output.body, Signal)
-                and output.body.symbol == symbol
-            ]
+            yield engine.feed(record.topic, record.message)
 
 
 def _concerns(record: recordings.Recorded, symbol: str, reference: str) -> bool:

@@ -16,6 +16,7 @@ from pipeline.cli.observing import (
     at_minutes,
     observe,
     open_market,
+    volatilities,
     with_provenance,
     without_map,
 )
@@ -59,7 +60,7 @@ def calibrate(  # noqa: PLR0913, PLR0917
     symbol: SymbolOfFiles = None,
     until: Until = None,
 ) -> None:
-    """Fit norms, probabilities and levels of a profile to a feed."""
+    """Fit volatility bands, norms, probabilities and levels of a profile to a feed."""
     base, most = base_profile(profile, name), budgets(false_alarms)
     market = market_of((liquidations, prices, open_interest, funding), symbol, until)
     try:
@@ -104,10 +105,14 @@ def market_of(named: Sequence[Files], symbol: str | None, until: str | None) -> 
 
 
 def fit(market: Market, base: Profile, most: tuple[float, ...]) -> Profile:
-    """Return a profile fitted to a market; what has habits needs no norms nor floors."""
-    from pipeline.backtest.levels import with_floors  # noqa: PLC0415 - scipy is an extra
+    """Return a profile fitted to a market; what has habits needs no norms nor floors.
 
-    labels, plain = market.labels, without_map(base)
+    Bands come first: by them the market's regime multiplies the raw scores of a profile without habits.
+    """
+    from pipeline.backtest.bands import with_bands  # noqa: PLC0415 - scipy is an extra
+    from pipeline.backtest.levels import with_floors  # noqa: PLC0415
+
+    labels, plain = market.labels, with_bands(without_map(base), volatilities(market, base))
     if plain.score.habits is None:
         plain = calibrated_norms(market.recorded, plain, share=1.0)
         plain = structs.replace(plain, name=base.name)

@@ -10,22 +10,25 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 from msgspec import structs
 
+from pipeline import contract
 from pipeline.backtest.evaluation import HOLD_S, Series, evaluate
 from pipeline.backtest.labels import MINUTE, EventRule, Labels, Recorded, UnlabelledError, label
 from pipeline.backtest.report import FEW
 from pipeline.backtest.scores import known_at
-from pipeline.cli.backtest_run import WARM_UP_MS, Sources, collect, signals_of_events
+from pipeline.cli.backtest_run import WARM_UP_MS, Sources, collect, outputs_of_events, signals_of_events
 from pipeline.cli.output import USAGE, fail
 from pipeline.cli.recordings import Period
 from pipeline.cli.rows import UnusableFileError
-from pipeline.messages import COMPONENTS
+from pipeline.messages import COMPONENTS, VolatilityUpdate
 from pipeline.signals.calibration import CalibrationConstants
 from pipeline.signals.provenance import Provenance
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from pipeline.backtest.labels import Floats, Times
+    from pipeline.cli import recordings
     from pipeline.messages import Signal
     from pipeline.signals.profile import Profile
 
@@ -74,16 +77,32 @@ def observe(market: Market, profile: Profile) -> Observed:
     """Return what a profile makes of each moment: a signal for every event, so that no rise is missed."""
     eager = structs.replace(profile.score, emit_interval_s=0.0, none_interval_s=0.0)
     columns = [array("d") for _ in range(6 + len(COMPONENTS))]
-    until = market.sources.period.end_ms
-    period = Period(float(market.recorded.liquidated_ms[0] - WARM_UP_MS), until)
-    records = market.sources.ticking(period)
-    for signals in signals_of_events(records, structs.replace(profile, score=eager), market.symbol):
+    for signals in signals_of_events(_records(market), structs.replace(profile, score=eager), market.symbol):
         for found in signals:
             for column, value in zip(columns, _row(found), strict=True):
                 column.append(value)
     times, probability, level, raw, floors, acceleration, *scores = map(np.array, columns)
     series = Series(times.astype(np.int64), probability, level.astype(np.int64))
     return Observed(series, raw, np.column_stack(scores), floors, acceleration)
+
+
+def volatilities(market: Market, profile: Profile) -> Floats:
+    """Return a market's 5-minute volatilities as a profile measures them: the first of each minute."""
+    found, minute = array("d"), int(market.labels.minutes[0]) // MINUTE - 1
+    prices = (record for record in _records(market) if record.topic == contract.PRICES)
+    for outputs in outputs_of_events(prices, profile, market.symbol):
+        for body in (output.body for output in outputs):
+            if not isinstance(body, VolatilityUpdate) or body.symbol != market.symbol or body.warming:
+                continue
+            if (now := int(body.timestamp * 1_000) // MINUTE) > minute:
+                minute = now
+                found.append(body.volatility_5m)
+    return np.array(found)
+
+
+def _records(market: Market) -> Iterable[recordings.Recorded]:
+    begin = float(market.recorded.liquidated_ms[0] - WARM_UP_MS)
+    return market.sources.ticking(Period(begin, market.sources.period.end_ms))
 
 
 def _row(signal: Signal) -> tuple[float, ...]:

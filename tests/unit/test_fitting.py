@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 
+from pipeline.backtest.bands import with_bands
 from pipeline.backtest.fitting import fit_map, fit_weights, lowest_within, mapped, rising_thresholds
 from pipeline.backtest.labels import DAY, MINUTE, Labels
 from pipeline.backtest.walk_forward import gain_of, walk_forward
 from pipeline.runtime.profiles import load_profile, save_profile
+from pipeline.signals.profile import SEED
 
 
 def minutes_of(days):
@@ -92,3 +94,17 @@ def test_too_few_days_are_said():
 def test_a_profile_that_was_saved_is_the_same_when_loaded(tmp_path, name):
     save_profile(load_profile(name), tmp_path / "profile.toml")
     assert load_profile(str(tmp_path / "profile.toml")) == load_profile(name)
+
+
+def test_regimes_of_volatility_take_their_share_of_a_feeds_time():
+    values = np.random.default_rng(6).lognormal(-1.5, 0.5, 20_000)
+    ladder = with_bands(SEED, values).volatility.judgement.ladder
+    shares = np.bincount(np.digitize(values, ladder.bands)) / len(values)
+    assert shares == pytest.approx([0.05, 0.2, 0.5, 0.2, 0.04, 0.01], abs=1e-3)
+    assert ladder.fall_s == SEED.volatility.judgement.ladder.fall_s
+
+
+def test_a_feed_that_stands_still_or_tells_nothing_has_regimes_too():
+    still = with_bands(SEED, np.zeros(1_000)).volatility.judgement.ladder.bands
+    assert still == pytest.approx([1e-4, 2e-4, 3e-4, 4e-4, 5e-4])
+    assert with_bands(SEED, np.array([])) == SEED
