@@ -8,12 +8,16 @@ import numpy as np
 from scipy.optimize import isotonic_regression, minimize
 
 from pipeline.backtest.alerts import alerts, judge
+from pipeline.backtest.pooling import false_alarms_a_day
 from pipeline.signals.calibration import CalibrationConstants
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
-    from pipeline.backtest.labels import Floats, Labels, Times
+    from pipeline.backtest.labels import Floats
+    from pipeline.backtest.pooling import Moments
 
 _LEAST_MINUTES: Final = 30
 """Of the highest point of a map: fewer say too little."""
@@ -50,14 +54,15 @@ def mapped(raw: Floats, constants: CalibrationConstants) -> Floats:
     return found
 
 
-def lowest_within(times_ms: Times, values: Floats, labels: Labels, most_a_day: float) -> float:
-    """Return the lowest threshold from which on up no more false alarms a day come; to be exceeded."""
+def lowest_within(told: Sequence[Moments], most_a_day: float) -> float:
+    """Return the lowest threshold, to be exceeded, that costs no more false alarms a day and symbol."""
+    values, labels = np.concatenate([each.values for each in told]), [each.labels for each in told]
     found = float(values.max(initial=0.0))
     for threshold in np.unique(np.quantile(values, 1 - np.geomspace(1e-6, 0.5, _CANDIDATES), method="lower"))[
         ::-1
     ]:
-        false = judge(alerts(times_ms, values > threshold), labels).false_ms
-        if len(false) > most_a_day * labels.days:
+        judged = [judge(alerts(each.times_ms, each.values > threshold), each.labels) for each in told]
+        if false_alarms_a_day(judged, labels) > most_a_day:
             break
         found = float(threshold)
     return found

@@ -11,11 +11,9 @@ from msgspec import structs
 from pipeline.backtest.baselines import calibrated_norms
 from pipeline.cli.moments import moment_ms
 from pipeline.cli.observing import (
-    Market,
-    Observed,
-    at_minutes,
+    Feed,
     observe,
-    open_market,
+    open_feed,
     volatilities,
     with_provenance,
     without_map,
@@ -30,17 +28,12 @@ from pipeline.signals.profile import Profile, ProfileError, read_profile
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from pipeline.backtest.labels import Floats
-
 RecordedFiles: TypeAlias = Annotated[Files, typer.Option(metavar="FILE...")]
 BaseProfile: TypeAlias = Annotated[
     str, typer.Option(help="What to begin with: `adaptive`, `seed`, or a file.")
 ]
 FalseAlarms: TypeAlias = Annotated[
-    str, typer.Option(help="False alarms a day that WATCH, ALERT, CRITICAL and EXTREME may cost.")
+    str, typer.Option(help="False alarms a day and symbol that WATCH, ALERT, CRITICAL and EXTREME may cost.")
 ]
 Until: TypeAlias = Annotated[
     str | None, typer.Option(metavar="TIME", help="Learn from what was before only.")
@@ -62,10 +55,9 @@ def calibrate(  # noqa: PLR0913, PLR0917
 ) -> None:
     """Fit volatility bands, norms, probabilities and levels of a profile to a feed."""
     base, most = base_profile(profile, name), budgets(false_alarms)
-    market = market_of((liquidations, prices, open_interest, funding), symbol, until)
+    feed = feed_of((liquidations, prices, open_interest, funding), symbol, until)
     try:
-        found = fit(market, base, most)
-        found = with_provenance(market, found, "cascade calibrate", {})
+        found = with_provenance(feed, fit(feed, base, most), "cascade calibrate", {})
     except ValueError as error:
         fail(f"these data give no profile: {error}")
     write(found, out)
@@ -98,48 +90,30 @@ def budgets(text: str) -> tuple[float, ...]:
     return found
 
 
-def market_of(named: Sequence[Files], symbol: str | None, until: str | None) -> Market:
-    """Return what the files hold of the symbol that was liquidated most."""
+def feed_of(named: Sequence[Files], symbol: str | None, until: str | None) -> Feed:
+    """Return what the files hold of all their symbols."""
     period = Period(end_ms=moment_ms("--until", until, float("inf")))
-    return open_market(named_files(named), None if symbol is None else normal_symbol(symbol), period)
+    return open_feed(named_files(named), None if symbol is None else normal_symbol(symbol), period)
 
 
-def fit(market: Market, base: Profile, most: tuple[float, ...]) -> Profile:
-    """Return a profile fitted to a market; what has habits needs no norms nor floors.
+def fit(feed: Feed, base: Profile, most: tuple[float, ...]) -> Profile:
+    """Return a profile fitted to a feed; what has habits needs no norms nor floors.
 
     Bands come first: by them the market's regime multiplies the raw scores of a profile without habits.
     """
     from pipeline.backtest.bands import with_bands  # noqa: PLC0415 - scipy is an extra
-    from pipeline.backtest.levels import with_floors  # noqa: PLC0415
+    from pipeline.backtest.levels import with_floors, with_levels  # noqa: PLC0415
 
-    labels, plain = market.labels, with_bands(without_map(base), volatilities(market, base))
+    plain = with_bands(without_map(base), volatilities(feed, base))
     if plain.score.habits is None:
-        plain = calibrated_norms(market.recorded, plain, share=1.0)
-        plain = structs.replace(plain, name=base.name)
-    seen = observe(market, plain)
+        recorded = [each.recorded for each in feed.markets.values()]
+        plain = structs.replace(calibrated_norms(recorded, plain, share=1.0), name=base.name)
+    seen = observe(feed, plain)
     if plain.score.habits is None:
-        judged = _judged(seen, market)
-        plain = with_floors(
-            plain, seen.series.times_ms[judged], seen.floors[judged], seen.acceleration[judged], labels, most
-        )
-    return fit_levels(market, plain, seen, seen.raw, most)
-
-
-def fit_levels(
-    market: Market, profile: Profile, seen: Observed, raw: Floats, most: tuple[float, ...]
-) -> Profile:
-    """Return a profile with the map and the levels that its raw scores call for."""
-    from pipeline.backtest.levels import with_levels  # noqa: PLC0415 - scipy is an extra
-
-    labels, judged = market.labels, _judged(seen, market)
-    told = at_minutes(seen, raw, labels.minutes), labels.positive
-    return with_levels(profile, seen.series.times_ms[judged], raw[judged], labels, told, most)
-
-
-def _judged(seen: Observed, market: Market) -> NDArray[np.bool_]:
-    times, minutes = seen.series.times_ms, market.labels.minutes
-    inside: NDArray[np.bool_] = (times >= minutes[0]) & (times <= minutes[-1])
-    return inside
+        velocities = [each.moments(each.floors) for each in seen]
+        accelerations = [each.moments(each.acceleration) for each in seen]
+        plain = with_floors(plain, velocities, accelerations, most)
+    return with_levels(plain, [each.moments(each.raw) for each in seen], most)
 
 
 def write(profile: Profile, out: Path) -> None:

@@ -48,4 +48,4 @@ def test_weights_that_are_not_surely_better_are_not_recommended(recorded_data, t
     out = tmp_path / "mine.toml"
     result = fitting(recorded_data, "optimise", out, "--folds", "2")
     assert (result.exit_code, out.exists()) == (1, False)
-    assert "the gain's interval includes zero" in result.stderr
+    assert "the gain's interval does not lie above zero" in result.stderr

@@ -10,7 +10,10 @@ from pipeline.cli import app
 from pipeline.runtime.profiles import load_profile
 from pipeline.signals.profile import SEED
 
-CRASHES = (1.6, 2.4, 3.3, 4.1, 5.2)
+MARKETS = {
+    "BTCUSDT": made_market(days=4, crashes=(1.6, 2.4, 3.3)),
+    "ETHUSDT": made_market(days=4, crashes=(1.6, 2.1, 3.5), seed=2),
+}
 
 
 def run(*arguments):
@@ -19,7 +22,8 @@ def run(*arguments):
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    return write_files(made_market(days=6, crashes=CRASHES), tmp_path_factory.mktemp("made"))
+    folder = tmp_path_factory.mktemp("made")
+    return [word for symbol, market in MARKETS.items() for word in write_files(market, folder, symbol)]
 
 
 @pytest.fixture(scope="module")
@@ -38,3 +42,16 @@ def test_a_calibrated_profile_has_the_bands_of_its_feed(calibrated):
     assert bands[1:3] == pytest.approx([0.019, 0.069], rel=0.15)
     assert profile.provenance.made_by == "cascade calibrate"
     assert profile.volatility.judgement.risk == SEED.volatility.judgement.risk
+
+
+def test_a_profile_is_fitted_to_all_symbols(calibrated):
+    profile = load_profile(str(calibrated))
+    told = profile.provenance
+    assert told.feed.startswith("BTCUSDT, ETHUSDT: ")
+    assert told.liquidations == sum(len(market.liquidated_ms) for market in MARKETS.values())
+    assert told.episodes == 6
+    assert told.note == "only 6 cascades: figures say little"
+    rates = [told.figures[f"{level}_false_alarms_day"] for level in ("watch", "alert", "critical", "extreme")]
+    # a day and symbol; 3 judged days of 2 symbols: one more or less is 0.17
+    assert all(rate <= most + 0.17 for rate, most in zip(rates, (3.0, 1.0, 0.5, 0.1), strict=True)), rates
+    assert told.figures["watch_recall"] == 1.0
