@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path  # noqa: TC003 - Typer reads annotations
 from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
@@ -54,6 +55,7 @@ def calibrate(  # noqa: PLR0913, PLR0917
     until: Until = None,
 ) -> None:
     """Fit volatility bands, norms, probabilities and levels of a profile to a feed."""
+    require_extra()
     base, most = base_profile(profile, name), budgets(false_alarms)
     feed = feed_of((liquidations, prices, open_interest, funding), symbol, until)
     try:
@@ -61,6 +63,12 @@ def calibrate(  # noqa: PLR0913, PLR0917
     except ValueError as error:
         fail(f"these data give no profile: {error}")
     write(found, out)
+
+
+def require_extra() -> None:
+    """End the command unless what fits and writes profiles is installed."""
+    if not all(map(find_spec, ("scipy", "tomli_w"))):
+        fail("fitting a profile needs more: pip install 'cascade-pipeline[calibrate]'", USAGE)
 
 
 def base_profile(profile: str, name: str) -> Profile:

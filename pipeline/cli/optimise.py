@@ -18,6 +18,7 @@ from pipeline.cli.calibrate import (
     base_profile,
     budgets,
     feed_of,
+    require_extra,
     write,
 )
 from pipeline.cli.observing import observe, with_provenance, without_map
@@ -47,6 +48,7 @@ def optimise(  # noqa: PLR0913, PLR0917
     until: Until = None,
 ) -> None:
     """Fit the weights to a feed; a profile is written only if they are surely better on later days."""
+    require_extra()
     from pipeline.backtest.levels import with_levels  # noqa: PLC0415 - scipy is an extra
     from pipeline.backtest.walk_forward import gain_of, walk_forward  # noqa: PLC0415
 
