@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from pipeline.backtest.labels import Floats
     from pipeline.signals.profile import Profile
 
-PERCENTILES: Final = (5.0, 25.0, 75.0, 95.0, 99.0)
-"""Of 5-minute volatilities, where LOW, NORMAL, ELEVATED, HIGH and EXTREME begin: NORMAL is the middle half of
-the time, and EXTREME a quarter of an hour a day."""
+PERCENTILES: Final = (25.0, 50.0, 90.0, 99.0, 99.9)
+"""Of 5-minute volatilities, where LOW, NORMAL, ELEVATED, HIGH and EXTREME begin: the last three from
+one minute in 10, in 100 and in 1,000 on, for they multiply the risk of a cascade, and cascades are rare."""
 _LEAST: Final = 1e-4
 """Percent: of the lowest band, and between two, where a feed stands still."""
 

@@ -136,7 +136,7 @@ def write(profile: Profile, out: Path) -> None:
     levels, figures = profile.score.levels, found.figures
     typer.echo(f"{profile.name}: {found.episodes} cascades from {found.begin} to {found.end} in {found.feed}")
     show_table(
-        ("level", "probability above", "false alarms a day", "recall"),
+        ("level", "probability above", "false alarms a day and symbol", "recall"),
         [
             (
                 each,

@@ -47,7 +47,7 @@ class Market(NamedTuple):
 
 
 class Feed(NamedTuple):
-    """The files, and the symbols in them that something can be learnt of."""
+    """The files, and the symbols in them that something can be learnt from."""
 
     sources: Sources
     markets: dict[str, Market]
