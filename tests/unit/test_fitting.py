@@ -40,6 +40,15 @@ def test_a_map_tells_the_frequency_of_what_followed():
     assert np.abs(mapped(fresh, found) - fresh**2).max() < 0.06
 
 
+def test_a_map_ranks_scores_as_they_were_where_their_frequencies_do_not_rise():
+    random = np.random.default_rng(9)
+    raw = random.random(50_000)
+    found = fit_map(raw, random.random(50_000) < np.where(raw < 0.8, 0.01, 0.3))
+    high = mapped(np.linspace(0.93, found.raw[-1], 20), found)
+    assert (np.diff(high) > 0).all()
+    assert high == pytest.approx(np.full(20, 0.3), abs=0.05)
+
+
 def test_there_is_no_map_of_a_single_score():
     assert fit_map(np.zeros(100), np.arange(100) < 3).raw == ()
 
