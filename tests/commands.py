@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from typer.main import get_command
 from typer.testing import CliRunner
 
 from pipeline.cli import app
+from pipeline.cli.signal_rows import signal_row
+from pipeline.messages import Signal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from click.testing import Result
     from typer import Typer
@@ -42,6 +47,23 @@ async def cascade(settings: Settings, *arguments: str, answer: str | None = None
     return await asyncio.to_thread(
         CliRunner().invoke, app, arguments, input=answer, env=settings.child_environment()
     )
+
+
+async def offline(
+    settings: Settings, files: Sequence[str], out: Path, *options: str
+) -> dict[str, dict[str, Any]]:
+    """Return what `cascade replay --out` writes, by the signals' ids."""
+    result = await cascade(settings, "replay", *files, *options, "--out", str(out))
+    assert result.exit_code == 0, result.output
+    rows = [json.loads(line) for line in (await asyncio.to_thread(out.read_text)).splitlines()]
+    return {row["id"]: row for row in rows}
+
+
+def as_rows(signals: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return signals as the rows that `cascade replay` writes."""
+    rows = {name: signal_row(msgspec.convert(signal, Signal)) for name, signal in signals.items()}
+    found: dict[str, dict[str, Any]] = json.loads(json.dumps(rows))
+    return found
 
 
 def simulating(settings: Settings, *arguments: str) -> subprocess.Popen[str]:

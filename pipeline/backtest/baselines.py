@@ -13,6 +13,8 @@ from pipeline.signals.levels import level_of_probability
 from pipeline.signals.profile import SEED, Profile
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pipeline.backtest.labels import Floats
 
 TRAINING_SHARE: Final = 0.5
@@ -20,26 +22,35 @@ TRAINING_SHARE: Final = 0.5
 _FULL: Final = 0.999
 
 
-def calibrated_norms(recorded: Recorded, base: Profile = SEED, share: float = TRAINING_SHARE) -> Profile:
-    """Return a profile whose norms are what the feed itself shows: 99.9% quantiles of its first part."""
-    times = recorded.liquidated_ms
-    end = times[0] + share * (times[-1] - times[0])
-    count_10, count_2 = _within(times, times, 10_000), _within(times, times, 2_000)
-    sums = np.concatenate([[0.0], np.cumsum(recorded.usd)])
-    first = np.searchsorted(times, times - 10_000, side="right")
-    usd = sums[1:] - sums[first]
-    known = times <= end
+def calibrated_norms(
+    markets: Sequence[Recorded], base: Profile = SEED, share: float = TRAINING_SHARE
+) -> Profile:
+    """Return a profile whose norms are what the feed itself shows: 99.9% quantiles of its first part.
+
+    Those of several symbols are of all their moments together: a profile has one norm for all.
+    """
+    velocity, acceleration, usd = np.concatenate([_rates(each, share) for each in markets], axis=1)
 
     def full(values: Floats, least: float) -> float:
-        return max(float(np.quantile(values[known], _FULL)), least)
+        return max(float(np.quantile(values, _FULL)), least)
 
     score = structs.replace(
         base.score,
-        full_velocity=full(count_10 / 10, 0.1),
-        full_acceleration=full((count_2 / 2 - count_10 / 10) / 4, 0.01),
-        full_volume_usd=full(usd / 10, 1.0),
+        full_velocity=full(velocity, 0.1),
+        full_acceleration=full(acceleration, 0.01),
+        full_volume_usd=full(usd, 1.0),
     )
     return structs.replace(base, name=f"{base.name}-norms", score=score)
+
+
+def _rates(recorded: Recorded, share: float) -> Floats:
+    """Return velocity, acceleration and US dollars a second at each liquidation of the first part."""
+    times = recorded.liquidated_ms
+    count_10, count_2 = _within(times, times, 10_000), _within(times, times, 2_000)
+    sums = np.concatenate([[0.0], np.cumsum(recorded.usd)])
+    usd = sums[1:] - sums[np.searchsorted(times, times - 10_000, side="right")]
+    found = np.array([count_10 / 10, (count_2 / 2 - count_10 / 10) / 4, usd / 10])
+    return found[:, times <= times[0] + share * (times[-1] - times[0])]
 
 
 def usd_of_a_minute(recorded: Recorded, minutes: Times) -> Series:

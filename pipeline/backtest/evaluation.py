@@ -145,11 +145,19 @@ def _curve(ranked: Ranking, labels: Labels) -> list[tuple[float, float]]:
 
 def gain(one: Series, other: Series, labels: Labels, hold_s: float = HOLD_S) -> Gain:
     """Return what one kind of signals is worth more than another."""
-    days, positive = draw_days(labels.minutes), labels.positive
-    told = [
+    first, second = (
         known_at(each.times_ms, each.probability, labels.minutes, hold_s)
         for each in (_judged(one, labels), other)
-    ]
+    )
+    return gain_at_minutes(first, second, labels.minutes, labels.positive)
+
+
+def gain_at_minutes(one: Floats, other: Floats, minutes: Times, positive: NDArray[np.bool_]) -> Gain:
+    """Return what one kind of probabilities is worth more than another.
+
+    Minutes may be several symbols': days are drawn with what all of them had, as cascades come together.
+    """
+    days, told = draw_days(minutes), (one, other)
     ranked = [rank(each) for each in told]
 
     def area(draw: Floats) -> float:

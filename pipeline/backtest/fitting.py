@@ -8,17 +8,23 @@ import numpy as np
 from scipy.optimize import isotonic_regression, minimize
 
 from pipeline.backtest.alerts import alerts, judge
+from pipeline.backtest.pooling import false_alarms_a_day
 from pipeline.signals.calibration import CalibrationConstants
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
-    from pipeline.backtest.labels import Floats, Labels, Times
+    from pipeline.backtest.labels import Floats
+    from pipeline.backtest.pooling import Moments
 
 _LEAST_MINUTES: Final = 30
 """Of the highest point of a map: fewer say too little."""
 _RATIO: Final = 1.4
 """How many times as many minutes are at a point and above it as above the next."""
+_LAST_RISE: Final = 0.01
+"""Of the probability above the middle of the highest step, where nothing tells how much it is."""
 _CANDIDATES: Final = 400
 _STEP: Final = 1e-4  # probabilities are sent with so many digits
 
@@ -33,13 +39,30 @@ def fit_map(raw: Floats, positive: NDArray[np.bool_]) -> CalibrationConstants:
     place = np.searchsorted(edges, raw, side="right")
     minutes = np.bincount(place)
     known = minutes > 0
-    means = (np.bincount(place, raw)[known] / minutes[known]).round(4)
+    means = np.bincount(place, raw)[known] / minutes[known]
     rates = np.bincount(place, positive)[known] / minutes[known]
-    rising = isotonic_regression(rates, weights=minutes[known]).x
-    points = dict(zip(means.tolist(), np.clip(rising, 0, 1).round(5).tolist(), strict=True))
+    rising = np.clip(isotonic_regression(rates, weights=minutes[known]).x, 0, 1)
+    scores, chances = _middles(means, rising, minutes[known], float(raw.max()))
+    points = dict(zip(scores.round(4).tolist(), chances.round(5).tolist(), strict=True))
     if len(points) < 2:  # noqa: PLR2004 - a map has two points or none
         return CalibrationConstants()
     return CalibrationConstants(raw=tuple(points), probability=tuple(points.values()))
+
+
+def _middles(
+    raw: Floats, rising: Floats, minutes: NDArray[np.int64], highest: float
+) -> tuple[Floats, Floats]:
+    """Return a point for each step, at its middle, and from the last one on points that are a little higher.
+
+    So scores rank as they did: levels have to tell moments apart that a map with steps makes equal (centred
+    isotonic regression, Oron and Flournoy 2017).
+    """
+    steps = np.concatenate([[0], np.cumsum(np.diff(rising) > 0)])
+    middles = np.bincount(steps, minutes * raw) / np.bincount(steps, minutes)
+    chances = rising[np.unique(steps, return_index=True)[1]]
+    above = np.append(raw[raw > middles[-1]], highest)
+    rise = _LAST_RISE * np.arange(1, len(above) + 1) / len(above)
+    return np.append(middles, above), np.append(chances, np.minimum(chances[-1] + rise, 1.0))
 
 
 def mapped(raw: Floats, constants: CalibrationConstants) -> Floats:
@@ -50,14 +73,15 @@ def mapped(raw: Floats, constants: CalibrationConstants) -> Floats:
     return found
 
 
-def lowest_within(times_ms: Times, values: Floats, labels: Labels, most_a_day: float) -> float:
-    """Return the lowest threshold from which on up no more false alarms a day come; to be exceeded."""
+def lowest_within(told: Sequence[Moments], most_a_day: float) -> float:
+    """Return the lowest threshold, to be exceeded, that costs no more false alarms a day and symbol."""
+    values, labels = np.concatenate([each.values for each in told]), [each.labels for each in told]
     found = float(values.max(initial=0.0))
     for threshold in np.unique(np.quantile(values, 1 - np.geomspace(1e-6, 0.5, _CANDIDATES), method="lower"))[
         ::-1
     ]:
-        false = judge(alerts(times_ms, values > threshold), labels).false_ms
-        if len(false) > most_a_day * labels.days:
+        judged = [judge(alerts(each.times_ms, each.values > threshold), each.labels) for each in told]
+        if false_alarms_a_day(judged, labels) > most_a_day:
             break
         found = float(threshold)
     return found

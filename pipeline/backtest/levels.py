@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from msgspec import structs
 
 from pipeline.backtest.fitting import fit_map, lowest_within, mapped, rising_thresholds
+from pipeline.backtest.pooling import at_minutes, pooled
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from collections.abc import Sequence
 
-    from pipeline.backtest.labels import Floats, Labels, Times
+    from pipeline.backtest.pooling import Moments
     from pipeline.signals.profile import Profile
 
 NAMES: Final = ("watch", "alert", "critical", "extreme")
@@ -20,21 +21,12 @@ FLOOR_SHARE: Final = 0.1
 _LEAST: Final = 0.01
 
 
-def with_levels(  # noqa: PLR0913, PLR0917
-    profile: Profile,
-    times_ms: Times,
-    raw: Floats,
-    labels: Labels,
-    told: tuple[Floats, NDArray[Any]],
-    most_a_day: tuple[float, ...],
-) -> Profile:
-    """Return a profile with a map from raw scores to probabilities, and the levels that follow.
-
-    `told` are the raw scores at minutes, and whether a cascade followed.
-    """
-    calibration = fit_map(*told)
-    probability = mapped(raw, calibration)
-    found = rising_thresholds([lowest_within(times_ms, probability, labels, most) for most in most_a_day])
+def with_levels(profile: Profile, raw: Sequence[Moments], most_a_day: tuple[float, ...]) -> Profile:
+    """Return a profile with a map from raw scores to probabilities, and the levels that follow."""
+    _, positive = pooled([each.labels for each in raw])
+    calibration = fit_map(at_minutes(raw), positive)
+    probability = [each._replace(values=mapped(each.values, calibration)) for each in raw]
+    found = rising_thresholds([lowest_within(probability, most) for most in most_a_day])
     levels = structs.replace(profile.score.levels, **dict(zip(NAMES, found, strict=True)))
     quiet = profile.score.quiet_probability
     if profile.score.habits is None:
@@ -43,14 +35,16 @@ def with_levels(  # noqa: PLR0913, PLR0917
     return structs.replace(profile, score=score)
 
 
-def with_floors(  # noqa: PLR0913, PLR0917
-    profile: Profile, times_ms: Times, velocity: Floats, acceleration: Floats, labels: Labels,
+def with_floors(
+    profile: Profile,
+    velocity: Sequence[Moments],
+    acceleration: Sequence[Moments],
     most_a_day: tuple[float, ...],
-) -> Profile:  # fmt: skip
+) -> Profile:
     """Return a profile whose floors are velocities and accelerations that its own feed reaches as rarely."""
 
-    def rare(values: Floats, most: tuple[float, ...]) -> list[float]:
-        found = [lowest_within(times_ms, values, labels, FLOOR_SHARE * each) for each in most]
+    def rare(told: Sequence[Moments], most: tuple[float, ...]) -> list[float]:
+        found = [lowest_within(told, FLOOR_SHARE * each) for each in most]
         return rising_thresholds([max(each, _LEAST) for each in found], _LEAST, float("inf"))
 
     velocities, accelerations = rare(velocity, most_a_day), rare(acceleration, most_a_day[2:])

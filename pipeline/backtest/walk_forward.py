@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from pipeline.backtest.evaluation import Gain, Series, gain
+from pipeline.backtest.evaluation import Gain, gain_at_minutes
 from pipeline.backtest.fitting import fit_map, fit_weights, mapped
-from pipeline.backtest.labels import DAY, HORIZON, Labels
+from pipeline.backtest.labels import DAY, HORIZON
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from pipeline.backtest.labels import Floats, Times
 
 EMBARGO: Final = 2 * HORIZON
@@ -18,29 +20,31 @@ EMBARGO: Final = 2 * HORIZON
 
 
 class Forward(NamedTuple):
-    """What the blocks were told, by weights fitted before each and by the given ones; what is judged.
+    """What the blocks' minutes were told, by weights fitted before each and by the given ones.
 
-    `weights` are those fitted to all days.
+    `positive` tells of each minute whether a cascade followed; `weights` are those fitted to all days.
     """
 
-    fitted: Series
-    given: Series
-    labels: Labels
+    minutes: Times
+    positive: NDArray[np.bool_]
+    fitted: Floats
+    given: Floats
     weights: Floats
 
 
-def walk_forward(parts: Floats, given: Floats, labels: Labels, folds: int) -> Forward:
+def walk_forward(
+    parts: Floats, given: Floats, minutes: Times, positive: NDArray[np.bool_], folds: int
+) -> Forward:
     """Return what would have been told, block after block, by what was known before each.
 
     Parameters
     ----------
     parts
-        A line for each minute of the labels, a column for each component: times its weight, and summed up,
-        the raw score.
+        A line for each minute, a column for each component: times its weight, and summed up, the raw score.
     given
         The weights to compare with; their scores are mapped to probabilities by the same days.
-    labels
-        What there was to foretell.
+    minutes, positive
+        When (ms; of several symbols, in any order), and whether a cascade followed.
     folds
         How many blocks of whole days; one more, at the beginning, is only learnt from.
 
@@ -50,48 +54,27 @@ def walk_forward(parts: Floats, given: Floats, labels: Labels, folds: int) -> Fo
         There are too few days, or none of those before the first block had a cascade.
 
     """
-    begins = _begins(labels.minutes, folds)
+    begins = _begins(minutes, folds)
+    order: list[NDArray[np.intp]] = []
     told: list[list[Floats]] = []
-    for begin, end in zip(begins, [*begins[1:], int(labels.minutes[-1]) + 1], strict=True):
-        known = labels.minutes < begin - EMBARGO
-        if not labels.positive[known].any():
+    for begin, end in zip(begins, [*begins[1:], int(minutes.max()) + 1], strict=True):
+        known = minutes < begin - EMBARGO
+        if not positive[known].any():
             raise ValueError("no cascade in the days before the first block: give more data, or fewer folds")
-        block = (labels.minutes >= begin) & (labels.minutes < end)
-        fitted = fit_weights(parts[known], labels.positive[known])
+        block = np.nonzero((minutes >= begin) & (minutes < end))[0]
+        weights = (fit_weights(parts[known], positive[known]), given)
+        order.append(block)
         told.append(
-            [
-                mapped(parts[block] @ each, fit_map(parts[known] @ each, labels.positive[known]))
-                for each in (fitted, given)
-            ]
+            [mapped(parts[block] @ each, fit_map(parts[known] @ each, positive[known])) for each in weights]
         )
-    later = since(labels, begins[0])
+    later = np.concatenate(order)
     ours, theirs = (np.concatenate(found) for found in zip(*told, strict=True))
-    levels = np.zeros(len(later.minutes), np.int64)
-    return Forward(
-        Series(later.minutes, ours, levels),
-        Series(later.minutes, theirs, levels),
-        later,
-        fit_weights(parts, labels.positive),
-    )
+    return Forward(minutes[later], positive[later], ours, theirs, fit_weights(parts, positive))
 
 
 def gain_of(forward: Forward) -> Gain:
     """Return what fitted weights are worth more than the given ones, on days they had not seen."""
-    return gain(forward.fitted, forward.given, forward.labels)
-
-
-def since(labels: Labels, begin: int) -> Labels:
-    """Return what there was to foretell from a moment (ms) on."""
-    episodes, minutes = labels.onsets >= begin, labels.minutes >= begin
-    return Labels(
-        labels.qualifying[labels.qualifying >= begin],
-        labels.onsets[episodes],
-        labels.ends[episodes],
-        labels.minutes[minutes],
-        labels.positive[minutes],
-        labels.early[minutes],
-        labels.early_known[minutes],
-    )
+    return gain_at_minutes(forward.fitted, forward.given, forward.minutes, forward.positive)
 
 
 def _begins(minutes: Times, folds: int) -> list[int]:

@@ -200,7 +200,7 @@ def _tasks(symbol: str, market: Recorded, labels: Labels, wish: Wish) -> Iterato
     wanted = {each.name: each for each in wish.profiles}
     wanted.setdefault(SEED.name, SEED)
     if len(market.liquidated_ms):
-        wanted[NORMS] = calibrated_norms(market)
+        wanted[NORMS] = calibrated_norms([market])
     begins = _begins(labels, wish.split)
     for name, profile in wanted.items():
         for number, (begin, end) in enumerate(pairwise([*begins, float("inf")])):

@@ -14,11 +14,11 @@ from pipeline.backtest.labels import DAY, MINUTE, Recorded
 from pipeline.cli.recordings import Period, Recording, Recordings
 from pipeline.cli.signal_rows import create_signal_file, signal_row
 from pipeline.cli.ticking import ticking
-from pipeline.engine import Engine
+from pipeline.engine import Engine, Output
 from pipeline.messages import COMPONENTS, Liquidation, Price, Signal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Container, Iterable, Iterator
     from pathlib import Path
 
     from pipeline.backtest.labels import Floats
@@ -79,7 +79,7 @@ def carry_out(run: Run) -> Ran:
     scores = {name: array("d") for name in COMPONENTS}
     period = Period(max(run.begin_ms - WARM_UP_MS, run.sources.period.begin_ms), run.end_ms)
     with create_signal_file(run.out) as file:
-        for found in signals_of_events(run.sources.ticking(period), run.profile, run.symbol):
+        for found in signals_of_events(run.sources.ticking(period), run.profile, {run.symbol}):
             events += 1
             for signal in found:
                 moment = round(signal.timestamp * 1_000)
@@ -97,25 +97,33 @@ def carry_out(run: Run) -> Ran:
 
 
 def signals_of_events(
-    records: Iterable[recordings.Recorded], profile: Profile, symbol: str
+    records: Iterable[recordings.Recorded], profile: Profile, symbols: Container[str]
 ) -> Iterator[list[Signal]]:
-    """Yield a symbol's signals, record by record of those that concern it."""
+    """Yield the signals of symbols, record by record of those that concern them."""
+    for outputs in outputs_of_events(records, profile, symbols):
+        yield [
+            output.body
+            for output in outputs
+            if output.topic == contract.SIGNALS
+            and isinstance(output.body, Signal)
+            and output.body.symbol in symbols
+        ]
+
+
+def outputs_of_events(
+    records: Iterable[recordings.Recorded], profile: Profile, symbols: Container[str]
+) -> Iterator[list[Output]]:
+    """Yield what a profile makes of each record that concerns some symbols."""
     engine = Engine(profile)
     for record in records:
-        if _concerns(record, symbol, profile.reference):
-            yield [
-                output.body
-                for output in engine.feed(record.topic, record.message)
-                if output.topic == contract.SIGNALS
-                and isinstance(output.body, Signal)
-                and output.body.symbol == symbol
-            ]
+        if _concerns(record, symbols, profile.reference):
+            yield engine.feed(record.topic, record.message)
 
 
-def _concerns(record: recordings.Recorded, symbol: str, reference: str) -> bool:
-    """Tell whether a record concerns a symbol; prices of the reference concern all."""
+def _concerns(record: recordings.Recorded, symbols: Container[str], reference: str) -> bool:
+    """Tell whether a record concerns some symbols; prices of the reference concern all."""
     named = record.message.symbol
-    return named == symbol or (named == reference and record.topic == contract.PRICES)
+    return named in symbols or (named == reference and record.topic == contract.PRICES)
 
 
 def joined(parts: list[Ran]) -> Ran:

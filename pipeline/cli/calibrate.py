@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path  # noqa: TC003 - Typer reads annotations
 from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
@@ -11,11 +12,10 @@ from msgspec import structs
 from pipeline.backtest.baselines import calibrated_norms
 from pipeline.cli.moments import moment_ms
 from pipeline.cli.observing import (
-    Market,
-    Observed,
-    at_minutes,
+    Feed,
     observe,
-    open_market,
+    open_feed,
+    volatilities,
     with_provenance,
     without_map,
 )
@@ -29,17 +29,12 @@ from pipeline.signals.profile import Profile, ProfileError, read_profile
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from pipeline.backtest.labels import Floats
-
 RecordedFiles: TypeAlias = Annotated[Files, typer.Option(metavar="FILE...")]
 BaseProfile: TypeAlias = Annotated[
     str, typer.Option(help="What to begin with: `adaptive`, `seed`, or a file.")
 ]
 FalseAlarms: TypeAlias = Annotated[
-    str, typer.Option(help="False alarms a day that WATCH, ALERT, CRITICAL and EXTREME may cost.")
+    str, typer.Option(help="False alarms a day and symbol that WATCH, ALERT, CRITICAL and EXTREME may cost.")
 ]
 Until: TypeAlias = Annotated[
     str | None, typer.Option(metavar="TIME", help="Learn from what was before only.")
@@ -59,15 +54,21 @@ def calibrate(  # noqa: PLR0913, PLR0917
     symbol: SymbolOfFiles = None,
     until: Until = None,
 ) -> None:
-    """Fit norms, probabilities and levels of a profile to a feed."""
+    """Fit volatility bands, norms, probabilities and levels of a profile to a feed."""
+    require_extra()
     base, most = base_profile(profile, name), budgets(false_alarms)
-    market = market_of((liquidations, prices, open_interest, funding), symbol, until)
+    feed = feed_of((liquidations, prices, open_interest, funding), symbol, until)
     try:
-        found = fit(market, base, most)
-        found = with_provenance(market, found, "cascade calibrate", {})
+        found = with_provenance(feed, fit(feed, base, most), "cascade calibrate", {})
     except ValueError as error:
         fail(f"these data give no profile: {error}")
     write(found, out)
+
+
+def require_extra() -> None:
+    """End the command unless what fits and writes profiles is installed."""
+    if not all(map(find_spec, ("scipy", "tomli_w"))):
+        fail("fitting a profile needs more: pip install 'cascade-pipeline[calibrate]'", USAGE)
 
 
 def base_profile(profile: str, name: str) -> Profile:
@@ -97,44 +98,30 @@ def budgets(text: str) -> tuple[float, ...]:
     return found
 
 
-def market_of(named: Sequence[Files], symbol: str | None, until: str | None) -> Market:
-    """Return what the files hold of the symbol that was liquidated most."""
+def feed_of(named: Sequence[Files], symbol: str | None, until: str | None) -> Feed:
+    """Return what the files hold of all their symbols."""
     period = Period(end_ms=moment_ms("--until", until, float("inf")))
-    return open_market(named_files(named), None if symbol is None else normal_symbol(symbol), period)
+    return open_feed(named_files(named), None if symbol is None else normal_symbol(symbol), period)
 
 
-def fit(market: Market, base: Profile, most: tuple[float, ...]) -> Profile:
-    """Return a profile fitted to a market; what has habits needs no norms nor floors."""
-    from pipeline.backtest.levels import with_floors  # noqa: PLC0415 - scipy is an extra
+def fit(feed: Feed, base: Profile, most: tuple[float, ...]) -> Profile:
+    """Return a profile fitted to a feed; what has habits needs no norms nor floors.
 
-    labels, plain = market.labels, without_map(base)
+    Bands come first: by them the market's regime multiplies the raw scores of a profile without habits.
+    """
+    from pipeline.backtest.bands import with_bands  # noqa: PLC0415 - scipy is an extra
+    from pipeline.backtest.levels import with_floors, with_levels  # noqa: PLC0415
+
+    plain = with_bands(without_map(base), volatilities(feed, base))
     if plain.score.habits is None:
-        plain = calibrated_norms(market.recorded, plain, share=1.0)
-        plain = structs.replace(plain, name=base.name)
-    seen = observe(market, plain)
+        recorded = [each.recorded for each in feed.markets.values()]
+        plain = structs.replace(calibrated_norms(recorded, plain, share=1.0), name=base.name)
+    seen = observe(feed, plain)
     if plain.score.habits is None:
-        judged = _judged(seen, market)
-        plain = with_floors(
-            plain, seen.series.times_ms[judged], seen.floors[judged], seen.acceleration[judged], labels, most
-        )
-    return fit_levels(market, plain, seen, seen.raw, most)
-
-
-def fit_levels(
-    market: Market, profile: Profile, seen: Observed, raw: Floats, most: tuple[float, ...]
-) -> Profile:
-    """Return a profile with the map and the levels that its raw scores call for."""
-    from pipeline.backtest.levels import with_levels  # noqa: PLC0415 - scipy is an extra
-
-    labels, judged = market.labels, _judged(seen, market)
-    told = at_minutes(seen, raw, labels.minutes), labels.positive
-    return with_levels(profile, seen.series.times_ms[judged], raw[judged], labels, told, most)
-
-
-def _judged(seen: Observed, market: Market) -> NDArray[np.bool_]:
-    times, minutes = seen.series.times_ms, market.labels.minutes
-    inside: NDArray[np.bool_] = (times >= minutes[0]) & (times <= minutes[-1])
-    return inside
+        velocities = [each.moments(each.floors) for each in seen]
+        accelerations = [each.moments(each.acceleration) for each in seen]
+        plain = with_floors(plain, velocities, accelerations, most)
+    return with_levels(plain, [each.moments(each.raw) for each in seen], most)
 
 
 def write(profile: Profile, out: Path) -> None:
@@ -149,7 +136,7 @@ def write(profile: Profile, out: Path) -> None:
     levels, figures = profile.score.levels, found.figures
     typer.echo(f"{profile.name}: {found.episodes} cascades from {found.begin} to {found.end} in {found.feed}")
     show_table(
-        ("level", "probability above", "false alarms a day", "recall"),
+        ("level", "probability above", "false alarms a day and symbol", "recall"),
         [
             (
                 each,

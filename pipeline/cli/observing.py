@@ -8,24 +8,28 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
+import typer
 from msgspec import structs
 
-from pipeline.backtest.evaluation import HOLD_S, Series, evaluate
+from pipeline import contract
+from pipeline.backtest.evaluation import Series
 from pipeline.backtest.labels import MINUTE, EventRule, Labels, Recorded, UnlabelledError, label
+from pipeline.backtest.pooling import Moments, figures
 from pipeline.backtest.report import FEW
-from pipeline.backtest.scores import known_at
-from pipeline.cli.backtest_run import WARM_UP_MS, Sources, collect, signals_of_events
+from pipeline.cli.backtest_run import WARM_UP_MS, Sources, collect, outputs_of_events, signals_of_events
 from pipeline.cli.output import USAGE, fail
 from pipeline.cli.recordings import Period
 from pipeline.cli.rows import UnusableFileError
-from pipeline.messages import COMPONENTS
+from pipeline.messages import COMPONENTS, VolatilityUpdate
 from pipeline.signals.calibration import CalibrationConstants
 from pipeline.signals.provenance import Provenance
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
-    from pipeline.backtest.labels import Floats, Times
+    from pipeline.backtest.labels import Floats
+    from pipeline.cli import recordings
     from pipeline.messages import Signal
     from pipeline.signals.profile import Profile
 
@@ -36,54 +40,82 @@ TICK_MS: Final = 60_000
 
 
 class Market(NamedTuple):
-    """A symbol's records, the cascades in them, and the files."""
+    """A symbol's records, and the cascades in them."""
 
-    symbol: str
     recorded: Recorded
     labels: Labels
+
+
+class Feed(NamedTuple):
+    """The files, and the symbols in them that something can be learnt from."""
+
     sources: Sources
+    markets: dict[str, Market]
+
+    @property
+    def labels(self) -> list[Labels]:
+        """What there was to foretell of each symbol."""
+        return [each.labels for each in self.markets.values()]
+
+    def records(self) -> Iterable[recordings.Recorded]:
+        """Return the records, from where the first liquidation's warm-up begins."""
+        begin = min(int(each.recorded.liquidated_ms[0]) for each in self.markets.values())
+        return self.sources.ticking(Period(float(begin - WARM_UP_MS), self.sources.period.end_ms))
 
 
 class Observed(NamedTuple):
-    """Every signal of a profile, as columns; `floors` are the velocities that the levels' floors compare."""
+    """A symbol's signals, as columns; `floors` are the velocities that the levels' floors compare."""
 
+    labels: Labels
     series: Series
     raw: Floats
     scores: Floats
     floors: Floats
     acceleration: Floats
 
+    def moments(self, values: Floats) -> Moments:
+        """Return something that was told with each signal."""
+        return Moments(self.series.times_ms, values, self.labels)
 
-def open_market(files: list[tuple[str, Path]], symbol: str | None, period: Period) -> Market:
-    """Return the symbol that was liquidated most, or end the command: too little to learn from."""
+
+def open_feed(files: list[tuple[str, Path]], symbol: str | None, period: Period) -> Feed:
+    """Return what can be learnt from, or end the command: too little; say which symbols are left out."""
     sources = Sources(tuple(files), symbol, period, TICK_MS)
+    markets: dict[str, Market] = {}
     try:
-        markets = collect(sources.open())
-        if not markets:
-            fail("nothing to fit: give --liquidations and --prices", USAGE)
-        chosen = max(markets, key=lambda name: len(markets[name].liquidated_ms))
-        labels = label(markets[chosen], EventRule())
-    except (UnlabelledError, UnusableFileError, OSError, ValueError) as error:
+        for name, recorded in collect(sources.open()).items():
+            try:
+                markets[name] = Market(recorded, label(recorded, EventRule()))
+            except UnlabelledError as error:
+                typer.echo(f"{name}: left out: {error}", err=True)
+    except (UnusableFileError, OSError, ValueError) as error:
         fail(str(error), USAGE)
-    if len(labels.onsets) < FEWEST:
-        fail(f"{chosen}: {len(labels.onsets)} cascades in {labels.days:.1f} days: too few to fit anything to")
-    return Market(chosen, markets[chosen], labels, sources)
+    if not markets:
+        fail("nothing to fit: give --liquidations and --prices", USAGE)
+    found = Feed(sources, markets)
+    episodes, days = sum(len(each.onsets) for each in found.labels), sum(each.days for each in found.labels)
+    if episodes < FEWEST:
+        fail(f"{', '.join(markets)}: {episodes} cascades in {days:.1f} days: too few to fit anything to")
+    return found
 
 
-def observe(market: Market, profile: Profile) -> Observed:
-    """Return what a profile makes of each moment: a signal for every event, so that no rise is missed."""
+def observe(feed: Feed, profile: Profile) -> list[Observed]:
+    """Return what a profile makes of each symbol: a signal for every event, so that no rise is missed."""
     eager = structs.replace(profile.score, emit_interval_s=0.0, none_interval_s=0.0)
-    columns = [array("d") for _ in range(6 + len(COMPONENTS))]
-    until = market.sources.period.end_ms
-    period = Period(float(market.recorded.liquidated_ms[0] - WARM_UP_MS), until)
-    records = market.sources.ticking(period)
-    for signals in signals_of_events(records, structs.replace(profile, score=eager), market.symbol):
+    eager_profile = structs.replace(profile, score=eager)
+    columns = {name: [array("d") for _ in range(6 + len(COMPONENTS))] for name in feed.markets}
+    for signals in signals_of_events(feed.records(), eager_profile, feed.markets):
         for found in signals:
-            for column, value in zip(columns, _row(found), strict=True):
+            for column, value in zip(columns[found.symbol], _row(found), strict=True):
                 column.append(value)
-    times, probability, level, raw, floors, acceleration, *scores = map(np.array, columns)
+    return [_observed(np.array(columns[name]), market.labels) for name, market in feed.markets.items()]
+
+
+def _observed(columns: Floats, labels: Labels) -> Observed:
+    inside = (columns[0] >= labels.minutes[0]) & (columns[0] <= labels.minutes[-1] + MINUTE)
+    times, probability, level, raw, floors, acceleration, *scores = columns[:, inside]
     series = Series(times.astype(np.int64), probability, level.astype(np.int64))
-    return Observed(series, raw, np.column_stack(scores), floors, acceleration)
+    return Observed(labels, series, raw, np.column_stack(scores), floors, acceleration)
 
 
 def _row(signal: Signal) -> tuple[float, ...]:
@@ -98,31 +130,35 @@ def _row(signal: Signal) -> tuple[float, ...]:
     )
 
 
-def at_minutes(observed: Observed, values: Floats, minutes: Times) -> Floats:
-    """Return the newest of some values at each minute, for as long as an evaluation lets a signal tell."""
-    return known_at(observed.series.times_ms, values, minutes, HOLD_S)
+def volatilities(feed: Feed, profile: Profile) -> Floats:
+    """Return 5-minute volatilities as a profile measures them: the first of each symbol's minutes."""
+    found = array("d")
+    newest = {name: int(each.labels.minutes[0]) // MINUTE - 1 for name, each in feed.markets.items()}
+    prices = (record for record in feed.records() if record.topic == contract.PRICES)
+    for outputs in outputs_of_events(prices, profile, feed.markets):
+        for body in (output.body for output in outputs):
+            if not isinstance(body, VolatilityUpdate) or body.warming or body.symbol not in newest:
+                continue
+            if (minute := int(body.timestamp * 1_000) // MINUTE) > newest[body.symbol]:
+                newest[body.symbol] = minute
+                found.append(body.volatility_5m)
+    return np.array(found)
 
 
-def with_provenance(market: Market, profile: Profile, made_by: str, more: dict[str, float]) -> Profile:
+def with_provenance(feed: Feed, profile: Profile, made_by: str, more: dict[str, float]) -> Profile:
     """Return a profile that tells what it was fitted to, and how well it does there: it is run once more."""
-    labels = market.labels
-    found = evaluate(observe(market, profile).series, labels)
-    figures = {"pr_auc": found.pr_auc, "brier_skill": found.brier_skill, "ece": found.calibration_error}
-    for name, report in found.levels.items():
-        figures[f"{name.lower()}_false_alarms_day"] = report.false_alarms_day
-        figures[f"{name.lower()}_recall"] = report.recall
-    told = {name: round(value, 4) for name, value in (figures | more).items() if value is not None}
-    few = len(labels.onsets) < FEW
+    told = figures([each.series for each in observe(feed, profile)], feed.labels)
+    episodes = sum(len(each.onsets) for each in feed.labels)
     provenance = Provenance(
         made_by=made_by,
         version=version("cascade-pipeline"),
-        feed=f"{market.symbol}: {', '.join(path.name for _, path in market.sources.files)}",
-        begin=_iso(int(labels.minutes[0])),
-        end=_iso(int(labels.minutes[-1]) + MINUTE),
-        liquidations=len(market.recorded.liquidated_ms),
-        episodes=len(labels.onsets),
-        figures=told,
-        note=f"only {len(labels.onsets)} cascades: figures say little" if few else "",
+        feed=f"{', '.join(feed.markets)}: {', '.join(path.name for _, path in feed.sources.files)}",
+        begin=_iso(min(int(each.minutes[0]) for each in feed.labels)),
+        end=_iso(max(int(each.minutes[-1]) for each in feed.labels) + MINUTE),
+        liquidations=sum(len(each.recorded.liquidated_ms) for each in feed.markets.values()),
+        episodes=episodes,
+        figures={name: round(value, 4) for name, value in (told | more).items()},
+        note=f"only {episodes} cascades: figures say little" if episodes < FEW else "",
     )
     return structs.replace(profile, provenance=provenance)
 

@@ -9,6 +9,7 @@ import numpy as np
 import typer
 from msgspec import structs
 
+from pipeline.backtest.pooling import at_minutes, pooled
 from pipeline.cli.calibrate import (
     BaseProfile,
     FalseAlarms,
@@ -16,11 +17,11 @@ from pipeline.cli.calibrate import (
     Until,
     base_profile,
     budgets,
-    fit_levels,
-    market_of,
+    feed_of,
+    require_extra,
     write,
 )
-from pipeline.cli.observing import at_minutes, observe, with_provenance, without_map
+from pipeline.cli.observing import observe, with_provenance, without_map
 from pipeline.cli.options import SymbolOfFiles  # noqa: TC001 - Typer reads annotations
 from pipeline.cli.output import PROBLEM, fail
 from pipeline.messages import COMPONENTS
@@ -47,14 +48,16 @@ def optimise(  # noqa: PLR0913, PLR0917
     until: Until = None,
 ) -> None:
     """Fit the weights to a feed; a profile is written only if they are surely better on later days."""
-    from pipeline.backtest.walk_forward import gain_of, walk_forward  # noqa: PLC0415 - scipy is an extra
+    require_extra()
+    from pipeline.backtest.levels import with_levels  # noqa: PLC0415 - scipy is an extra
+    from pipeline.backtest.walk_forward import gain_of, walk_forward  # noqa: PLC0415
 
     base, most = without_map(base_profile(profile, name)), budgets(false_alarms)
-    market = market_of((liquidations, prices, open_interest, funding), symbol, until)
-    seen, given = observe(market, base), np.array(read_weights(base.score.weights))
-    parts = factored(seen, base, given)
+    feed = feed_of((liquidations, prices, open_interest, funding), symbol, until)
+    given = np.array(read_weights(base.score.weights))
+    parts = [each.moments(factored(each, base, given)) for each in observe(feed, base)]
     try:
-        forward = walk_forward(at_minutes(seen, parts, market.labels.minutes), given, market.labels, folds)
+        forward = walk_forward(at_minutes(parts), given, *pooled(feed.labels), folds)
     except ValueError as error:
         fail(f"nothing to judge weights by: {error}")
     found = gain_of(forward)
@@ -63,12 +66,13 @@ def optimise(  # noqa: PLR0913, PLR0917
         "weights: " + ", ".join(f"{c} {w:.3f}" for c, w in zip(COMPONENTS, forward.weights, strict=True))
     )
     if not found.is_certain:
-        fail("not recommended: the gain's interval includes zero; nothing is written", PROBLEM)
+        fail("not recommended: the gain's interval does not lie above zero; nothing is written", PROBLEM)
     weights = read_weights(dict(zip(COMPONENTS, forward.weights.tolist(), strict=True)))
     better = structs.replace(base, score=structs.replace(base.score, weights=name_weights(weights)))
-    better = fit_levels(market, better, seen, parts @ np.array(weights), most)
+    raw = [each._replace(values=each.values @ np.array(weights)) for each in parts]
+    better = with_levels(better, raw, most)
     gains = {"gain_pr_auc": found.pr_auc, "gain_brier": found.brier}
-    write(with_provenance(market, better, "cascade optimise", gains), out)
+    write(with_provenance(feed, better, "cascade optimise", gains), out)
 
 
 def factored(seen: Observed, profile: Profile, weights: Floats) -> Floats:

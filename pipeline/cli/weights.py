@@ -11,6 +11,7 @@ from pipeline.messages import COMPONENTS
 from pipeline.runtime.control import read_weights, send_weights
 from pipeline.runtime.profiles import load_profile
 from pipeline.settings import load_settings
+from pipeline.signals.profile import ProfileError
 from pipeline.signals.weights import name_weights
 from pipeline.signals.weights import read_weights as check_weights
 
@@ -42,15 +43,22 @@ def get() -> None:
 @weights.command("set")
 def set_(
     values: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(metavar="COMPONENT=WEIGHT...", help=f"A weight for each of {', '.join(COMPONENTS)}."),
-    ],
+    ] = None,
+    profile: Annotated[
+        str | None, typer.Option(help="Take those of a profile instead: a file, `adaptive`, or `seed`.")
+    ] = None,
 ) -> None:
     """Put weights in force; a set that does not sum to 1 is renormalised."""
+    if bool(values) == (profile is not None):
+        fail("give six COMPONENT=WEIGHT, or --profile", USAGE)
     settings = load_settings()
     try:
-        given = _parse_all(values)
+        given = _parse_all(values or ()) if profile is None else load_profile(profile).score.weights
         check_weights(given)
+    except ProfileError as error:
+        fail(f"--profile: {error}", USAGE)
     except ValueError as error:
         fail(str(error), USAGE)
     typer.echo(f"version {run(send_weights(settings, given)).version} is in force")

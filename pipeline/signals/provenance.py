@@ -11,13 +11,13 @@ class Provenance(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     made_by, version
         The command that made it, and the version of the pipeline.
     feed
-        The symbol, and the names of the files.
+        The symbols, and the names of the files.
     begin, end
         The minutes that were judged: the first, and the end; ISO 8601, UTC.
     liquidations, episodes
         How many there were.
     figures
-        On the same data, so rather too good: false alarms a day and recall by level, and others.
+        On the same data, so rather too good: false alarms a day and symbol, and recall by level, and others.
     note
         What to bear in mind.
 

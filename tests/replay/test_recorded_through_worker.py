@@ -1,15 +1,10 @@
 """Recorded market data give the same signals offline and through a running worker, whatever the batching."""
 
-import json
 from importlib.resources import files as package_files
 
-import msgspec
 import pytest
-from commands import cascade
+from commands import as_rows, cascade, offline
 from workers import Worker, differing, lag, read_signals, until_caught_up
-
-from pipeline.cli.signal_rows import signal_row
-from pipeline.messages import Signal
 
 pytestmark = pytest.mark.recorded
 
@@ -23,19 +18,6 @@ def files(recorded_data):
         *("--funding", str(recorded_data / "funding/binance_btcusdt_8h_2024.parquet")),
         *("--symbol", "BTCUSDT", "--from", "2024-02-12", "--to", "2024-03-31"),
     ]
-
-
-async def offline(settings, files, out, *options):
-    result = await cascade(settings, "replay", *files, *options, "--out", str(out))
-    assert result.exit_code == 0, result.output
-    rows = [json.loads(line) for line in out.read_text().splitlines()]
-    return {row["id"]: row for row in rows}
-
-
-def as_rows(signals):
-    """Return signals as the rows that `cascade replay` writes."""
-    rows = {name: signal_row(msgspec.convert(signal, Signal)) for name, signal in signals.items()}
-    return json.loads(json.dumps(rows))
 
 
 @pytest.mark.parametrize("batch", [211])

@@ -109,7 +109,7 @@ def test_days_are_drawn_whole_and_always_the_same():
 
 
 def test_norms_are_what_the_feed_shows():
-    found = calibrated_norms(MARKET).score
+    found = calibrated_norms([MARKET]).score
     assert 0.1 <= found.full_velocity < SEED.score.full_velocity
     assert found.full_volume_usd < SEED.score.full_volume_usd
 

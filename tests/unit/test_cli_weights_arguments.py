@@ -19,6 +19,9 @@ COMPLETE = [
         (["velocity=0.5", *COMPLETE], "weights.velocity: given more than once"),
         (["velocity=nan", *COMPLETE[1:]], "weights.velocity: expected 0 to"),
         ([word.partition("=")[0] + "=0" for word in COMPLETE], "weights: all are zero"),
+        ([], "give six COMPONENT=WEIGHT, or --profile"),
+        ([*COMPLETE, "--profile", "adaptive"], "give six COMPONENT=WEIGHT, or --profile"),
+        (["--profile", "nowhere.toml"], "--profile: [Errno 2] No such file"),
     ],
 )
 def test_weights_that_cannot_be_used_are_refused_before_anything_is_sent(arguments, reason):

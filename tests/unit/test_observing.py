@@ -1,19 +1,49 @@
+import pytest
 from backtest_cases import made_market, write_files
 
 from pipeline import contract
-from pipeline.backtest.labels import EventRule, label
-from pipeline.cli.backtest_run import Sources, collect
-from pipeline.cli.observing import TICK_MS, Market, observe
+from pipeline.cli.observing import observe, open_feed
 from pipeline.cli.recordings import Period
 from pipeline.runtime.profiles import load_profile
 
+ADAPTIVE = load_profile("adaptive")
 
-def test_each_signal_is_observed_once_though_an_alert_goes_to_three_topics(tmp_path):
-    _, liquidations, _, prices = write_files(made_market(days=3, crashes=(2.4,)), tmp_path)
-    files = ((contract.LIQUIDATIONS, tmp_path / liquidations), (contract.PRICES, tmp_path / prices))
-    sources = Sources(files, None, Period(), TICK_MS)
-    recorded = collect(sources.open())["BTCUSDT"]
-    market = Market("BTCUSDT", recorded, label(recorded, EventRule()), sources)
-    series = observe(market, load_profile("adaptive")).series
+
+def feed_of(folder, **symbols):
+    """Return made markets, each in files of its own, as something to learn from."""
+    files = []
+    for symbol, market in symbols.items():
+        _, liquidations, _, prices = write_files(market, folder, symbol)
+        files += [(contract.LIQUIDATIONS, folder / liquidations), (contract.PRICES, folder / prices)]
+    return open_feed(files, None, Period())
+
+
+def silenced(market):
+    """Return a market of which prices alone are told."""
+    return market._replace(liquidated_ms=market.liquidated_ms[:0], usd=market.usd[:0])
+
+
+def test_each_signal_is_observed_once_though_an_alert_goes_to_three_topics(tmp_path, three_crashes):
+    (seen,) = observe(feed_of(tmp_path, BTCUSDT=three_crashes), ADAPTIVE)
+    series = seen.series
     assert series.level.max() >= 2
     assert len(series.times_ms) == len(set(zip(series.times_ms, series.probability, strict=True)))
+
+
+def test_a_symbol_is_observed_as_if_it_were_alone(tmp_path, three_crashes):
+    other = made_market(days=4, crashes=(2.1, 3.5), seed=2)
+    (alone,) = observe(feed_of(tmp_path, BTCUSDT=silenced(other), ETHUSDT=three_crashes), ADAPTIVE)
+    both = observe(feed_of(tmp_path, BTCUSDT=other, ETHUSDT=three_crashes), ADAPTIVE)
+    assert [len(each.labels.onsets) for each in both] == [2, 3]
+    assert all((one == two).all() for one, two in zip(alone.series, both[1].series, strict=True))
+
+
+def test_a_symbol_that_cannot_be_learnt_from_is_left_out(tmp_path, three_crashes, capsys):
+    silent = silenced(made_market(days=4, crashes=()))
+    assert list(feed_of(tmp_path, BTCUSDT=silent, ETHUSDT=three_crashes).markets) == ["ETHUSDT"]
+    assert "BTCUSDT: left out: no liquidations" in capsys.readouterr().err
+
+
+@pytest.fixture
+def three_crashes():
+    return made_market(days=4, crashes=(1.6, 2.4, 3.3))
