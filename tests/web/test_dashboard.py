@@ -432,7 +432,7 @@ def test_a_worker_that_is_away_and_a_market_that_is_silent_are_never_called_live
     market.worker.start()
     live.until("document.body.dataset.health !== 'disconnected'")
     live.until_health("stale since")
-    live.until("document.querySelectorAll('#rows tr').length > 8")
+    live.until("document.querySelectorAll('#rows tr').length >= 8")
     newest = max(row["last_event"] for row in answer(market.url, "api/symbols")["symbols"])
     assert re.fullmatch(r"stale since \d\d:\d\d:\d\d", live.text("#health-word"))
     assert "is a producer down?" in live.text("#notice-text")
