@@ -82,7 +82,7 @@ def _faust_options(settings: Settings) -> dict[str, Any]:
         "broker_commit_interval": settings.commit_interval,
         "consumer_group_instance_id": settings.group_instance_id,
         "consumer_metadata_max_age_ms": 10_000,  # a topic that changed under the worker is soon noticed
-        "consumer_max_fetch_size": 4 << 20,
+        "consumer_max_fetch_size": 1 << 20,  # of a partition: more would be held whenever state is read anew
         "producer_acks": -1,
         "producer_linger": settings.producer_linger_ms / 1_000,
         "producer_compression_type": None
