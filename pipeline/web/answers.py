@@ -5,6 +5,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from pipeline.messages import (
+    FeedStatus,
     Level,
     PositioningUpdate,
     RegimeUpdate,
@@ -157,6 +158,12 @@ class Regime(Struct):
     age_seconds: float | None
     history: list[RegimeUpdate]
     missing: list[Missing]
+
+
+class Feeds(Struct):
+    """Times without data of venues' feeds in the last day, as collectors tell them: those that last first."""
+
+    gaps: list[FeedStatus]
 
 
 class WorkerStatistics(Struct):

@@ -21,6 +21,7 @@ from pipeline.signals.scoring import ScoringStage
 from pipeline.signals.statistics import merge
 from pipeline.signals.weights import name_weights, read_weights
 from pipeline.web import answers, query, rows
+from pipeline.web.feeds import Feeds
 from pipeline.web.fleet import Fleet
 from pipeline.web.picture import in_time
 from pipeline.web.server import answer, problem
@@ -57,6 +58,7 @@ class Api:
         self._picture = picture
         self._status = own_status
         self._fleet = Fleet(app, picture)
+        self._feeds = Feeds(app.settings)
 
     async def symbols(self, request: web.Request) -> web.Response:
         """Answer with all symbols, the hottest first."""
@@ -129,6 +131,10 @@ class Api:
         known = self._picture.symbols.get(self._profile.reference)
         volatility = None if known is None else known.volatility
         return answers.Regime(self._profile.reference, update, volatility, age, changes, [])
+
+    async def feeds(self, _request: web.Request) -> web.Response:
+        """Answer with the gaps that collectors tell of."""
+        return answer(answers.Feeds(await self._feeds.gaps()))
 
     async def stats(self, request: web.Request) -> web.Response:
         """Answer with statistics of the signals sent."""

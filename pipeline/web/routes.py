@@ -93,6 +93,7 @@ ROUTES: Final = (
     ),
     Route("/api/stats", "get", "stats", "Statistics of the signals sent.", answers.Stats, (_SCOPE,), (400,)),
     Route("/api/fleet", "get", "fleet", "The status of every worker.", answers.Fleet, (_SCOPE,), (400,)),
+    Route("/api/feeds", "get", "feeds", "Feeds that are or were silent.", answers.Feeds),
     Route(
         "/api/weights", "get", "get_weights", "The weights in force.", answers.WeightsAnswer, refusals=(503,)
     ),

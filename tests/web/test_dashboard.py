@@ -11,6 +11,7 @@ from live_market import HOSTILE, LiveMarket, Look, answer, browsing, done, hosti
 from workers import Worker, produce, read_all
 
 from pipeline import contract
+from pipeline.cli.scenario import Tick
 from pipeline.cli.simulation import Market
 
 pytestmark = pytest.mark.chromium
@@ -404,6 +405,17 @@ def test_what_is_under_the_cross_hair_is_told(live):
         const told = Date.parse(`${new Date(begin).toISOString().slice(0, 10)}T${time}Z`);
         return told < (begin + end) / 2;
     }""")
+
+
+def test_a_feed_that_collectors_tell_to_be_silent_is_shown_until_it_is_back(live, market):
+    began = time.time() - 60
+    gap = {"exchange": "<i>v</i>", "stream": "s", "from": began, "to": None, "reason": "cut <b>"}
+    done(produce(market.settings, [Tick(contract.FEED_STATUS, "v", gap, began)]))
+    live.until("document.getElementById('feeds').textContent.startsWith('Silent feeds: <i>v</i> since ')")
+    assert live.text("#feeds").endswith("(cut <b>)")
+    assert answer(market.url, "api/feeds")["gaps"] == [gap]
+    done(produce(market.settings, [Tick(contract.FEED_STATUS, "v", gap | {"to": began + 30}, began + 30)]))
+    live.until("document.getElementById('feeds').textContent === '1 gap of feeds in the last day'")
 
 
 @pytest.mark.endurance

@@ -8,14 +8,14 @@ import { span } from "./format.js";
 import { judge } from "./health.js";
 import { addChanges, known, show as showLog, weigh } from "./log.js";
 import { showNotice } from "./notice.js";
-import { showFleet } from "./strip.js";
+import { showFeeds, showFleet } from "./strip.js";
 import { age, markChosen, showSymbols } from "./symbols.js";
 import { learn, now } from "./time.js";
 import { showContagion } from "./timeline.js";
 import { showClock, showHealth, showLevels, showMarket } from "./topbar.js";
 
 const RANGES = [300, 900, 3_600, 21_600, 86_400];
-const state = { symbols: null, fleet: null, market: null, detail: null, problem: null, seconds: 300, rounds: 0 };
+const state = { symbols: null, fleet: null, feeds: null, market: null, detail: null, problem: null, seconds: 300, rounds: 0 };
 const partitions = new Map(); // of every symbol that was ever in the list
 let choice = address.read();
 
@@ -28,6 +28,7 @@ async function round() {
   const seldom = state.rounds % 2 === 0;
   const tasks = [ask("/api/symbols").then(takeSymbols), wanted() && askDetail(chosen())];
   if (seldom) tasks.push(ask("/api/fleet").then((fleet) => { state.fleet = fleet; }));
+  if (state.rounds % 10 === 0) tasks.push(ask("/api/feeds").then(({ gaps }) => { state.feeds = gaps; }));
   if (seldom) tasks.push(ask("/api/regime").then((market) => { state.market = market; }));
   if (seldom) tasks.push(ask("/api/signals?changes=true&limit=500").then(({ signals }) => addChanges(signals)));
   await Promise.all(tasks);
@@ -65,6 +66,7 @@ function showAll() {
     showSymbols(symbols, chosen());
   }
   if (fleet !== null) showFleet(fleet);
+  if (state.feeds !== null) showFeeds(state.feeds, now());
   if (market !== null) showMarket(market, now());
   showSpread();
   showChosen();

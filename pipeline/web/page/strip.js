@@ -37,6 +37,17 @@ export function showFleet({ workers, missing }) {
   setText(byId("missing"), missing.map(inWords).join("; "));
 }
 
+// Where collectors tell of a silent feed, quiet says nothing of the market.
+export function showFeeds(gaps, now) {
+  const lasting = gaps.filter((gap) => gap.to === null);
+  const told = lasting.map((gap) => `${gap.exchange} since ${format.moment(gap.from, now)} (${gap.reason})`);
+  const over = gaps.length - lasting.length;
+  const past = over ? `${over} ${over === 1 ? "gap" : "gaps"} of feeds in the last day` : "";
+  byId("feeds").classList.toggle("lasting", lasting.length > 0);
+  byId("feeds").title = "topic feed-status";
+  setText(byId("feeds"), told.length ? `Silent feeds: ${told.join("; ")}` : past);
+}
+
 function cells(worker) {
   return COLUMNS.map(([title, metric, figure]) => {
     const found = figure(worker);

@@ -1,0 +1,79 @@
+"""What collectors tell of venues' feeds: which are silent now, and which have been."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import structlog
+from aiokafka.errors import KafkaError
+
+from pipeline import contract
+from pipeline.messages import FeedStatus
+from pipeline.runtime.reading import read_topic
+from pipeline.runtime.topics import TopicsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pipeline.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+_NEWEST: Final = 200
+"""Records of each partition that are read."""
+_FRESH: Final = 10.0
+"""Seconds for which what was read is told again."""
+_DAY: Final = 86_400.0
+
+_decode: Final = msgspec.json.Decoder(FeedStatus).decode
+
+
+def gaps(told: Iterable[FeedStatus], now: float) -> list[FeedStatus]:
+    """Return the gaps of the last day: each once, as told last; those that last first, then the newest.
+
+    A gap lasts until its stream is told to be back, whichever gap that is told of.
+    """
+    by_stream: dict[tuple[str, str], dict[float, FeedStatus]] = {}
+    for each in told:
+        known = by_stream.setdefault((each.exchange, each.stream), {})
+        if each.until is not None:
+            known = by_stream[each.exchange, each.stream] = {
+                since: gap for since, gap in known.items() if gap.until is not None
+            }
+        known[each.since] = each
+    found = [gap for known in by_stream.values() for gap in known.values()]
+    recent = [gap for gap in found if gap.until is None or gap.until > now - _DAY]
+    return sorted(recent, key=lambda gap: (gap.until is not None, -gap.since))
+
+
+class Feeds:
+    """The topic of feeds' states, read when somebody asks, and not more often than every few seconds."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._reading = asyncio.Lock()
+        self._read_at = -_FRESH
+        self._gaps: list[FeedStatus] = []
+
+    async def gaps(self) -> list[FeedStatus]:
+        """Return the gaps of the last day; those known already where the topic cannot be read."""
+        async with self._reading:
+            if time.monotonic() - self._read_at >= _FRESH:
+                try:
+                    self._gaps = gaps(await self._read(), time.time())
+                except (TopicsError, KafkaError) as error:
+                    log.info("what collectors tell of feeds cannot be read", reason=str(error))
+                self._read_at = time.monotonic()
+        return self._gaps
+
+    async def _read(self) -> list[FeedStatus]:
+        found = []
+        async for record in read_topic(self._settings, contract.FEED_STATUS, _NEWEST):
+            try:
+                found.append(_decode(record.value or b""))
+            except msgspec.MsgspecError:
+                continue  # somebody else's; it says nothing of a feed
+        return found
