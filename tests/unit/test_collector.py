@@ -1,6 +1,7 @@
 """A collector against exchanges on this machine: what it subscribes to, what it survives, what it tells."""
 
 import asyncio
+import gzip
 import json
 import time
 from contextlib import asynccontextmanager
@@ -198,13 +199,24 @@ async def test_a_frame_that_is_not_as_documented_is_counted_and_the_others_go_on
         assert collector.account.rejected == collector.account.connections
 
 
-async def test_what_the_pipeline_would_not_take_is_not_sent(exchange_of):
+@pytest.mark.parametrize("frame", [gzip.compress(b"{}" * 99)[:12] + b"x" * 99, b"x", b""])
+async def test_a_frame_of_bytes_that_is_broken_is_counted_and_the_others_go_on(exchange_of, frame):
+    async with exchange_of("htx") as (exchange, collector, outbox):
+        for socket in exchange.sockets:
+            await socket.send_bytes(frame)
+        await exchange.send(CASES["htx"].long)
+        await until(lambda: outbox.of(contract.LIQUIDATIONS), "no liquidation came")
+        assert collector.account.rejected == collector.account.connections
+
+
+async def test_what_the_pipeline_would_not_take_is_not_sent_and_what_came_with_it_is(exchange_of):
     frame = json.loads(json.dumps(CASES["bybit"].long))
-    frame["data"][0]["p"] = "-1"
+    frame["data"].insert(0, frame["data"][0] | {"p": "-1"})
     async with exchange_of("bybit") as (exchange, collector, outbox):
         await exchange.send(frame)
-        await until(lambda: collector.account.rejected, "it was not refused")
-        assert outbox.messages == []
+        await until(lambda: outbox.messages, "no liquidation came")
+        assert collector.account.rejected == collector.account.connections == 1
+        assert [message.price for _, message in outbox.messages] == [60_000]
 
 
 @pytest.mark.parametrize(("status", "wait"), [(429, 0.1), (418, 0.1), (500, 0.0)])
