@@ -129,8 +129,7 @@ def _book(event: Any, of: Instrument, state: State) -> list[Told]:
 
 
 def _trade(event: Any, of: Instrument, state: State) -> list[Told]:
-    state.quote(of.name).trade(of.usd(event["q"], event["p"]))
-    return []
+    return [state.trade(of, event["q"], event["p"])]
 
 
 def _mark(event: Any, of: Instrument, state: State) -> list[Told]:

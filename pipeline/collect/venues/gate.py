@@ -146,7 +146,7 @@ def _trades(frame: Any, state: State) -> list[Told]:
         if of is None:
             told.append(state.absent(each["contract"]))
         elif not each.get("is_internal"):
-            state.quote(of.name).trade(of.usd(each["size"], each["price"]))
+            told.append(state.trade(of, each["size"], each["price"]))
     return told
 
 
