@@ -31,6 +31,10 @@ class Exchange:
         Those that are connected now.
     silent
         Whether new connections are acknowledged and then told nothing.
+    full
+        Whether new connections are refused.
+    refused, pings
+        Connections that were, and pings of the protocol that came.
     status
         What requests are answered with.
 
@@ -42,7 +46,8 @@ class Exchange:
         self.paths: list[str] = []
         self.sockets: list[web.WebSocketResponse] = []
         self.connections = 0
-        self.silent = False
+        self.silent = self.full = False
+        self.refused = self.pings = 0
         self.status = 200
         self.requests = 0
         self.greeting: Callable[[], list[Any]] = list
@@ -76,7 +81,7 @@ class Exchange:
             await socket.send_str(text)
 
     async def _talk(self, request: web.Request) -> web.WebSocketResponse:
-        socket = web.WebSocketResponse()
+        socket = web.WebSocketResponse(autoping=False)
         await socket.prepare(request)
         self.connections += 1
         self.paths.append(request.path_qs)
@@ -88,6 +93,9 @@ class Exchange:
             async for message in socket:
                 if message.type == WSMsgType.TEXT:
                     await self._hear(message.data, socket)
+                elif message.type == WSMsgType.PING:
+                    self.pings += 1
+                    await socket.pong(message.data)
         finally:
             if socket in self.sockets:
                 self.sockets.remove(socket)
@@ -132,6 +140,9 @@ class Exchange:
 
     async def _route(self, request: web.Request) -> web.StreamResponse:
         wants_socket = request.headers.get("Upgrade", "").lower() == "websocket"
+        if wants_socket and self.full:
+            self.refused += 1
+            return web.Response(status=503)
         return await (self._talk(request) if wants_socket else self._answer(request))
 
 

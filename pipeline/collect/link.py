@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import aiohttp
 import structlog
-from redis.backoff import ExponentialWithJitterBackoff
+from redis.backoff import EqualJitterBackoff
 
 from pipeline.collect.venue import Accepted, Closing, Refused, Reply
 
@@ -83,22 +83,26 @@ class Conversation:
         self.task = asyncio.create_task(self._hold())
 
     async def stop(self) -> None:
-        """End it."""
+        """End it; how it ended before that is of no interest any more."""
         self.task.cancel()
-        await asyncio.wait({self.task})
+        await asyncio.gather(self.task, return_exceptions=True)
+
+    async def _connect(self) -> aiohttp.ClientWebSocketResponse:
+        try:
+            async with asyncio.timeout(_CONNECT):
+                return await self._session.ws_connect(
+                    self._connection.url,
+                    headers=dict(self._connection.headers),
+                    heartbeat=_PROTOCOL_PING if self._venue.HEARTBEAT.protocol else None,
+                    max_msg_size=_LARGEST_FRAME,
+                    timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
+                )
+        except TimeoutError:
+            raise SilenceError(f"no connection within {_CONNECT:.0f} s") from None
 
     async def _hold(self) -> None:
         beat = self._venue.HEARTBEAT
-        async with (
-            self._session.ws_connect(
-                self._connection.url,
-                headers=dict(self._connection.headers),
-                heartbeat=_PROTOCOL_PING if beat.text is None else None,
-                max_msg_size=_LARGEST_FRAME,
-                timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
-            ) as socket,
-            asyncio.TaskGroup() as group,
-        ):
+        async with await self._connect() as socket, asyncio.TaskGroup() as group:
             others = [group.create_task(self._subscribe(socket)), group.create_task(self._age())]
             if beat.text is not None:
                 others.append(group.create_task(self._beat(socket, beat.text)))
@@ -188,10 +192,10 @@ class Link:
         self._session, self._venue, self._connection = session, venue, connection
         self._reader, self._data_silence = reader, data_silence
         self._told_gap = told_gap
-        self._backoff = ExponentialWithJitterBackoff(cap=longest_wait, base=1.0)
+        self._backoff = EqualJitterBackoff(cap=longest_wait, base=1.0)
         self._began = time.time()
         self._gap: Gap | None = None
-        self.tries = 0
+        self._longest_wait = longest_wait
         self.connected = False
 
     def _start(self) -> Conversation:
@@ -202,7 +206,6 @@ class Link:
         failures, current = 0, self._start()
         try:
             while True:
-                self.tries += 1
                 reason = await self._converse(current)
                 if reason is None:  # to be replaced: the other one first
                     current = await self._replace(current)
@@ -225,7 +228,6 @@ class Link:
         finally:
             live.cancel()
             leaving.cancel()
-            self.connected = False
         return _reason(current.task) if current.task.done() else None
 
     async def _hear(self, current: Conversation) -> None:
@@ -236,15 +238,33 @@ class Link:
             self._told_gap(ended)
 
     async def _replace(self, current: Conversation) -> Conversation:
+        """Return the conversation to go on with: the old one, while it lasts and the new one has no data."""
         successor = self._start()
         live = asyncio.create_task(successor.live.wait())
-        await asyncio.wait({live, successor.task}, timeout=_OVERLAP, return_when=asyncio.FIRST_COMPLETED)
-        live.cancel()
+        try:
+            await asyncio.wait(
+                {live, successor.task, current.task},
+                timeout=_OVERLAP,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+        except asyncio.CancelledError:
+            await successor.stop()
+            raise
+        finally:
+            live.cancel()
+        if not successor.live.is_set():
+            if not current.task.done():
+                await successor.stop()
+                current.leaving.clear()
+                asyncio.get_running_loop().call_later(self._longest_wait, current.leaving.set)
+                return current
+            self._cease(current.heard or self._began, _reason(current.task))
         await current.stop()
         self._began = time.time()
         return successor
 
     def _cease(self, since: float, reason: str) -> None:
+        self.connected = False
         if self._gap is None:
             self._gap = Gap(since, None, reason)
             self._told_gap(self._gap)

@@ -91,12 +91,15 @@ class Heartbeat(Struct, frozen=True, kw_only=True):
         What is sent then; None where frames of the protocol do it, or the venue asks by itself.
     silence
         Seconds without any frame after which the connection counts as dead.
+    protocol
+        Whether pings of the protocol are sent, and have to be answered: not all venues do.
 
     """
 
     every: float = 20.0
     text: str | None = None
     silence: float = 60.0
+    protocol: bool = False
 
 
 class Limits(Struct, frozen=True, kw_only=True):

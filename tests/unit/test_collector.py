@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import socket
 import time
 from contextlib import asynccontextmanager
 
@@ -14,6 +15,7 @@ from exchanges import Exchange, until
 from venue_frames import CASES, T_MS
 
 from pipeline import contract
+from pipeline.collect import link
 from pipeline.collect import outbox as outbox_module
 from pipeline.collect.collector import Collector
 from pipeline.collect.observed import create_web
@@ -21,7 +23,7 @@ from pipeline.collect.outbox import Outbox
 from pipeline.collect.reading import Reading, VenueError
 from pipeline.collect.recording import Recorder, recorded, recordings
 from pipeline.collect.sides import SideCheck
-from pipeline.collect.venue import Heartbeat, Limits
+from pipeline.collect.venue import Connection, Heartbeat, Limits
 from pipeline.collect.venues import VENUES
 from pipeline.messages import Liquidation, Price
 
@@ -178,6 +180,66 @@ async def test_a_venue_that_says_that_it_closes_is_left_first(exchange_of):
         assert outbox.records == []
 
 
+async def test_a_connection_stays_while_nothing_can_take_its_place(exchange_of):
+    async with exchange_of("okx") as (exchange, collector, outbox):
+        await exchange.send(fresh(CASES["okx"].long))
+        await until(lambda: collector.connected, "no data")
+        first, exchange.full = exchange.connections, True
+        await exchange.send({"event": "notice", "code": "64008", "msg": "closing soon"})
+        await until(lambda: exchange.refused > 2, "not tried again")
+        await exchange.send(fresh(CASES["okx"].short))
+        await until(lambda: len(outbox.of(contract.LIQUIDATIONS)) == 2, "the old connection was given up")
+        assert collector.connected
+        exchange.greeting, exchange.full = lambda: [fresh(CASES["okx"].short)], False
+        await until(lambda: exchange.connections == first + 1, "never replaced")
+        await until(lambda: len(exchange.sockets) == 1, "the old connection was not closed")
+        assert outbox.records == []
+
+
+async def test_a_connection_that_is_cut_while_it_is_replaced_leaves_a_gap(exchange_of):
+    async with exchange_of("okx") as (exchange, collector, outbox):
+        await exchange.send(fresh(CASES["okx"].long))
+        await until(lambda: collector.connected, "no data")
+        first, exchange.silent = exchange.connections, True
+        await exchange.send({"event": "notice", "code": "64008", "msg": "closing soon"})
+        await until(lambda: exchange.connections > first, "not left")
+        await exchange.cut()
+        await until(lambda: outbox.records, "the gap is not told")
+        assert not collector.connected
+
+
+async def test_who_stops_while_a_connection_is_replaced_leaves_no_connection(exchange_of):
+    async with exchange_of("okx") as (exchange, _, _):
+        first, exchange.silent = exchange.connections, True
+        await exchange.send({"event": "notice", "code": "64008", "msg": "closing soon"})
+        await until(lambda: exchange.connections > first, "not left")
+        before = {task for task in asyncio.all_tasks() if "Conversation._hold" in repr(task)}
+        assert len(before) == 2
+    assert all(task.done() for task in before)
+
+
+async def test_a_server_that_does_not_shake_hands_is_left(monkeypatch):
+    monkeypatch.setattr(link, "_CONNECT", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        host, port = server.getsockname()
+        async with aiohttp.ClientSession() as session:
+            to = Connection(url=f"ws://{host}:{port}")
+            conversation = link.Conversation(session, VENUES["okx"], to, lambda _: (), data_silence=60.0)
+            with pytest.raises(link.SilenceError, match="no connection"):
+                await conversation.task
+
+
+@pytest.mark.parametrize("protocol", [True, False])
+async def test_pings_of_the_protocol_are_sent_only_to_venues_that_answer_them(
+    exchange_of, monkeypatch, protocol
+):
+    monkeypatch.setattr(link, "_PROTOCOL_PING", 0.05)
+    heartbeat = Heartbeat(every=0.05, text="ping", protocol=protocol)
+    async with exchange_of("okx", heartbeat=heartbeat) as (exchange, _, _):
+        await until(lambda: exchange.heard.count("ping") > 5, "no ping")
+        assert (exchange.pings > 0) == protocol
+
+
 async def test_venues_are_answered_and_pinged_as_they_want_it(exchange_of):
     async with exchange_of("htx") as (exchange, _, _):
         await exchange.send({"op": "ping", "ts": "1789676447110"})
@@ -202,8 +264,8 @@ async def test_a_frame_that_is_not_as_documented_is_counted_and_the_others_go_on
 @pytest.mark.parametrize("frame", [gzip.compress(b"{}" * 99)[:12] + b"x" * 99, b"x", b""])
 async def test_a_frame_of_bytes_that_is_broken_is_counted_and_the_others_go_on(exchange_of, frame):
     async with exchange_of("htx") as (exchange, collector, outbox):
-        for socket in exchange.sockets:
-            await socket.send_bytes(frame)
+        for connection in exchange.sockets:
+            await connection.send_bytes(frame)
         await exchange.send(CASES["htx"].long)
         await until(lambda: outbox.of(contract.LIQUIDATIONS), "no liquidation came")
         assert collector.account.rejected == collector.account.connections

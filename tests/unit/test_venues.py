@@ -379,6 +379,11 @@ def test_a_field_that_a_delta_of_bybit_leaves_out_is_unchanged_and_an_empty_one_
     assert price.price == 60_010
 
 
+def test_only_binance_and_aster_are_sent_pings_of_the_protocol():
+    """The others may not answer them, and have pings of their own."""
+    assert {name for name in EVERY if VENUES[name].HEARTBEAT.protocol} == {"aster", "binance"}
+
+
 def test_venues_that_ask_are_answered_in_their_own_words():
     assert parse("htx", {"op": "ping", "ts": "1789676447110"}) == [
         Reply('{"op":"pong","ts":"1789676447110"}')

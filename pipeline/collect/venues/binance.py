@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 NAME: Final = "binance"
 COVERAGE: Final = "the largest order of each symbol and second"
-HEARTBEAT: Final = Heartbeat(silence=30.0)
+HEARTBEAT: Final = Heartbeat(silence=30.0, protocol=True)
 LIMITS: Final = Limits(streams=200, frames_per_second=5.0, poll=30.0)
 WS: Final = "wss://fstream.binance.com"
 REST: Final = "https://fapi.binance.com/fapi/v1"
