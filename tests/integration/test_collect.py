@@ -134,6 +134,7 @@ async def test_a_check_tells_what_can_be_reached_and_what_it_brings(settings):
         (["--symbols", " , "], "--symbols: expected at least one"),
         (["--endpoint", "x"], "--endpoint: x: expected OLD=NEW"),
         (["--replay", "/nonexistent"], "has no recordings of"),
+        (["--record", "/dev/null/x"], "--record: [Errno 20] Not a directory"),
     ],
 )
 async def test_wrong_arguments_are_told(settings, arguments, message):

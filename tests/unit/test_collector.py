@@ -15,6 +15,7 @@ from exchanges import Exchange, until
 from venue_frames import CASES, T_MS
 
 from pipeline import contract
+from pipeline.cli.collect import _collect_all
 from pipeline.collect import link
 from pipeline.collect import outbox as outbox_module
 from pipeline.collect.collector import Collector
@@ -365,12 +366,22 @@ async def test_while_kafka_is_away_the_oldest_prices_go_and_no_liquidation(monke
     outbox.close()
     await asyncio.sleep(0.05)
     assert broker.taken == []
+    assert outbox.waiting == 8  # what is on its way, too
     broker.error = None
     await running
     sent = [(topic, json.loads(value)) for topic, _, value in broker.taken]
     assert [value["quantity"] for topic, value in sent if topic == contract.LIQUIDATIONS] == [1, 2, 3, 4, 5]
     assert [value["price"] for topic, value in sent if topic == contract.PRICES] == [3, 4, 5]
     assert outbox.waiting == 0
+
+
+async def test_a_collector_without_a_way_to_kafka_ends():
+    async def fail():
+        raise RuntimeError("gone")
+
+    with pytest.raises(ExceptionGroup) as caught:
+        await asyncio.wait_for(_collect_all([], set(), asyncio.create_task(fail())), timeout=20)
+    assert caught.group_contains(RuntimeError, match="gone")
 
 
 async def test_what_was_recorded_is_understood_as_it_was_live(exchange_of, tmp_path):
