@@ -27,6 +27,8 @@ class Exchange:
     ----------
     heard
         Texts that came from the collector, in order.
+    paths, headers
+        What connections asked for, and the headers of the last one.
     sockets
         Those that are connected now.
     silent
@@ -44,6 +46,7 @@ class Exchange:
         self.name = name
         self.heard: list[str] = []
         self.paths: list[str] = []
+        self.headers: dict[str, str] = {}
         self.sockets: list[web.WebSocketResponse] = []
         self.connections = 0
         self.silent = self.full = False
@@ -85,6 +88,7 @@ class Exchange:
         await socket.prepare(request)
         self.connections += 1
         self.paths.append(request.path_qs)
+        self.headers = dict(request.headers)
         if not self.silent:
             self.sockets.append(socket)
             for frame in self.greeting():

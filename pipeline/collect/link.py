@@ -15,7 +15,7 @@ import aiohttp
 import structlog
 from redis.backoff import EqualJitterBackoff
 
-from pipeline.collect.venue import Accepted, Closing, Refused, Reply
+from pipeline.collect.venue import NOW, Accepted, Closing, Refused, Reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -114,13 +114,13 @@ class Conversation:
 
     async def _subscribe(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         for frame in self._connection.frames:
-            await socket.send_str(frame)
+            await socket.send_str(_dated(frame))
             await asyncio.sleep(1 / self._venue.LIMITS.frames_per_second)
 
     async def _beat(self, socket: aiohttp.ClientWebSocketResponse, text: str) -> None:
         while True:
             await asyncio.sleep(self._venue.HEARTBEAT.every)
-            await socket.send_str(text)
+            await socket.send_str(_dated(text))
 
     async def _age(self) -> None:
         """Ask for a replacement before the venue cuts the connection; not all of them at once."""
@@ -268,6 +268,10 @@ class Link:
         if self._gap is None:
             self._gap = Gap(since, None, reason)
             self._told_gap(self._gap)
+
+
+def _dated(text: str) -> str:
+    return text.replace(NOW, str(int(time.time())))
 
 
 def _reason(task: asyncio.Task[Any]) -> str:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 Feed: TypeAlias = Liquidation | Price | OpenInterest | Funding
 _HISTORY_MS: Final = 5_000
 """A record that is older than its subscription by more than this was replayed."""
+NOW: Final = "$NOW"
+"""Stands for the Unix time in seconds at which a text is sent."""
 _SHOWN: Final = 200
 """Characters of an instrument that is not as documented."""
 

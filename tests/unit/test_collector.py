@@ -241,6 +241,16 @@ async def test_pings_of_the_protocol_are_sent_only_to_venues_that_answer_them(
         assert (exchange.pings > 0) == protocol
 
 
+async def test_what_gate_is_sent_has_the_time_and_a_header_that_keeps_parts_of_contracts(exchange_of):
+    heartbeat = msgspec.structs.replace(VENUES["gate"].HEARTBEAT, every=0.05)
+    async with exchange_of("gate", heartbeat=heartbeat) as (exchange, _, _):
+        await until(lambda: any("ping" in text for text in exchange.heard), "no ping")
+        sent = [json.loads(text) for text in exchange.heard]
+        assert {each["channel"] for each in sent} > {"futures.ping", "futures.public_liquidates"}
+        assert all(time.time() - 60 < each["time"] <= time.time() for each in sent)
+        assert exchange.headers["X-Gate-Size-Decimal"] == "1"
+
+
 async def test_venues_are_answered_and_pinged_as_they_want_it(exchange_of):
     async with exchange_of("htx") as (exchange, _, _):
         await exchange.send({"op": "ping", "ts": "1789676447110"})
