@@ -34,9 +34,13 @@ class Exchange:
     silent
         Whether new connections are acknowledged and then told nothing.
     full
-        Whether new connections are refused.
-    refused, pings
-        Connections that were, and pings of the protocol that came.
+        Whether new connections are refused, with `status`.
+    wait
+        Headers of answers that refuse.
+    refused
+        When that was, by the machine's own clock.
+    pings
+        Pings of the protocol that came.
     status
         What requests are answered with.
 
@@ -50,8 +54,10 @@ class Exchange:
         self.sockets: list[web.WebSocketResponse] = []
         self.connections = 0
         self.silent = self.full = False
-        self.refused = self.pings = 0
+        self.refused: list[float] = []
+        self.pings = 0
         self.status = 200
+        self.wait = {"Retry-After": "0.1"}
         self.requests = 0
         self.greeting: Callable[[], list[Any]] = list
         self._port = 0
@@ -113,7 +119,7 @@ class Exchange:
     async def _answer(self, request: web.Request) -> web.Response:
         self.requests += 1
         if self.status != 200:
-            return web.Response(status=self.status, headers={"Retry-After": "0.1"})
+            return web.Response(status=self.status, headers=self.wait)
         return web.json_response(self._content(request.path_qs))
 
     def _content(self, path: str) -> Any:
@@ -145,8 +151,8 @@ class Exchange:
     async def _route(self, request: web.Request) -> web.StreamResponse:
         wants_socket = request.headers.get("Upgrade", "").lower() == "websocket"
         if wants_socket and self.full:
-            self.refused += 1
-            return web.Response(status=503)
+            self.refused.append(time.monotonic())
+            return web.Response(status=self.status, headers=self.wait)
         return await (self._talk(request) if wants_socket else self._answer(request))
 
 

@@ -18,7 +18,7 @@ from redis.backoff import EqualJitterBackoff
 from pipeline.collect.venue import NOW, Accepted, Closing, Refused, Reply
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from pipeline.collect.venue import Connection, Told, Venue
 
@@ -30,8 +30,21 @@ _PROTOCOL_PING: Final = 20.0
 _LASTED: Final = 60.0
 """Seconds of data after which a connection counts as good: the next failure is the first again."""
 _LONGEST_EXPONENT: Final = 16
+_TOO_MANY: Final = {418, 429}
+_LEFT_ALONE: Final = 60.0
+"""Seconds without a request after too many of them, where the venue does not say."""
 _OVERLAP: Final = 30.0
 """Seconds that a replacement gets to bring data before the one that it replaces is closed."""
+
+
+def left_alone(status: int, headers: Mapping[str, str] | None) -> float:
+    """Return for how many seconds a venue that answers so wants to be left alone."""
+    if status not in _TOO_MANY:
+        return 0.0
+    try:
+        return float((headers or {})["Retry-After"])
+    except (KeyError, ValueError):  # none, or a date
+        return _LEFT_ALONE
 
 
 class Gap(NamedTuple):
@@ -213,7 +226,8 @@ class Link:
                 lasted = current.heard - self._began if current.heard else 0.0
                 failures = 1 if lasted > _LASTED else failures + 1
                 self._cease(current.heard or self._began, reason)
-                await asyncio.sleep(self._backoff.compute(min(failures, _LONGEST_EXPONENT)))
+                pause = self._backoff.compute(min(failures, _LONGEST_EXPONENT))
+                await asyncio.sleep(max(pause, _asked_pause(current.task)))
                 self._began = time.time()
                 current = self._start()
         finally:
@@ -272,6 +286,12 @@ class Link:
 
 def _dated(text: str) -> str:
     return text.replace(NOW, str(int(time.time())))
+
+
+def _asked_pause(task: asyncio.Task[Any]) -> float:
+    """Return for how long the venue wants no other connection."""
+    error = task.exception()
+    return left_alone(error.status, error.headers) if isinstance(error, aiohttp.ClientResponseError) else 0.0
 
 
 def _reason(task: asyncio.Task[Any]) -> str:

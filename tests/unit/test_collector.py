@@ -185,9 +185,9 @@ async def test_a_connection_stays_while_nothing_can_take_its_place(exchange_of):
     async with exchange_of("okx") as (exchange, collector, outbox):
         await exchange.send(fresh(CASES["okx"].long))
         await until(lambda: collector.connected, "no data")
-        first, exchange.full = exchange.connections, True
+        first, exchange.full, exchange.status = exchange.connections, True, 503
         await exchange.send({"event": "notice", "code": "64008", "msg": "closing soon"})
-        await until(lambda: exchange.refused > 2, "not tried again")
+        await until(lambda: len(exchange.refused) > 2, "not tried again")
         await exchange.send(fresh(CASES["okx"].short))
         await until(lambda: len(outbox.of(contract.LIQUIDATIONS)) == 2, "the old connection was given up")
         assert collector.connected
@@ -217,6 +217,15 @@ async def test_who_stops_while_a_connection_is_replaced_leaves_no_connection(exc
         before = {task for task in asyncio.all_tasks() if "Conversation._hold" in repr(task)}
         assert len(before) == 2
     assert all(task.done() for task in before)
+
+
+async def test_a_venue_that_wants_no_more_connections_is_left_alone(exchange_of):
+    async with exchange_of("bybit") as (exchange, _, _):
+        exchange.full, exchange.status, exchange.wait = True, 429, {"Retry-After": "0.7"}
+        await exchange.cut()
+        await until(lambda: len(exchange.refused) > 1, "not tried again")
+        first, second, *_ = exchange.refused
+        assert second - first >= 0.7  # else it is 0.05 s at most
 
 
 async def test_a_server_that_does_not_shake_hands_is_left(monkeypatch):
@@ -292,9 +301,13 @@ async def test_what_the_pipeline_would_not_take_is_not_sent_and_what_came_with_i
         assert [message.price for _, message in outbox.messages] == [60_000]
 
 
-@pytest.mark.parametrize(("status", "wait"), [(429, 0.1), (418, 0.1), (500, 0.0)])
-async def test_a_venue_that_does_not_answer_is_an_error_that_says_so(status, wait):
+@pytest.mark.parametrize(
+    ("status", "told", "wait"),
+    [(429, "0.1", 0.1), (418, "0.1", 0.1), (500, "0.1", 0.0), (429, "Wed, 21 Oct 2026 07:28:00 GMT", 60.0)],
+)
+async def test_a_venue_that_does_not_answer_is_an_error_that_says_so(status, told, wait):
     exchange = Exchange("gate")
+    exchange.wait = {"Retry-After": told}
     async with exchange.running(), aiohttp.ClientSession() as session:
         exchange.status = status
         with pytest.raises(VenueError, match=f"HTTP {status}") as caught:
@@ -311,6 +324,20 @@ async def test_a_venue_without_the_wanted_symbols_says_so():
             await Collector(VENUES["gate"], session, Kept(), endpoints=exchange.endpoints).list_instruments(
                 {"NONEUSDT"}
             )
+
+
+async def test_a_recording_has_one_list_of_instruments_however_often_the_venue_was_asked():
+    exchange, lines = Exchange("binance"), []
+    async with exchange.running(), aiohttp.ClientSession() as session:
+        options = {"endpoints": exchange.endpoints, "record": lines.append}
+        collector = Collector(VENUES["binance"], session, Kept(), **options)
+        with pytest.raises(VenueError):
+            await collector.list_instruments({"NONEUSDT"})
+        listing = await collector.list_instruments({"BTCUSDT"})
+    assert len(lines) == len(VENUES["binance"].listing())
+    assert Reading(VENUES["binance"], Kept()).choose(
+        [json.loads(line.text) for line in lines], {"BTCUSDT"}
+    ) == (listing)
 
 
 async def test_requests_wait_as_long_as_a_venue_wants_after_too_many(exchange_of):
