@@ -27,10 +27,20 @@ class Exchange:
     ----------
     heard
         Texts that came from the collector, in order.
+    paths, headers
+        What connections asked for, and the headers of the last one.
     sockets
         Those that are connected now.
     silent
         Whether new connections are acknowledged and then told nothing.
+    full
+        Whether new connections are refused, with `status`.
+    wait
+        Headers of answers that refuse.
+    refused
+        When that was, by the machine's own clock.
+    pings
+        Pings of the protocol that came.
     status
         What requests are answered with.
 
@@ -40,10 +50,14 @@ class Exchange:
         self.name = name
         self.heard: list[str] = []
         self.paths: list[str] = []
+        self.headers: dict[str, str] = {}
         self.sockets: list[web.WebSocketResponse] = []
         self.connections = 0
-        self.silent = False
+        self.silent = self.full = False
+        self.refused: list[float] = []
+        self.pings = 0
         self.status = 200
+        self.wait = {"Retry-After": "0.1"}
         self.requests = 0
         self.greeting: Callable[[], list[Any]] = list
         self._port = 0
@@ -76,10 +90,11 @@ class Exchange:
             await socket.send_str(text)
 
     async def _talk(self, request: web.Request) -> web.WebSocketResponse:
-        socket = web.WebSocketResponse()
+        socket = web.WebSocketResponse(autoping=False)
         await socket.prepare(request)
         self.connections += 1
         self.paths.append(request.path_qs)
+        self.headers = dict(request.headers)
         if not self.silent:
             self.sockets.append(socket)
             for frame in self.greeting():
@@ -88,6 +103,9 @@ class Exchange:
             async for message in socket:
                 if message.type == WSMsgType.TEXT:
                     await self._hear(message.data, socket)
+                elif message.type == WSMsgType.PING:
+                    self.pings += 1
+                    await socket.pong(message.data)
         finally:
             if socket in self.sockets:
                 self.sockets.remove(socket)
@@ -101,7 +119,7 @@ class Exchange:
     async def _answer(self, request: web.Request) -> web.Response:
         self.requests += 1
         if self.status != 200:
-            return web.Response(status=self.status, headers={"Retry-After": "0.1"})
+            return web.Response(status=self.status, headers=self.wait)
         return web.json_response(self._content(request.path_qs))
 
     def _content(self, path: str) -> Any:
@@ -132,6 +150,9 @@ class Exchange:
 
     async def _route(self, request: web.Request) -> web.StreamResponse:
         wants_socket = request.headers.get("Upgrade", "").lower() == "websocket"
+        if wants_socket and self.full:
+            self.refused.append(time.monotonic())
+            return web.Response(status=self.status, headers=self.wait)
         return await (self._talk(request) if wants_socket else self._answer(request))
 
 

@@ -126,11 +126,11 @@ async def _collect(  # noqa: PLR0913, PLR0917
     record: Path | None,
 ) -> None:
     end_on_sigterm()
+    recorders = _recorders(record, venues)
     for topic in (*options["topics"], contract.FEED_STATUS):
         await count_partitions(settings, topic)  # one that is missing is told at once
     async with producer(settings, linger_ms=5) as sending, aiohttp.ClientSession() as session:
         outbox = Outbox(sending)
-        recorders = {} if record is None else {name: Recorder(record, name) for name in venues}
         collectors = [
             Collector(
                 VENUES[name],
@@ -144,16 +144,27 @@ async def _collect(  # noqa: PLR0913, PLR0917
         sender = asyncio.create_task(outbox.run())
         try:
             async with _served(collectors, outbox, web_port), asyncio.timeout(seconds):
-                await _collect_all(collectors, symbols)
+                await _collect_all(collectors, symbols, sender)
         except TimeoutError:
             pass
         finally:
-            for recorder in recorders.values():
-                recorder.close()
             outbox.close()
-            await sender
+            try:
+                for recorder in recorders.values():
+                    recorder.close()
+            finally:  # a full disk is no reason to lose what waits
+                if outbox.waiting:
+                    log.info("stopping once Kafka has what waits", waiting=outbox.waiting)
+                await sender
             for each in collectors:
                 log.info("collected", **_summary(each))
+
+
+def _recorders(directory: Path | None, venues: Sequence[str]) -> dict[str, Recorder]:
+    try:
+        return {} if directory is None else {name: Recorder(directory, name) for name in venues}
+    except OSError as error:
+        fail(f"--record: {error}", USAGE)
 
 
 async def _replay(
@@ -178,11 +189,20 @@ async def _replay(
             await outbox.flush()
 
 
-async def _collect_all(collectors: Sequence[Collector], symbols: set[str]) -> None:
+async def _collect_all(
+    collectors: Sequence[Collector], symbols: set[str], sender: asyncio.Task[None]
+) -> None:
+    """Collect for ever; without a sender all would wait in vain."""
     async with asyncio.TaskGroup() as group:
+        group.create_task(_follow(sender))
         for each in collectors:
             group.create_task(_collect_one(each, symbols))
         group.create_task(_show(collectors))
+
+
+async def _follow(task: asyncio.Task[None]) -> None:
+    """Fail when a task does; it goes on when this is cancelled."""
+    await asyncio.shield(task)
 
 
 async def _collect_one(collector: Collector, symbols: set[str]) -> None:

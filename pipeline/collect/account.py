@@ -12,8 +12,8 @@ class Account:
 
     Attributes
     ----------
-    connections, connected
-        How many there should be, and how many there are.
+    connections
+        How many there should be.
     frames, rejected
         Frames that came, and those that nobody could read.
     messages
@@ -32,7 +32,6 @@ class Account:
     """
 
     connections: int = 0
-    connected: int = 0
     frames: int = 0
     rejected: int = 0
     messages: Counter[str] = field(default_factory=Counter)

@@ -13,7 +13,7 @@ import msgspec
 import structlog
 
 from pipeline import codec, contract
-from pipeline.collect.link import Gap, Link
+from pipeline.collect.link import Gap, Link, left_alone
 from pipeline.collect.reading import Listing, Reading, VenueError
 from pipeline.collect.recording import Line, said
 from pipeline.messages import FeedStatus
@@ -29,9 +29,6 @@ log = structlog.get_logger(__name__)
 
 _ANSWER: Final = aiohttp.ClientTimeout(total=10.0)
 _JSON: Final = {"Content-Type": "application/json"}
-_TOO_MANY: Final = {418, 429}
-_LEFT_ALONE: Final = 60.0
-"""Seconds without requests after too many of them, where the venue does not say."""
 
 
 async def ask(session: aiohttp.ClientSession, request: Request) -> Any:
@@ -48,8 +45,7 @@ async def ask(session: aiohttp.ClientSession, request: Request) -> Any:
         async with session.request(
             method, request.url, data=request.body, headers=headers, timeout=_ANSWER
         ) as answer:
-            if answer.status in _TOO_MANY:
-                wait = float(answer.headers.get("Retry-After", _LEFT_ALONE))
+            if wait := left_alone(answer.status, answer.headers):
                 raise VenueError(f"{request.url}: too many requests, HTTP {answer.status}", wait)
             if not answer.ok:
                 raise VenueError(f"{request.url}: HTTP {answer.status}")
@@ -120,9 +116,10 @@ class Collector:
 
         """
         answers = [await self._ask(request) for request in self.venue.listing()]
-        for answer in answers:
+        listing = self.reading.choose(answers, symbols)
+        for answer in answers:  # once they are of use: a recording has one list
             self._keep("listing", answer)
-        return self.reading.choose(answers, symbols)
+        return listing
 
     async def run(self, listing: Listing) -> None:
         """Collect for ever."""

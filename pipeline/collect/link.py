@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import aiohttp
 import structlog
-from redis.backoff import ExponentialWithJitterBackoff
+from redis.backoff import EqualJitterBackoff
 
-from pipeline.collect.venue import Accepted, Closing, Refused, Reply
+from pipeline.collect.venue import NOW, Accepted, Closing, Refused, Reply
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from pipeline.collect.venue import Connection, Told, Venue
 
@@ -30,8 +30,21 @@ _PROTOCOL_PING: Final = 20.0
 _LASTED: Final = 60.0
 """Seconds of data after which a connection counts as good: the next failure is the first again."""
 _LONGEST_EXPONENT: Final = 16
+_TOO_MANY: Final = {418, 429}
+_LEFT_ALONE: Final = 60.0
+"""Seconds without a request after too many of them, where the venue does not say."""
 _OVERLAP: Final = 30.0
 """Seconds that a replacement gets to bring data before the one that it replaces is closed."""
+
+
+def left_alone(status: int, headers: Mapping[str, str] | None) -> float:
+    """Return for how many seconds a venue that answers so wants to be left alone."""
+    if status not in _TOO_MANY:
+        return 0.0
+    try:
+        return float((headers or {})["Retry-After"])
+    except (KeyError, ValueError):  # none, or a date
+        return _LEFT_ALONE
 
 
 class Gap(NamedTuple):
@@ -83,22 +96,26 @@ class Conversation:
         self.task = asyncio.create_task(self._hold())
 
     async def stop(self) -> None:
-        """End it."""
+        """End it; how it ended before that is of no interest any more."""
         self.task.cancel()
-        await asyncio.wait({self.task})
+        await asyncio.gather(self.task, return_exceptions=True)
+
+    async def _connect(self) -> aiohttp.ClientWebSocketResponse:
+        try:
+            async with asyncio.timeout(_CONNECT):
+                return await self._session.ws_connect(
+                    self._connection.url,
+                    headers=dict(self._connection.headers),
+                    heartbeat=_PROTOCOL_PING if self._venue.HEARTBEAT.protocol else None,
+                    max_msg_size=_LARGEST_FRAME,
+                    timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
+                )
+        except TimeoutError:
+            raise SilenceError(f"no connection within {_CONNECT:.0f} s") from None
 
     async def _hold(self) -> None:
         beat = self._venue.HEARTBEAT
-        async with (
-            self._session.ws_connect(
-                self._connection.url,
-                headers=dict(self._connection.headers),
-                heartbeat=_PROTOCOL_PING if beat.text is None else None,
-                max_msg_size=_LARGEST_FRAME,
-                timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
-            ) as socket,
-            asyncio.TaskGroup() as group,
-        ):
+        async with await self._connect() as socket, asyncio.TaskGroup() as group:
             others = [group.create_task(self._subscribe(socket)), group.create_task(self._age())]
             if beat.text is not None:
                 others.append(group.create_task(self._beat(socket, beat.text)))
@@ -110,13 +127,13 @@ class Conversation:
 
     async def _subscribe(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         for frame in self._connection.frames:
-            await socket.send_str(frame)
+            await socket.send_str(_dated(frame))
             await asyncio.sleep(1 / self._venue.LIMITS.frames_per_second)
 
     async def _beat(self, socket: aiohttp.ClientWebSocketResponse, text: str) -> None:
         while True:
             await asyncio.sleep(self._venue.HEARTBEAT.every)
-            await socket.send_str(text)
+            await socket.send_str(_dated(text))
 
     async def _age(self) -> None:
         """Ask for a replacement before the venue cuts the connection; not all of them at once."""
@@ -188,10 +205,10 @@ class Link:
         self._session, self._venue, self._connection = session, venue, connection
         self._reader, self._data_silence = reader, data_silence
         self._told_gap = told_gap
-        self._backoff = ExponentialWithJitterBackoff(cap=longest_wait, base=1.0)
+        self._backoff = EqualJitterBackoff(cap=longest_wait, base=1.0)
         self._began = time.time()
         self._gap: Gap | None = None
-        self.tries = 0
+        self._longest_wait = longest_wait
         self.connected = False
 
     def _start(self) -> Conversation:
@@ -202,7 +219,6 @@ class Link:
         failures, current = 0, self._start()
         try:
             while True:
-                self.tries += 1
                 reason = await self._converse(current)
                 if reason is None:  # to be replaced: the other one first
                     current = await self._replace(current)
@@ -210,7 +226,8 @@ class Link:
                 lasted = current.heard - self._began if current.heard else 0.0
                 failures = 1 if lasted > _LASTED else failures + 1
                 self._cease(current.heard or self._began, reason)
-                await asyncio.sleep(self._backoff.compute(min(failures, _LONGEST_EXPONENT)))
+                pause = self._backoff.compute(min(failures, _LONGEST_EXPONENT))
+                await asyncio.sleep(max(pause, _asked_pause(current.task)))
                 self._began = time.time()
                 current = self._start()
         finally:
@@ -225,7 +242,6 @@ class Link:
         finally:
             live.cancel()
             leaving.cancel()
-            self.connected = False
         return _reason(current.task) if current.task.done() else None
 
     async def _hear(self, current: Conversation) -> None:
@@ -236,18 +252,46 @@ class Link:
             self._told_gap(ended)
 
     async def _replace(self, current: Conversation) -> Conversation:
+        """Return the conversation to go on with: the old one, while it lasts and the new one has no data."""
         successor = self._start()
         live = asyncio.create_task(successor.live.wait())
-        await asyncio.wait({live, successor.task}, timeout=_OVERLAP, return_when=asyncio.FIRST_COMPLETED)
-        live.cancel()
+        try:
+            await asyncio.wait(
+                {live, successor.task, current.task},
+                timeout=_OVERLAP,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+        except asyncio.CancelledError:
+            await successor.stop()
+            raise
+        finally:
+            live.cancel()
+        if not successor.live.is_set():
+            if not current.task.done():
+                await successor.stop()
+                current.leaving.clear()
+                asyncio.get_running_loop().call_later(self._longest_wait, current.leaving.set)
+                return current
+            self._cease(current.heard or self._began, _reason(current.task))
         await current.stop()
         self._began = time.time()
         return successor
 
     def _cease(self, since: float, reason: str) -> None:
+        self.connected = False
         if self._gap is None:
             self._gap = Gap(since, None, reason)
             self._told_gap(self._gap)
+
+
+def _dated(text: str) -> str:
+    return text.replace(NOW, str(int(time.time())))
+
+
+def _asked_pause(task: asyncio.Task[Any]) -> float:
+    """Return for how long the venue wants no other connection."""
+    error = task.exception()
+    return left_alone(error.status, error.headers) if isinstance(error, aiohttp.ClientResponseError) else 0.0
 
 
 def _reason(task: asyncio.Task[Any]) -> str:

@@ -48,12 +48,13 @@ class Outbox:
         self._states: deque[_Record] = deque(maxlen=most)
         self._came = asyncio.Event()
         self._closed = False
+        self._under_way = 0
         self.dropped = self.sent = 0
 
     @property
     def waiting(self) -> int:
-        """How many messages wait."""
-        return len(self._events) + len(self._states)
+        """How many messages wait for Kafka, or for its confirmation."""
+        return len(self._events) + len(self._states) + self._under_way
 
     def put(self, topic: str, message: Feed) -> None:
         """Take a message."""
@@ -89,7 +90,8 @@ class Outbox:
 
     async def _send(self, part: list[_Record]) -> None:
         """Send until all is confirmed; what is sent again is known by its id, or by all of its fields."""
-        while part:
+        self._under_way = len(part)
+        while self._under_way:
             try:
                 confirmed = [
                     await self._producer.send(topic, value, key=key, timestamp_ms=time_ms)
@@ -97,10 +99,10 @@ class Outbox:
                 ]
                 results = await asyncio.gather(*confirmed, return_exceptions=True)
                 failed = [result for result in results if isinstance(result, BaseException)]
-                if not failed:
-                    self.sent += len(part)
-                    return
-                raise failed[0]
+                if failed:
+                    raise failed[0]
+                self.sent += len(part)
+                self._under_way = 0
             except KafkaError as error:
                 log.warning("Kafka does not take messages, they wait", waiting=self.waiting, error=str(error))
                 await asyncio.sleep(_AGAIN)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import zlib
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import msgspec
@@ -29,7 +30,10 @@ TOPIC_OF: Final[dict[type[Feed], str]] = {
     OpenInterest: contract.OPEN_INTEREST,
     Funding: contract.FUNDING,
 }
-UNREADABLE: Final = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, EOFError, OSError)
+UNREADABLE: Final = (
+    *(ValueError, LookupError, TypeError, AttributeError, ArithmeticError),
+    *(EOFError, OSError, zlib.error, RecursionError),  # of frames that are no gzip, or nested without end
+)
 """What reading a frame raises that is not as documented."""
 _COMPLAINTS: Final = 5
 """Unreadable frames of a venue that are shown in the log; the others are counted."""
@@ -163,20 +167,24 @@ class Reading:
         return () if content is None else self.venue.parse(content, state)
 
     def _understood(self, read: Callable[[], Sequence[Told]], raw: object) -> Sequence[Told]:
-        """Publish what a frame tells; those that cannot be read are counted, and the first ones shown."""
+        """Publish what a frame tells; what cannot be used is counted, and the first such frames shown."""
         try:
             told = read()
-            for each in told:
-                self._take(each)
         except UNREADABLE as error:
-            self.account.rejected += 1
-            if self.account.rejected <= _COMPLAINTS:
-                shown = str(raw)[:_SHOWN]
-                log.warning(
-                    "a frame is not as documented", venue=self.venue.NAME, error=repr(error), frame=shown
-                )
+            self._reject(error, raw)
             return ()
+        for each in told:
+            try:
+                self._take(each)
+            except UNREADABLE as error:  # this one alone: the others of the frame are good
+                self._reject(error, raw)
         return told
+
+    def _reject(self, error: Exception, raw: object) -> None:
+        self.account.rejected += 1
+        if self.account.rejected <= _COMPLAINTS:
+            shown = str(raw)[:_SHOWN]
+            log.warning("a frame is not as documented", venue=self.venue.NAME, error=repr(error), frame=shown)
 
     def _take(self, told: Told) -> None:
         if isinstance(told, Dropped):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 import msgspec
 from msgspec import Struct
 
+from pipeline.collect.instruments import UnknownUnitError
 from pipeline.collect.quotes import Quote
 from pipeline.messages import Funding, Liquidation, OpenInterest, Price
 
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 Feed: TypeAlias = Liquidation | Price | OpenInterest | Funding
 _HISTORY_MS: Final = 5_000
 """A record that is older than its subscription by more than this was replayed."""
+NOW: Final = "$NOW"
+"""Stands for the Unix time in seconds at which a text is sent."""
+_SHOWN: Final = 200
+"""Characters of an instrument that is not as documented."""
 
 
 class Reply(Struct, frozen=True):
@@ -49,8 +54,13 @@ class Dropped(Struct, frozen=True):
     reason: str
 
 
-Told: TypeAlias = Feed | Reply | Accepted | Refused | Closing | Dropped
+class Noted(Struct, frozen=True):
+    """Data that the next price will tell of: they show that the connection lives."""
 
+
+Told: TypeAlias = Feed | Reply | Accepted | Refused | Closing | Dropped | Noted
+
+NOTED: Final = Noted()
 UNKNOWN: Final = Dropped("unknown instrument")
 OTHER: Final = Dropped("not asked for")
 HISTORY: Final = Dropped("history")
@@ -83,12 +93,15 @@ class Heartbeat(Struct, frozen=True, kw_only=True):
         What is sent then; None where frames of the protocol do it, or the venue asks by itself.
     silence
         Seconds without any frame after which the connection counts as dead.
+    protocol
+        Whether pings of the protocol are sent, and have to be answered: not all venues do.
 
     """
 
     every: float = 20.0
     text: str | None = None
     silence: float = 60.0
+    protocol: bool = False
 
 
 class Limits(Struct, frozen=True, kw_only=True):
@@ -163,9 +176,14 @@ class State:
         return quote
 
     def tick(self, instrument: Instrument, time_ms: int) -> list[Told]:
-        """Return the price that is due, if it is."""
+        """Return the price that is due, or that the quote is noted."""
         price = self.quote(instrument.name).tick(instrument, time_ms, self._price_every_ms)
-        return [] if price is None else [price]
+        return [NOTED if price is None else price]
+
+    def trade(self, instrument: Instrument, size: float | str, price: float | str) -> Noted:
+        """Add a trade to the volume of the instrument's next price."""
+        self.quote(instrument.name).trade(instrument.usd(size, price))
+        return NOTED
 
     def replayed(self, time_ms: int) -> bool:
         """Tell whether a record happened before the subscription: venues repeat some at first."""
@@ -294,8 +312,10 @@ def collected(
             continue
         try:
             made.append(make(each))
-        except ValueError as error:
+        except UnknownUnitError as error:
             refused.append(str(error))
+        except (ValueError, LookupError, TypeError, ArithmeticError) as error:
+            refused.append(f"{str(each)[:_SHOWN]} is not as documented: {error!r}")
     return made, refused
 
 

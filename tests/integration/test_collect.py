@@ -101,8 +101,10 @@ async def test_a_collector_that_is_stopped_first_sends_what_it_has_received(sett
             while not await read_all(settings, contract.LIQUIDATIONS):
                 assert process.poll() is None
             process.terminate()
-            assert process.wait(30) == 0
+            _, log = await asyncio.to_thread(process.communicate)
+            assert process.returncode == 0
         found = [message["timestamp"] for message in await read_all(settings, contract.LIQUIDATIONS)]
+        assert f"liquidations={len(found)} " in log  # as many as it received
         assert found == [frame["data"][0]["T"] / 1_000 for frame in sent[: len(found)]]
 
 
@@ -134,6 +136,7 @@ async def test_a_check_tells_what_can_be_reached_and_what_it_brings(settings):
         (["--symbols", " , "], "--symbols: expected at least one"),
         (["--endpoint", "x"], "--endpoint: x: expected OLD=NEW"),
         (["--replay", "/nonexistent"], "has no recordings of"),
+        (["--record", "/dev/null/x"], "--record: [Errno 20] Not a directory"),
     ],
 )
 async def test_wrong_arguments_are_told(settings, arguments, message):

@@ -1,7 +1,9 @@
 """A collector against exchanges on this machine: what it subscribes to, what it survives, what it tells."""
 
 import asyncio
+import gzip
 import json
+import socket
 import time
 from contextlib import asynccontextmanager
 
@@ -13,6 +15,8 @@ from exchanges import Exchange, until
 from venue_frames import CASES, T_MS
 
 from pipeline import contract
+from pipeline.cli.collect import _collect_all
+from pipeline.collect import link
 from pipeline.collect import outbox as outbox_module
 from pipeline.collect.collector import Collector
 from pipeline.collect.observed import create_web
@@ -20,7 +24,7 @@ from pipeline.collect.outbox import Outbox
 from pipeline.collect.reading import Reading, VenueError
 from pipeline.collect.recording import Recorder, recorded, recordings
 from pipeline.collect.sides import SideCheck
-from pipeline.collect.venue import Heartbeat, Limits
+from pipeline.collect.venue import Connection, Heartbeat, Limits
 from pipeline.collect.venues import VENUES
 from pipeline.messages import Liquidation, Price
 
@@ -177,6 +181,85 @@ async def test_a_venue_that_says_that_it_closes_is_left_first(exchange_of):
         assert outbox.records == []
 
 
+async def test_a_connection_stays_while_nothing_can_take_its_place(exchange_of):
+    async with exchange_of("okx") as (exchange, collector, outbox):
+        await exchange.send(fresh(CASES["okx"].long))
+        await until(lambda: collector.connected, "no data")
+        first, exchange.full, exchange.status = exchange.connections, True, 503
+        await exchange.send({"event": "notice", "code": "64008", "msg": "closing soon"})
+        await until(lambda: len(exchange.refused) > 2, "not tried again")
+        await exchange.send(fresh(CASES["okx"].short))
+        await until(lambda: len(outbox.of(contract.LIQUIDATIONS)) == 2, "the old connection was given up")
+        assert collector.connected
+        exchange.greeting, exchange.full = lambda: [fresh(CASES["okx"].short)], False
+        await until(lambda: exchange.connections == first + 1, "never replaced")
+        await until(lambda: len(exchange.sockets) == 1, "the old connection was not closed")
+        assert outbox.records == []
+
+
+async def test_a_connection_that_is_cut_while_it_is_replaced_leaves_a_gap(exchange_of):
+    async with exchange_of("okx") as (exchange, collector, outbox):
+        await exchange.send(fresh(CASES["okx"].long))
+        await until(lambda: collector.connected, "no data")
+        first, exchange.silent = exchange.connections, True
+        await exchange.send({"event": "notice", "code": "64008", "msg": "closing soon"})
+        await until(lambda: exchange.connections > first, "not left")
+        await exchange.cut()
+        await until(lambda: outbox.records, "the gap is not told")
+        assert not collector.connected
+
+
+async def test_who_stops_while_a_connection_is_replaced_leaves_no_connection(exchange_of):
+    async with exchange_of("okx") as (exchange, _, _):
+        first, exchange.silent = exchange.connections, True
+        await exchange.send({"event": "notice", "code": "64008", "msg": "closing soon"})
+        await until(lambda: exchange.connections > first, "not left")
+        before = {task for task in asyncio.all_tasks() if "Conversation._hold" in repr(task)}
+        assert len(before) == 2
+    assert all(task.done() for task in before)
+
+
+async def test_a_venue_that_wants_no_more_connections_is_left_alone(exchange_of):
+    async with exchange_of("bybit") as (exchange, _, _):
+        exchange.full, exchange.status, exchange.wait = True, 429, {"Retry-After": "0.7"}
+        await exchange.cut()
+        await until(lambda: len(exchange.refused) > 1, "not tried again")
+        first, second, *_ = exchange.refused
+        assert second - first >= 0.7  # else it is 0.05 s at most
+
+
+async def test_a_server_that_does_not_shake_hands_is_left(monkeypatch):
+    monkeypatch.setattr(link, "_CONNECT", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        host, port = server.getsockname()
+        async with aiohttp.ClientSession() as session:
+            to = Connection(url=f"ws://{host}:{port}")
+            conversation = link.Conversation(session, VENUES["okx"], to, lambda _: (), data_silence=60.0)
+            with pytest.raises(link.SilenceError, match="no connection"):
+                await conversation.task
+
+
+@pytest.mark.parametrize("protocol", [True, False])
+async def test_pings_of_the_protocol_are_sent_only_to_venues_that_answer_them(
+    exchange_of, monkeypatch, protocol
+):
+    monkeypatch.setattr(link, "_PROTOCOL_PING", 0.05)
+    heartbeat = Heartbeat(every=0.05, text="ping", protocol=protocol)
+    async with exchange_of("okx", heartbeat=heartbeat) as (exchange, _, _):
+        await until(lambda: exchange.heard.count("ping") > 5, "no ping")
+        assert (exchange.pings > 0) == protocol
+
+
+async def test_what_gate_is_sent_has_the_time_and_a_header_that_keeps_parts_of_contracts(exchange_of):
+    heartbeat = msgspec.structs.replace(VENUES["gate"].HEARTBEAT, every=0.05)
+    async with exchange_of("gate", heartbeat=heartbeat) as (exchange, _, _):
+        await until(lambda: any("ping" in text for text in exchange.heard), "no ping")
+        sent = [json.loads(text) for text in exchange.heard]
+        assert {each["channel"] for each in sent} > {"futures.ping", "futures.public_liquidates"}
+        assert all(time.time() - 60 < each["time"] <= time.time() for each in sent)
+        assert exchange.headers["X-Gate-Size-Decimal"] == "1"
+
+
 async def test_venues_are_answered_and_pinged_as_they_want_it(exchange_of):
     async with exchange_of("htx") as (exchange, _, _):
         await exchange.send({"op": "ping", "ts": "1789676447110"})
@@ -198,18 +281,33 @@ async def test_a_frame_that_is_not_as_documented_is_counted_and_the_others_go_on
         assert collector.account.rejected == collector.account.connections
 
 
-async def test_what_the_pipeline_would_not_take_is_not_sent(exchange_of):
+@pytest.mark.parametrize("frame", [gzip.compress(b"{}" * 99)[:12] + b"x" * 99, b"x", b""])
+async def test_a_frame_of_bytes_that_is_broken_is_counted_and_the_others_go_on(exchange_of, frame):
+    async with exchange_of("htx") as (exchange, collector, outbox):
+        for connection in exchange.sockets:
+            await connection.send_bytes(frame)
+        await exchange.send(CASES["htx"].long)
+        await until(lambda: outbox.of(contract.LIQUIDATIONS), "no liquidation came")
+        assert collector.account.rejected == collector.account.connections
+
+
+async def test_what_the_pipeline_would_not_take_is_not_sent_and_what_came_with_it_is(exchange_of):
     frame = json.loads(json.dumps(CASES["bybit"].long))
-    frame["data"][0]["p"] = "-1"
+    frame["data"].insert(0, frame["data"][0] | {"p": "-1"})
     async with exchange_of("bybit") as (exchange, collector, outbox):
         await exchange.send(frame)
-        await until(lambda: collector.account.rejected, "it was not refused")
-        assert outbox.messages == []
+        await until(lambda: outbox.messages, "no liquidation came")
+        assert collector.account.rejected == collector.account.connections == 1
+        assert [message.price for _, message in outbox.messages] == [60_000]
 
 
-@pytest.mark.parametrize(("status", "wait"), [(429, 0.1), (418, 0.1), (500, 0.0)])
-async def test_a_venue_that_does_not_answer_is_an_error_that_says_so(status, wait):
+@pytest.mark.parametrize(
+    ("status", "told", "wait"),
+    [(429, "0.1", 0.1), (418, "0.1", 0.1), (500, "0.1", 0.0), (429, "Wed, 21 Oct 2026 07:28:00 GMT", 60.0)],
+)
+async def test_a_venue_that_does_not_answer_is_an_error_that_says_so(status, told, wait):
     exchange = Exchange("gate")
+    exchange.wait = {"Retry-After": told}
     async with exchange.running(), aiohttp.ClientSession() as session:
         exchange.status = status
         with pytest.raises(VenueError, match=f"HTTP {status}") as caught:
@@ -226,6 +324,20 @@ async def test_a_venue_without_the_wanted_symbols_says_so():
             await Collector(VENUES["gate"], session, Kept(), endpoints=exchange.endpoints).list_instruments(
                 {"NONEUSDT"}
             )
+
+
+async def test_a_recording_has_one_list_of_instruments_however_often_the_venue_was_asked():
+    exchange, lines = Exchange("binance"), []
+    async with exchange.running(), aiohttp.ClientSession() as session:
+        options = {"endpoints": exchange.endpoints, "record": lines.append}
+        collector = Collector(VENUES["binance"], session, Kept(), **options)
+        with pytest.raises(VenueError):
+            await collector.list_instruments({"NONEUSDT"})
+        listing = await collector.list_instruments({"BTCUSDT"})
+    assert len(lines) == len(VENUES["binance"].listing())
+    assert Reading(VENUES["binance"], Kept()).choose(
+        [json.loads(line.text) for line in lines], {"BTCUSDT"}
+    ) == (listing)
 
 
 async def test_requests_wait_as_long_as_a_venue_wants_after_too_many(exchange_of):
@@ -291,12 +403,22 @@ async def test_while_kafka_is_away_the_oldest_prices_go_and_no_liquidation(monke
     outbox.close()
     await asyncio.sleep(0.05)
     assert broker.taken == []
+    assert outbox.waiting == 8  # what is on its way, too
     broker.error = None
     await running
     sent = [(topic, json.loads(value)) for topic, _, value in broker.taken]
     assert [value["quantity"] for topic, value in sent if topic == contract.LIQUIDATIONS] == [1, 2, 3, 4, 5]
     assert [value["price"] for topic, value in sent if topic == contract.PRICES] == [3, 4, 5]
     assert outbox.waiting == 0
+
+
+async def test_a_collector_without_a_way_to_kafka_ends():
+    async def fail():
+        raise RuntimeError("gone")
+
+    with pytest.raises(ExceptionGroup) as caught:
+        await asyncio.wait_for(_collect_all([], set(), asyncio.create_task(fail())), timeout=20)
+    assert caught.group_contains(RuntimeError, match="gone")
 
 
 async def test_what_was_recorded_is_understood_as_it_was_live(exchange_of, tmp_path):

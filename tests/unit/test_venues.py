@@ -38,7 +38,7 @@ def only(told, kind):
 @pytest.mark.parametrize("name", LIQUIDATING)
 def test_the_side_is_that_of_the_position_and_sizes_are_coins_and_dollars(name, side):
     case = CASES[name]
-    (found,) = parse(name, getattr(case, side))
+    (found,) = only(parse(name, getattr(case, side)), Liquidation)
     assert (found.symbol, found.exchange, found.side) == (case.symbol, name, side)
     assert (found.price, found.quantity, found.value_usd) == (60_000, 2, 120_000)
     assert found.timestamp == T_MS / 1_000
@@ -51,7 +51,7 @@ def test_every_venue_but_hyperliquid_publishes_liquidations():
 
 @pytest.mark.parametrize(("party", "sides"), [("T", ["long"]), ("M", ["short"]), ("MT", ["short", "long"])])
 def test_deribit_tells_whether_maker_or_taker_was_liquidated(party, sides):
-    found = parse("deribit", deribit_trade("sell", party))
+    found = only(parse("deribit", deribit_trade("sell", party)), Liquidation)
     assert [each.side for each in found] == sides
     assert [each.id for each in found] == (["77"] if len(sides) == 1 else ["77-M", "77-T"])
 
@@ -231,6 +231,13 @@ def test_a_price_is_the_middle_of_the_best_quotes_with_what_was_traded_since_the
     assert only(again, Price) == []  # one a second, by the venue's clock
 
 
+@pytest.mark.parametrize("name", EVERY)
+def test_quotes_and_trades_between_two_prices_are_data_too(name):
+    """Else a connection with trades alone, or one between two rare prices, would count as silent."""
+    state = state_of(name, price_every_ms=3_600_000)
+    assert all(parse(name, frame, state) for frame in BOOKS[name] * 2)
+
+
 def test_volumes_add_up_to_the_trades_whenever_prices_are_told():
     state, told = state_of("binance", price_every_ms=250), []
     for number in range(100):
@@ -238,8 +245,8 @@ def test_volumes_add_up_to_the_trades_whenever_prices_are_told():
         told += parse("binance", trade, state)
         told += parse("binance", book | {"T": T_MS + number * 100}, state)
     told += parse("binance", book | {"T": T_MS + 60_000}, state)
-    assert sum(price.volume_usd for price in told) == 100 * 120_000
-    assert len(told) == 35
+    assert sum(price.volume_usd for price in only(told, Price)) == 100 * 120_000
+    assert len(only(told, Price)) == 35
 
 
 def test_a_bundle_of_coins_is_told_as_coins():
@@ -268,6 +275,14 @@ def test_a_name_with_a_number_in_it_is_no_bundle(base):
 def test_an_instrument_whose_contract_size_is_unknown_is_refused(unit):
     with pytest.raises(UnknownUnitError, match="contract size"):
         instrument("okx", "NEW-USDT-SWAP", "NEW", "USDT", unit=unit)
+
+
+@pytest.mark.parametrize("change", [{"quanto_multiplier": "?"}, {"name": "ODD"}, {"funding_interval": None}])
+def test_one_instrument_that_is_not_as_documented_is_refused_alone(change):
+    (listed,) = listing_of("gate")
+    found, refused = VENUES["gate"].instruments([[listed[0] | change, *listed]])
+    assert [each.name for each in found] == [each["name"] for each in listed]
+    assert len(refused) == 1
 
 
 def test_instruments_are_live_linear_perpetuals_and_others_are_refused_by_name():
@@ -364,6 +379,11 @@ def test_a_field_that_a_delta_of_bybit_leaves_out_is_unchanged_and_an_empty_one_
     assert price.price == 60_010
 
 
+def test_only_binance_and_aster_are_sent_pings_of_the_protocol():
+    """The others may not answer them, and have pings of their own."""
+    assert {name for name in EVERY if VENUES[name].HEARTBEAT.protocol} == {"aster", "binance"}
+
+
 def test_venues_that_ask_are_answered_in_their_own_words():
     assert parse("htx", {"op": "ping", "ts": "1789676447110"}) == [
         Reply('{"op":"pong","ts":"1789676447110"}')
@@ -384,6 +404,7 @@ def test_venues_that_ask_are_answered_in_their_own_words():
         ("gate", {"event": "subscribe", "channel": "futures.tickers", "error": {"code": 2}, "result": None}),
         ("htx", {"op": "sub", "err-code": 2011, "err-msg": "illegal topic"}),
         ("kraken", {"event": "error", "message": "Invalid product id"}),
+        ("kraken", {"event": "subscribed_failed", "feed": "trade"}),
         ("deribit", {"id": 2, "error": {"code": 11_050, "message": "bad_request"}}),
         ("hyperliquid", {"channel": "error", "data": "Invalid subscription"}),
     ],

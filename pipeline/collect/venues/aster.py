@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 NAME: Final = "aster"
 COVERAGE: Final = "one order of each symbol and second"
-HEARTBEAT: Final = Heartbeat(silence=60.0)
+HEARTBEAT: Final = Heartbeat(silence=60.0, protocol=True)
 LIMITS: Final = Limits(streams=200, frames_per_second=5.0, poll=30.0)
 WS: Final = "wss://fstream.asterdex.com"
 REST: Final = "https://fapi.asterdex.com/fapi/v1"

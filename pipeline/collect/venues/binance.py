@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 NAME: Final = "binance"
 COVERAGE: Final = "the largest order of each symbol and second"
-HEARTBEAT: Final = Heartbeat(silence=30.0)
+HEARTBEAT: Final = Heartbeat(silence=30.0, protocol=True)
 LIMITS: Final = Limits(streams=200, frames_per_second=5.0, poll=30.0)
 WS: Final = "wss://fstream.binance.com"
 REST: Final = "https://fapi.binance.com/fapi/v1"
@@ -129,8 +129,7 @@ def _book(event: Any, of: Instrument, state: State) -> list[Told]:
 
 
 def _trade(event: Any, of: Instrument, state: State) -> list[Told]:
-    state.quote(of.name).trade(of.usd(event["q"], event["p"]))
-    return []
+    return [state.trade(of, event["q"], event["p"])]
 
 
 def _mark(event: Any, of: Instrument, state: State) -> list[Told]:

@@ -128,10 +128,7 @@ def _trades(frame: Any, of: Instrument, state: State) -> list[Told]:
     """Count trades; the first message after a subscription, `snapshot`, is history."""
     if frame["action"] == "snapshot":
         return [HISTORY]
-    quote = state.quote(of.name)
-    for each in frame["data"]:
-        quote.trade(of.usd(each["v"], each["p"]))
-    return []
+    return [state.trade(of, each["v"], each["p"]) for each in frame["data"]]
 
 
 _TOPICS: Final = {"ticker": _ticker, "publicTrade": _trades}

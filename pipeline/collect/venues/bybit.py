@@ -126,10 +126,7 @@ def _liquidations(frame: Any, of: Instrument, state: State) -> list[Told]:
 
 
 def _trades(frame: Any, of: Instrument, state: State) -> list[Told]:
-    quote = state.quote(of.name)
-    for each in frame["data"]:
-        quote.trade(of.usd(each["v"], each["p"]))
-    return []
+    return [state.trade(of, each["v"], each["p"]) for each in frame["data"]]
 
 
 def _ticker(frame: Any, of: Instrument, state: State) -> list[Told]:

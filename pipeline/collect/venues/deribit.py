@@ -108,9 +108,11 @@ def _trade(trade: Any, state: State) -> list[Told]:
     of = state.instruments.get(trade["instrument_name"])
     if of is None:
         return [state.absent(trade["instrument_name"])]
-    state.quote(of.name).trade(of.usd(trade["amount"], trade["price"]))
     parties = trade.get("liquidation", "")
-    return [_liquidation(trade, of, party, both=len(parties) > 1) for party in parties]
+    return [
+        state.trade(of, trade["amount"], trade["price"]),
+        *(_liquidation(trade, of, party, both=len(parties) > 1) for party in parties),
+    ]
 
 
 def _liquidation(trade: Any, of: Instrument, party: str, *, both: bool) -> Told:

@@ -9,6 +9,7 @@ import msgspec
 from pipeline import contract
 from pipeline.collect.instruments import Instrument, instrument
 from pipeline.collect.venue import (
+    NOW,
     Accepted,
     Connection,
     Heartbeat,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 NAME: Final = "gate"
 COVERAGE: Final = "all"
-HEARTBEAT: Final = Heartbeat(every=15.0, text='{"channel":"futures.ping"}', silence=45.0)
+HEARTBEAT: Final = Heartbeat(every=15.0, text=f'{{"time":{NOW},"channel":"futures.ping"}}', silence=45.0)
 LIMITS: Final = Limits(streams=400, frames_per_second=5.0, lifetime=None)
 WS: Final = "wss://fx-ws.gateio.ws/v4/ws/usdt"
 REST: Final = "https://api.gateio.ws/api/v4/futures/usdt"
@@ -76,11 +77,14 @@ def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) ->
     subscribed = [(channel, part) for channel in channels for part in groups(names, _FRAME)]
     if contract.LIQUIDATIONS in topics:
         subscribed.insert(0, ("futures.public_liquidates", ["!all"]))
-    frames = tuple(
-        msgspec.json.encode({"channel": channel, "event": "subscribe", "payload": payload}).decode()
-        for channel, payload in subscribed
-    )
+    frames = tuple(_subscribe(channel, payload) for channel, payload in subscribed)
     return [Connection(url=WS, frames=frames, headers=HEADERS)]
+
+
+def _subscribe(channel: str, payload: list[str]) -> str:
+    time = msgspec.Raw(NOW)
+    request = {"time": time, "channel": channel, "event": "subscribe", "payload": payload}
+    return msgspec.json.encode(request).decode()
 
 
 def parse(frame: Any, state: State) -> list[Told]:
@@ -146,7 +150,7 @@ def _trades(frame: Any, state: State) -> list[Told]:
         if of is None:
             told.append(state.absent(each["contract"]))
         elif not each.get("is_internal"):
-            state.quote(of.name).trade(of.usd(each["size"], each["price"]))
+            told.append(state.trade(of, each["size"], each["price"]))
     return told
 
 

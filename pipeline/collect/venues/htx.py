@@ -160,9 +160,7 @@ def _market(frame: Any, state: State) -> list[Told]:
     if kind == "bbo":
         quote.bid, quote.ask = (float(side[0]) if side else 0.0 for side in (tick["bid"], tick["ask"]))
         return state.tick(of, tick["ts"])
-    for each in tick["data"]:
-        quote.trade(of.usd(each["amount"], each["price"]) / _SIDES)
-    return []
+    return [state.trade(of, each["amount"] / _SIDES, each["price"]) for each in tick["data"]]
 
 
 def polls(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Request]:

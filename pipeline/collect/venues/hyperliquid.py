@@ -96,8 +96,7 @@ def _trade(trade: Any, state: State) -> list[Told]:
         return [state.absent(trade["coin"])]
     if state.replayed(trade["time"]):
         return [HISTORY]
-    state.quote(of.name).trade(of.usd(trade["sz"], trade["px"]))
-    return []
+    return [state.trade(of, trade["sz"], trade["px"])]
 
 
 def polls(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Request]:

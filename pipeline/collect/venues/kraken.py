@@ -96,8 +96,8 @@ def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) ->
 def parse(frame: Any, state: State) -> list[Told]:
     """Return what a frame tells."""
     if (event := frame.get("event")) is not None:
-        if event in {"error", "alert"}:
-            return [Refused(str(frame.get("message")))]
+        if event in {"error", "alert"} or event.endswith("_failed"):
+            return [Refused(str(frame.get("message", frame)))]
         return [Accepted()] if event == "subscribed" else []
     if (feed := frame["feed"]) == "trade_snapshot":
         return [HISTORY]
@@ -108,11 +108,11 @@ def parse(frame: Any, state: State) -> list[Told]:
 
 
 def _trade(trade: Any, of: Instrument, state: State) -> list[Told]:
-    state.quote(of.name).trade(of.usd(trade["qty"], trade["price"]))
+    noted = state.trade(of, trade["qty"], trade["price"])
     if trade["type"] != "liquidation":
-        return []
+        return [noted]
     side = position(trade["side"])
-    return [liquidation(of, side, trade["qty"], trade["price"], trade["time"], event_id=trade["uid"])]
+    return [noted, liquidation(of, side, trade["qty"], trade["price"], trade["time"], event_id=trade["uid"])]
 
 
 def _ticker(ticker: Any, of: Instrument, state: State) -> list[Told]:

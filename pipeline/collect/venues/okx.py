@@ -150,8 +150,7 @@ def _ticker(each: Any, of: Instrument, state: State) -> list[Told]:
 
 
 def _trade(each: Any, of: Instrument, state: State) -> list[Told]:
-    state.quote(of.name).trade(of.usd(each["sz"], each["px"]))
-    return []
+    return [state.trade(of, each["sz"], each["px"])]
 
 
 def _open_interest(each: Any, of: Instrument, state: State) -> list[Told]:
