@@ -41,6 +41,8 @@ class Exchange:
         When that was, by the machine's own clock.
     pings
         Pings of the protocol that came.
+    listing
+        Instruments that it tells, where they are others than usual.
     status
         What requests are answered with.
 
@@ -59,6 +61,7 @@ class Exchange:
         self.status = 200
         self.wait = {"Retry-After": "0.1"}
         self.requests = 0
+        self.listing: list[Any] = []
         self.greeting: Callable[[], list[Any]] = list
         self._port = 0
 
@@ -131,7 +134,7 @@ class Exchange:
             rows = [{"contract_code": "BTC-USDT", "value": 1_200_000}]
             return {"ts": round(time.time() * 1_000), "data": rows}
         number = 1 if path.startswith("/fundingInfo") else 0
-        return listing_of(self.name)[number]
+        return (self.listing or listing_of(self.name))[number]
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Exchange]:

@@ -214,7 +214,8 @@ async def _collect_one(collector: Collector, symbols: set[str]) -> None:
             log.warning("a venue cannot be used, it is tried again", reason=str(error))
             await asyncio.sleep(max(_AGAIN, error.wait))
         else:
-            await collector.run(listing)
+            await collector.collect(listing, symbols)
+            log.info("instruments have changed, all is subscribed to anew", venue=collector.venue.NAME)
 
 
 @contextlib.asynccontextmanager

@@ -67,6 +67,8 @@ class Collector:
         Beginnings of the venue's addresses, and what stands in their place: venues move.
     record
         Called with whatever the venue says; None where nobody keeps it.
+    refresh
+        Seconds until the venue is asked again for its instruments.
     data_silence, longest_wait
         As `Link`.
 
@@ -82,6 +84,7 @@ class Collector:
         price_every: float = 1.0,
         endpoints: Mapping[str, str] = MappingProxyType({}),
         record: Callable[[Line], None] | None = None,
+        refresh: float = 3_600.0,
         data_silence: float = 120.0,
         longest_wait: float = 32.0,
     ) -> None:
@@ -92,6 +95,7 @@ class Collector:
         self._topics = frozenset(topics)
         self._endpoints = endpoints
         self._record = record
+        self._refresh = refresh
         self._conversations = count(1)
         self._patience = {"data_silence": data_silence, "longest_wait": longest_wait}
         self._links: list[Link] = []
@@ -120,6 +124,29 @@ class Collector:
         for answer in answers:  # once they are of use: a recording has one list
             self._keep("listing", answer)
         return listing
+
+    async def collect(self, listing: Listing, symbols: Collection[str]) -> None:
+        """Collect until the venue's instruments of those symbols change: contract sizes, funding, names."""
+        collecting = asyncio.create_task(self.run(listing))
+        changing = asyncio.create_task(self._until_changed(listing, symbols))
+        try:
+            await asyncio.wait({collecting, changing}, return_when=asyncio.FIRST_COMPLETED)
+            if collecting.done():
+                collecting.result()
+        finally:
+            for task in (collecting, changing):
+                task.cancel()
+            await asyncio.wait({collecting, changing})
+
+    async def _until_changed(self, listing: Listing, symbols: Collection[str]) -> None:
+        while True:
+            await asyncio.sleep(self._refresh)
+            try:
+                answers = [await self._ask(request) for request in self.venue.listing()]
+                if self.reading.choose(answers, symbols).chosen != listing.chosen:
+                    return
+            except VenueError as error:
+                log.warning("the list of instruments could not be looked at again", reason=str(error))
 
     async def run(self, listing: Listing) -> None:
         """Collect for ever."""
@@ -195,11 +222,11 @@ class Collector:
         return 0.0
 
     def _tell_gap(self, stream: str, gap: Gap) -> None:
-        """Tell of a gap when it begins, and when it is over."""
+        """Tell of a gap when it begins and when it is over; an empty one says that data begin to come."""
         if gap.until is None:
             self.account.gaps += 1
             log.warning("a feed is silent", venue=self.venue.NAME, stream=stream, reason=gap.reason)
-        else:
+        elif gap.until > gap.since:
             self.account.reconnects += 1
             seconds = round(gap.until - gap.since, 1)
             log.info("a feed is back", venue=self.venue.NAME, stream=stream, seconds=seconds)

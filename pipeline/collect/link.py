@@ -183,7 +183,7 @@ class Link:
     reader
         Returns a function that reads the frames of one conversation.
     told_gap
-        Called when data cease, and again when they are back.
+        Called when data come first, when they cease, and when they are back.
     data_silence
         Seconds of frames without data after which a connection is made again.
     longest_wait
@@ -208,6 +208,7 @@ class Link:
         self._backoff = EqualJitterBackoff(cap=longest_wait, base=1.0)
         self._began = time.time()
         self._gap: Gap | None = None
+        self._told_of = False
         self._longest_wait = longest_wait
         self.connected = False
 
@@ -247,9 +248,13 @@ class Link:
     async def _hear(self, current: Conversation) -> None:
         await current.live.wait()
         self.connected = True
+        now = time.time()
         if self._gap is not None:
-            ended, self._gap = self._gap._replace(until=time.time()), None
+            ended, self._gap = self._gap._replace(until=now), None
             self._told_gap(ended)
+        elif not self._told_of:  # an empty gap: one that was open when a collector was killed is over
+            self._told_gap(Gap(now, now, "collection began"))
+        self._told_of = True
 
     async def _replace(self, current: Conversation) -> Conversation:
         """Return the conversation to go on with: the old one, while it lasts and the new one has no data."""

@@ -97,6 +97,7 @@ class Reading:
         self._topics = frozenset(topics)
         self._price_every_ms = round(price_every * 1_000)
         self._alarmed = False
+        self._refused: set[str] = set()
 
     def choose(self, answers: Sequence[Any], symbols: Collection[str]) -> Listing:
         """Return the instruments of some symbols out of the venue's answers.
@@ -112,9 +113,10 @@ class Reading:
         except UNREADABLE as error:
             text = f"{self.venue.NAME}: its list of instruments is not as documented: {error!r}"
             raise VenueError(text) from error
-        for reason in refused:
+        for reason in sorted(set(refused) - self._refused):
             log.warning("an instrument is not collected", reason=reason)
             self.account.dropped["instrument refused"] += 1
+            self._refused.add(reason)
         chosen = [each for each in every if each.symbol in symbols]
         if not chosen:
             raise VenueError(f"{self.venue.NAME} has none of {', '.join(sorted(symbols))}")

@@ -43,7 +43,8 @@ def gaps(told: Iterable[FeedStatus], now: float) -> list[FeedStatus]:
             known = by_stream[each.exchange, each.stream] = {
                 since: gap for since, gap in known.items() if gap.until is not None
             }
-        known[each.since] = each
+        if each.until is None or each.until > each.since:
+            known[each.since] = each
     found = [gap for known in by_stream.values() for gap in known.values()]
     recent = [gap for gap in found if gap.until is None or gap.until > now - _DAY]
     return sorted(recent, key=lambda gap: (gap.until is not None, -gap.since))

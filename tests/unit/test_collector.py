@@ -40,6 +40,7 @@ class Kept:
     """An outbox that keeps what it is given."""
 
     def __init__(self):
+        self.begun = 0
         self.messages, self.records, self.waiting, self.dropped, self.sent = [], [], 0, 0, 0
 
     def put(self, topic, message):
@@ -48,6 +49,9 @@ class Kept:
     def put_record(self, topic, key, value, timestamp):
         assert key
         assert timestamp <= time.time()
+        if topic == contract.FEED_STATUS and json.loads(value)["from"] == json.loads(value)["to"]:
+            self.begun += 1
+            return
         self.records.append((topic, json.loads(value)))
 
     def of(self, topic):
@@ -506,3 +510,30 @@ def test_a_market_that_hardly_moves_tells_nothing_of_sides():
             )
         )
     assert not check.verdicts
+
+
+async def test_instruments_that_change_are_subscribed_to_anew(monkeypatch):
+    exchange, outbox = Exchange("okx"), Kept()
+    monkeypatch.setattr(VENUES["okx"], "LIMITS", Limits(frames_per_second=1_000))
+    async with exchange.running(), aiohttp.ClientSession() as session:
+        collector = Collector(
+            VENUES["okx"], session, outbox, endpoints=exchange.endpoints, longest_wait=0.05, refresh=0.05
+        )
+        listing = await collector.list_instruments({"BTCUSDT"})
+        collecting = asyncio.create_task(collector.collect(listing, {"BTCUSDT"}))
+        await until(lambda: exchange.requests >= 3, "never asked again")
+        assert not collecting.done()
+        changed = json.loads(json.dumps(CASES["okx"].listing))
+        changed[0]["data"][0]["ctVal"] = "0.1"
+        exchange.listing = changed
+        await asyncio.wait_for(collecting, 20)
+        await until(lambda: not exchange.sockets, "connections were left open")
+
+
+async def test_that_data_have_begun_to_come_is_told_once_for_each_connection(exchange_of):
+    async with exchange_of("bybit") as (exchange, collector, outbox):
+        assert outbox.begun == 0
+        for _ in range(3):
+            await exchange.send(CASES["bybit"].long)
+        await until(lambda: len(outbox.of(contract.LIQUIDATIONS)) == 3, "not all came")
+        assert outbox.begun == collector.account.connections == 1

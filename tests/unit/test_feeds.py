@@ -18,6 +18,7 @@ def test_a_gap_is_told_once_and_those_that_last_come_first():
 def test_a_stream_that_is_back_has_no_gap_that_lasts():
     """A collector that was killed in a gap says, once it brings data again, since when it collects."""
     assert gaps([gap(-90), gap(-10, -5)], NOW) == [gap(-10, -5)]
+    assert gaps([gap(-90), gap(-10, -10)], NOW) == []
 
 
 def test_gaps_of_more_than_a_day_ago_are_not_told_unless_they_last():
