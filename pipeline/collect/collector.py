@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _ANSWER: Final = aiohttp.ClientTimeout(total=10.0)
+_APART: Final = 0.4
+"""Seconds from one connection of a venue to the next: OKX allows three a second."""
 _JSON: Final = {"Content-Type": "application/json"}
 
 
@@ -154,9 +156,10 @@ class Collector:
         self.account.connections = len(connections)
         self._links = [self._link(connection, listing) for connection in connections]
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._poll(listing))
             for link in self._links:
                 group.create_task(link.run())
-            group.create_task(self._poll(listing))
+                await asyncio.sleep(_APART)
 
     async def _ask(self, request: Request) -> Any:
         return await ask(self._session, msgspec.structs.replace(request, url=self._at(request.url)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from itertools import compress
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import structlog
@@ -89,20 +90,29 @@ class Outbox:
             await self._send([queue.popleft() for _ in range(min(_PART, len(queue)))])
 
     async def _send(self, part: list[_Record]) -> None:
-        """Send until all is confirmed; what is sent again is known by its id, or by all of its fields."""
-        self._under_way = len(part)
-        while self._under_way:
-            try:
-                confirmed = [
-                    await self._producer.send(topic, value, key=key, timestamp_ms=time_ms)
-                    for topic, key, value, time_ms in part
-                ]
-                results = await asyncio.gather(*confirmed, return_exceptions=True)
-                failed = [result for result in results if isinstance(result, BaseException)]
-                if failed:
-                    raise failed[0]
-                self.sent += len(part)
-                self._under_way = 0
-            except KafkaError as error:
-                log.warning("Kafka does not take messages, they wait", waiting=self.waiting, error=str(error))
+        """Send until all is confirmed, and nothing twice that was: a volume would count twice."""
+        while part:
+            self._under_way = len(part)
+            part = await self._unconfirmed(part)
+            self.sent += self._under_way - len(part)
+            self._under_way = len(part)
+            if part:
                 await asyncio.sleep(_AGAIN)
+
+    async def _unconfirmed(self, part: list[_Record]) -> list[_Record]:
+        """Send records, and return those that Kafka did not confirm."""
+        on_the_way, errors = [], list[BaseException]()
+        try:
+            for topic, key, value, time_ms in part:
+                on_the_way.append(await self._producer.send(topic, value, key=key, timestamp_ms=time_ms))
+        except KafkaError as error:
+            errors.append(error)
+        results = await asyncio.gather(*on_the_way, return_exceptions=True)
+        refused = [isinstance(result, BaseException) for result in results]
+        errors += compress(results, refused)
+        for unforeseen in errors:
+            if not isinstance(unforeseen, KafkaError):
+                raise unforeseen
+        if errors:
+            log.warning("Kafka does not take messages, they wait", waiting=self.waiting, error=str(errors[0]))
+        return [*compress(part, refused), *part[len(results) :]]

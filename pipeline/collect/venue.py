@@ -136,7 +136,7 @@ class State:
     known
         Names of all instruments of the venue.
     began_ms
-        When it was subscribed, by the venue's clock.
+        When it was begun, by this machine's clock.
     price_every_ms
         From one price of a symbol to the next, at least.
 

@@ -16,6 +16,7 @@ from venue_frames import CASES, T_MS
 
 from pipeline import contract
 from pipeline.cli.collect import _collect_all
+from pipeline.collect import collector as collector_module
 from pipeline.collect import link
 from pipeline.collect import outbox as outbox_module
 from pipeline.collect.collector import Collector
@@ -68,6 +69,7 @@ def exchange_of(monkeypatch):
         async with exchange.running(), aiohttp.ClientSession() as session:
             if heartbeat is not None:
                 monkeypatch.setattr(VENUES[name], "HEARTBEAT", heartbeat)
+            monkeypatch.setattr(collector_module, "_APART", 0.01)
             monkeypatch.setattr(VENUES[name], "LIMITS", limits or Limits(frames_per_second=1_000, poll=0.05))
             options |= {"endpoints": exchange.endpoints, "longest_wait": 0.05}
             collector = Collector(VENUES[name], session, outbox, **options)
@@ -221,6 +223,19 @@ async def test_who_stops_while_a_connection_is_replaced_leaves_no_connection(exc
         before = {task for task in asyncio.all_tasks() if "Conversation._hold" in repr(task)}
         assert len(before) == 2
     assert all(task.done() for task in before)
+
+
+async def test_connections_of_a_venue_do_not_begin_all_at_once(monkeypatch):
+    monkeypatch.setattr(collector_module, "_APART", 3_600)
+    monkeypatch.setattr(VENUES["binance"], "LIMITS", Limits(poll=0.05))
+    exchange = Exchange("binance")
+    async with exchange.running(), aiohttp.ClientSession() as session:
+        collector = Collector(VENUES["binance"], session, Kept(), endpoints=exchange.endpoints)
+        collecting = asyncio.create_task(collector.run(await collector.list_instruments({"BTCUSDT"})))
+        await until(lambda: exchange.connections and exchange.requests > 20, "not collected")
+        assert (exchange.connections, collector.account.connections) == (1, 2)
+        collecting.cancel()
+        await asyncio.wait({collecting})
 
 
 async def test_a_venue_that_wants_no_more_connections_is_left_alone(exchange_of):
@@ -378,16 +393,41 @@ class Broker:
     """aiokafka's producer, which confirms or refuses as it is told."""
 
     def __init__(self):
-        self.taken, self.error = [], None
+        self.taken, self.error, self.answers = [], None, iter(())
 
     async def send(self, topic, value, key, timestamp_ms):
         assert timestamp_ms == 1_790_000_000_000
         if self.error is not None:
             raise self.error
         future = asyncio.get_running_loop().create_future()
-        future.set_result(None)
-        self.taken.append((topic, key, value))
+        if (error := next(self.answers, None)) is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(None)
+            self.taken.append((topic, key, value))
         return future
+
+
+async def test_what_kafka_confirmed_is_not_sent_again_with_what_it_refused(monkeypatch):
+    monkeypatch.setattr(outbox_module, "_AGAIN", 0.01)
+    broker = Broker()
+    broker.answers = iter([None, KafkaTimeoutError(), None, KafkaTimeoutError()])
+    outbox = Outbox(broker)
+    price = Price(symbol="BTCUSDT", price=1, timestamp=1_790_000_000)
+    for number in range(1, 5):
+        outbox.put(contract.PRICES, msgspec.structs.replace(price, price=number))
+    await outbox.flush()
+    assert [json.loads(value)["price"] for _, _, value in broker.taken] == [1, 3, 2, 4]
+    assert (outbox.sent, outbox.waiting) == (4, 0)
+
+
+async def test_a_producer_that_is_broken_ends_the_outbox():
+    broker = Broker()
+    broker.answers = iter([RuntimeError("broken")])
+    outbox = Outbox(broker)
+    outbox.put(contract.PRICES, Price(symbol="BTCUSDT", price=1, timestamp=1_790_000_000))
+    with pytest.raises(RuntimeError, match="broken"):
+        await outbox.run()
 
 
 async def test_while_kafka_is_away_the_oldest_prices_go_and_no_liquidation(monkeypatch):
