@@ -151,6 +151,8 @@ class Reading:
         states: dict[int, State] = {}
         for line in lines:
             if line.kind == "listing":
+                if listing is not None:  # the instruments changed: all began anew
+                    answers, listing, states = [], None, {}
                 answers.append(msgspec.json.decode(line.text))
                 continue
             if listing is None:

@@ -23,7 +23,7 @@ from pipeline.collect.collector import Collector
 from pipeline.collect.observed import create_web
 from pipeline.collect.outbox import Outbox
 from pipeline.collect.reading import Reading, VenueError
-from pipeline.collect.recording import Recorder, recorded, recordings
+from pipeline.collect.recording import Line, Recorder, recorded, recordings
 from pipeline.collect.sides import SideCheck
 from pipeline.collect.venue import Connection, Heartbeat, Limits
 from pipeline.collect.venues import VENUES
@@ -343,6 +343,16 @@ async def test_a_venue_without_the_wanted_symbols_says_so():
             await Collector(VENUES["gate"], session, Kept(), endpoints=exchange.endpoints).list_instruments(
                 {"NONEUSDT"}
             )
+
+
+def test_instruments_that_changed_while_they_were_recorded_are_those_of_then():
+    (contracts,), again, lines = CASES["gate"].listing, Kept(), []
+    for size in ("0.0001", "0.001"):
+        listed = [each | {"quanto_multiplier": size} for each in contracts]
+        lines.append(Line("listing", T_MS, text=json.dumps(listed)))
+        lines.append(Line("frame", T_MS, conversation=len(lines), text=json.dumps(CASES["gate"].long)))
+    Reading(VENUES["gate"], again).replay(lines, {"BTCUSDT"})
+    assert [each.quantity for each in again.of(contract.LIQUIDATIONS)] == [2, 20]
 
 
 async def test_a_recording_has_one_list_of_instruments_however_often_the_venue_was_asked():
