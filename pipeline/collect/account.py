@@ -26,8 +26,10 @@ class Account:
         Connections that were made again, and times without data.
     last
         When the newest record happened, in Unix seconds; 0 before any.
+    received
+        When a record came last, by this machine's clock; 0 before any.
     behind
-        Seconds from then until it was received: on the way, and what the clocks differ.
+        Seconds from its own time until then: on the way, and what the clocks differ.
 
     """
 
@@ -40,4 +42,5 @@ class Account:
     reconnects: int = 0
     gaps: int = 0
     last: float = 0.0
+    received: float = 0.0
     behind: float = 0.0

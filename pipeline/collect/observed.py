@@ -96,7 +96,7 @@ def create_web(
     began = time.time()
 
     async def livez(_: web.Request) -> web.Response:
-        newest = max([began, *(each.account.last for each in collectors)])
+        newest = max([began, *(each.account.received for each in collectors)])
         silent = time.time() - newest
         alive = silent < longest_silence
         text = "ok\n" if alive else f"no venue told of anything for {silent:.0f} s\n"

@@ -202,7 +202,8 @@ class Reading:
         """Publish a message that the pipeline will take: what a venue says may be impossible."""
         message = msgspec.convert(msgspec.to_builtins(message), type(message))
         self.account.last = max(self.account.last, message.timestamp)
-        self.account.behind = time.time() - message.timestamp
+        self.account.received = time.time()
+        self.account.behind = self.account.received - message.timestamp
         self._check_sides(message)
         if topic in self._topics:
             self._outbox.put(topic, message)

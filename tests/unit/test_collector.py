@@ -587,3 +587,25 @@ async def test_that_data_have_begun_to_come_is_told_once_for_each_connection(exc
             await exchange.send(CASES["bybit"].long)
         await until(lambda: len(outbox.of(contract.LIQUIDATIONS)) == 3, "not all came")
         assert outbox.begun == collector.account.connections == 1
+
+
+async def test_a_collector_that_hears_nothing_is_not_alive_whatever_the_venue_s_clock_says(
+    exchange_of, unused_tcp_port_factory
+):
+    async with exchange_of("bybit") as (exchange, collector, outbox):
+        ahead = json.loads(json.dumps(CASES["bybit"].long).replace(str(T_MS), "4000000000000"))
+        await exchange.send(ahead)
+        await until(lambda: outbox.of(contract.LIQUIDATIONS), "nothing came")
+        port = unused_tcp_port_factory()
+        runner = aiohttp.web.AppRunner(create_web([collector], outbox, longest_silence=0.2))
+        await runner.setup()
+        await aiohttp.web.TCPSite(runner, "127.0.0.1", port).start()
+        async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
+            for _ in range(200):
+                async with session.get("/livez") as answer:
+                    status, text = answer.status, await answer.text()
+                if status == 503:
+                    break
+                await asyncio.sleep(0.05)
+        await runner.cleanup()
+        assert (status, text) == (503, "no venue told of anything for 0 s\n")
