@@ -313,8 +313,12 @@ class Consumer(driver.Consumer):
         return self._acknowledged.pop(tp, None)
 
     def _should_commit(self, tp: TP, offset: int) -> bool:
-        """Commit what was acknowledged, also below an older commit: a topic may have been made anew."""
-        return offset != self._committed_offset[tp]
+        """Commit what was acknowledged, also below an older commit: a topic may have been made anew.
+
+        Faust (0.15) looks at what it last tried: a commit that is refused after a rebalance, late, would keep
+        the same offset from ever being committed again.
+        """
+        return offset != self._confirmed.get(tp)
 
 
 class _NoBooks(dict[Any, Any]):

@@ -209,3 +209,14 @@ async def test_what_was_refused_is_not_taken_for_committed():
     partition.taken_away = True
     assert not await consumer._commit({PLACE: 9})
     assert consumer.committed(PLACE) == 5
+
+
+async def test_a_commit_that_was_refused_late_does_not_keep_the_same_offset_from_being_committed():
+    consumer = consumer_of(Partition(committed=2))
+    await consumer.perform_seek()
+    consumer._acknowledged, consumer.covered = {}, {}
+    consumer._committed_offset[PLACE] = 5  # as Faust notes what it tried before the rebalance
+    consumer.acknowledge({PLACE: 5})
+    assert consumer._filter_committable_offsets([PLACE]) == {PLACE: 5}
+    consumer.acknowledge({PLACE: 2})  # where the group is already
+    assert consumer._filter_committable_offsets([PLACE]) == {}
