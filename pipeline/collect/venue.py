@@ -14,7 +14,7 @@ from pipeline.collect.quotes import Quote
 from pipeline.messages import Funding, Liquidation, OpenInterest, Price
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from pipeline.collect.instruments import Instrument
     from pipeline.messages import Side
@@ -168,6 +168,15 @@ class State:
         """Return why a record of an instrument that is not collected is left out."""
         return OTHER if name in self._known else UNKNOWN
 
+    def told_of(self, name: str, row: Any, read: Read) -> list[Told]:
+        """Return what is read of a row about an instrument, or why it is left out."""
+        of = self.instruments.get(name)
+        return [self.absent(name)] if of is None else read(row, of, self)
+
+    def told_of_each(self, rows: Iterable[Any], field: str, read: Read) -> list[Told]:
+        """Return what is read of rows that name their instruments in a field."""
+        return [told for row in rows for told in self.told_of(row[field], row, read)]
+
     def quote(self, name: str) -> Quote:
         """Return what is known of an instrument's price."""
         quote = self._quotes.get(name)
@@ -180,6 +189,16 @@ class State:
         price = self.quote(instrument.name).tick(instrument, time_ms, self._price_every_ms)
         return [NOTED if price is None else price]
 
+    def quoted(
+        self, instrument: Instrument, time_ms: int, bid: float, ask: float, mark: float | None = None
+    ) -> list[Told]:
+        """Take the best quotes, 0 for none, and a mark price that came with them; then `tick`."""
+        quote = self.quote(instrument.name)
+        quote.bid, quote.ask = bid, ask
+        if mark is not None:
+            quote.mark = mark
+        return self.tick(instrument, time_ms)
+
     def trade(self, instrument: Instrument, size: float | str, price: float | str) -> Noted:
         """Add a trade to the volume of the instrument's next price."""
         self.quote(instrument.name).trade(instrument.usd(size, price))
@@ -188,6 +207,10 @@ class State:
     def replayed(self, time_ms: int) -> bool:
         """Tell whether a record happened before the subscription: venues repeat some at first."""
         return time_ms < self._began_ms - _HISTORY_MS
+
+
+Read: TypeAlias = "Callable[[Any, Instrument, State], list[Told]]"
+"""Returns what a row tells of an instrument."""
 
 
 class Ids:

@@ -123,9 +123,7 @@ def _force_order(order: Any, of: Instrument, state: State) -> list[Told]:
 
 
 def _book(event: Any, of: Instrument, state: State) -> list[Told]:
-    quote = state.quote(of.name)
-    quote.bid, quote.ask = float(event["b"]), float(event["a"])
-    return state.tick(of, event["T"])
+    return state.quoted(of, event["T"], float(event["b"]), float(event["a"]))
 
 
 def _trade(event: Any, of: Instrument, state: State) -> list[Told]:

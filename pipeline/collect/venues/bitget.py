@@ -95,30 +95,26 @@ def parse(frame: Any, state: State) -> list[Told]:
         return [Refused(f"{frame.get('code')} {frame.get('msg')}")] if event == "error" else [Accepted()]
     about = frame["arg"]
     if about["topic"] == "liquidation":
-        return [_liquidation(each, state) for each in frame["data"]]
-    of = state.instruments.get(about["symbol"])
-    if of is None:
-        return [state.absent(about["symbol"])]
-    return _TOPICS[about["topic"]](frame, of, state)
+        return state.told_of_each(frame["data"], "symbol", _liquidation)
+    return state.told_of(about["symbol"], frame, _of_symbol)
 
 
-def _liquidation(each: Any, state: State) -> Told:
+def _of_symbol(frame: Any, of: Instrument, state: State) -> list[Told]:
+    return _TOPICS[frame["arg"]["topic"]](frame, of, state)
+
+
+def _liquidation(each: Any, of: Instrument, state: State) -> list[Told]:
     """`amount` is in the quote coin; records come ten to twenty seconds late."""
-    of = state.instruments.get(each["symbol"])
-    if of is None:
-        return state.absent(each["symbol"])
     size = Decimal(each["amount"]) / Decimal(each["price"])
     told = liquidation(of, _POSITIONS[each["side"]], str(size), each["price"], int(each["ts"]))
-    return msgspec.structs.replace(told, value_usd=float(each["amount"]))
+    return [msgspec.structs.replace(told, value_usd=float(each["amount"]))]
 
 
 def _ticker(frame: Any, of: Instrument, state: State) -> list[Told]:
     (each,), time_ms = frame["data"], frame["ts"]
-    quote = state.quote(of.name)
-    quote.bid, quote.ask = float(each["bid1Price"] or 0), float(each["ask1Price"] or 0)
-    quote.mark = float(each["markPrice"])
+    bid, ask = float(each["bid1Price"] or 0), float(each["ask1Price"] or 0)
     return [
-        *state.tick(of, time_ms),
+        *state.quoted(of, time_ms, bid, ask, float(each["markPrice"])),
         open_interest(of, of.usd(each["openInterest"], each["markPrice"]), time_ms),
         funding(of, each["fundingRate"], time_ms),
     ]

@@ -136,10 +136,9 @@ def _ticker(frame: Any, of: Instrument, state: State) -> list[Told]:
         known.clear()
     changed = {field: value for field, value in frame["data"].items() if value != ""}
     known |= changed
-    quote, time_ms = state.quote(of.name), frame["ts"]
-    quote.bid, quote.ask = float(known.get("bid1Price", 0)), float(known.get("ask1Price", 0))
-    quote.mark = float(known.get("markPrice", 0))
-    told = state.tick(of, time_ms)
+    time_ms = frame["ts"]
+    bid, ask, mark = (float(known.get(field, 0)) for field in ("bid1Price", "ask1Price", "markPrice"))
+    told = state.quoted(of, time_ms, bid, ask, mark)
     if "singleOpenInterestValue" in changed:  # of one side; `openInterest` is the sum of both
         told.append(open_interest(of, changed["singleOpenInterestValue"], time_ms))
     if "fundingRate" in changed:

@@ -99,15 +99,12 @@ def parse(frame: Any, state: State) -> list[Told]:
         return [Reply(_ANSWER)] if frame["params"]["type"] == "test_request" else []
     data = frame["params"]["data"]
     if frame["params"]["channel"].startswith("trades."):
-        return [told for each in data for told in _trade(each, state)]
-    return _ticker(data, state)
+        return state.told_of_each(data, "instrument_name", _trade)
+    return state.told_of_each([data], "instrument_name", _ticker)
 
 
-def _trade(trade: Any, state: State) -> list[Told]:
+def _trade(trade: Any, of: Instrument, state: State) -> list[Told]:
     """`M`: the maker was liquidated, whose side is the other one; `MT`: both were."""
-    of = state.instruments.get(trade["instrument_name"])
-    if of is None:
-        return [state.absent(trade["instrument_name"])]
     parties = trade.get("liquidation", "")
     return [
         state.trade(of, trade["amount"], trade["price"]),
@@ -122,15 +119,11 @@ def _liquidation(trade: Any, of: Instrument, party: str, *, both: bool) -> Told:
     return liquidation(of, side, trade["amount"], trade["price"], trade["timestamp"], event_id=event_id)
 
 
-def _ticker(ticker: Any, state: State) -> list[Told]:
-    of = state.instruments.get(ticker["instrument_name"])
-    if of is None:
-        return [state.absent(ticker["instrument_name"])]
-    quote, time_ms = state.quote(of.name), ticker["timestamp"]
-    quote.bid, quote.ask = float(ticker["best_bid_price"] or 0), float(ticker["best_ask_price"] or 0)
-    quote.mark = float(ticker["mark_price"])
+def _ticker(ticker: Any, of: Instrument, state: State) -> list[Told]:
+    time_ms, mark = ticker["timestamp"], float(ticker["mark_price"])
+    bid, ask = float(ticker["best_bid_price"] or 0), float(ticker["best_ask_price"] or 0)
     return [
-        *state.tick(of, time_ms),
-        open_interest(of, of.usd(ticker["open_interest"], quote.mark), time_ms),
+        *state.quoted(of, time_ms, bid, ask, mark),
+        open_interest(of, of.usd(ticker["open_interest"], mark), time_ms),
         funding(of, ticker["funding_8h"], time_ms),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -97,19 +98,15 @@ def parse(frame: Any, state: State) -> list[Told]:
 
 
 def _liquidations(frame: Any, state: State) -> list[Told]:
+    return state.told_of_each(frame["result"], "contract", partial(_liquidation, Ids()))
+
+
+def _liquidation(ids: Ids, each: Any, of: Instrument, state: State) -> list[Told]:
     """Below zero the order sold: a long was liquidated."""
-    ids, told = Ids(), list[Told]()
-    for each in frame["result"]:
-        of = state.instruments.get(each["contract"])
-        if of is None:
-            told.append(state.absent(each["contract"]))
-            continue
-        size = str(each["size"])
-        side: Side = "long" if size.startswith("-") else "short"
-        event_id = ids.of(NAME, each["contract"], size, each["price"], each["time"])
-        time_ms = _milliseconds(each["time"])
-        told.append(liquidation(of, side, size, each["price"], time_ms, event_id=event_id))
-    return told
+    size, time_ms = str(each["size"]), _milliseconds(each["time"])
+    side: Side = "long" if size.startswith("-") else "short"
+    event_id = ids.of(NAME, each["contract"], size, each["price"], each["time"])
+    return [liquidation(of, side, size, each["price"], time_ms, event_id=event_id)]
 
 
 def _milliseconds(time: float) -> int:
@@ -117,41 +114,33 @@ def _milliseconds(time: float) -> int:
 
 
 def _tickers(frame: Any, state: State) -> list[Told]:
-    told, time_ms = list[Told](), frame["time_ms"]
-    for each in frame["result"]:
-        of = state.instruments.get(each["contract"])
-        if of is None:
-            told.append(state.absent(each["contract"]))
-            continue
-        state.quote(of.name).mark = float(each["mark_price"])
-        told += [
-            *state.tick(of, time_ms),
-            open_interest(of, of.usd(each["total_size"], each["mark_price"]), time_ms),
-            funding(of, each["funding_rate"], time_ms),
-        ]
-    return told
+    return state.told_of_each(frame["result"], "contract", partial(_ticker, frame["time_ms"]))
+
+
+def _ticker(time_ms: int, each: Any, of: Instrument, state: State) -> list[Told]:
+    state.quote(of.name).mark = float(each["mark_price"])
+    return [
+        *state.tick(of, time_ms),
+        open_interest(of, of.usd(each["total_size"], each["mark_price"]), time_ms),
+        funding(of, each["funding_rate"], time_ms),
+    ]
 
 
 def _book(frame: Any, state: State) -> list[Told]:
-    best = frame["result"]
-    of = state.instruments.get(best["s"])
-    if of is None:
-        return [state.absent(best["s"])]
-    quote = state.quote(of.name)
-    quote.bid, quote.ask = float(best["b"] or 0), float(best["a"] or 0)
-    return state.tick(of, best["t"])
+    return state.told_of_each([frame["result"]], "s", _best)
+
+
+def _best(best: Any, of: Instrument, state: State) -> list[Told]:
+    return state.quoted(of, best["t"], float(best["b"] or 0), float(best["a"] or 0))
 
 
 def _trades(frame: Any, state: State) -> list[Told]:
-    """Trades beside the public book do not count."""
-    told: list[Told] = []
-    for each in frame["result"]:
-        of = state.instruments.get(each["contract"])
-        if of is None:
-            told.append(state.absent(each["contract"]))
-        elif not each.get("is_internal"):
-            told.append(state.trade(of, each["size"], each["price"]))
-    return told
+    return state.told_of_each(frame["result"], "contract", _trade)
+
+
+def _trade(each: Any, of: Instrument, state: State) -> list[Told]:
+    """Leave out trades beside the public book."""
+    return [] if each.get("is_internal") else [state.trade(of, each["size"], each["price"])]
 
 
 _CHANNELS: Final = {

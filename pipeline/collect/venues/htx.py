@@ -6,6 +6,7 @@ That a closing sell order liquidates a long is reasoned from the field's name, n
 from __future__ import annotations
 
 import gzip
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -101,7 +102,7 @@ def parse(frame: Any, state: State) -> list[Told]:
     if frame.get("op") == "ping":
         return [_reply({"op": "pong", "ts": frame["ts"]})]  # as it came: a text stays a text
     if frame.get("op") == "notify":
-        read = _orders if frame["topic"].endswith("liquidation_orders") else _funding
+        read = _orders if frame["topic"].endswith("liquidation_orders") else _rates
         return read(frame, state)
     return _market(frame, state) if "tick" in frame else _control(frame)
 
@@ -121,45 +122,41 @@ def _orders(frame: Any, state: State) -> list[Told]:
     """`amount` is in coins, `trade_turnover` in US dollars."""
     ids, told = Ids(), list[Told]()
     for each in frame["data"]:
-        of = state.instruments.get(each["contract_code"])
         if each["business_type"] != "swap" or each["offset"] != "close":
             told.append(Dropped("no closing order of a swap"))
-        elif of is None:
-            told.append(state.absent(each["contract_code"]))
         else:
-            told.append(_order(each, of, ids))
+            told += state.told_of(each["contract_code"], each, partial(_order, ids))
     return told
 
 
-def _order(each: Any, of: Instrument, ids: Ids) -> Told:
+def _order(ids: Ids, each: Any, of: Instrument, state: State) -> list[Told]:
     parts = (each["contract_code"], each["direction"], each["price"], each["volume"], each["created_at"])
     side, time_ms = position(each["direction"]), each["created_at"]
     event_id = ids.of(NAME, *parts)
     told = liquidation(of, side, each["volume"], each["price"], time_ms, event_id=event_id)
     quantity = each["amount"] * of.multiplier
-    return msgspec.structs.replace(told, quantity=quantity, value_usd=each["trade_turnover"])
+    return [msgspec.structs.replace(told, quantity=quantity, value_usd=each["trade_turnover"])]
 
 
-def _funding(frame: Any, state: State) -> list[Told]:
-    told: list[Told] = []
-    for each in frame["data"]:
-        of = state.instruments.get(each["contract_code"])
-        if of is None:
-            told.append(state.absent(each["contract_code"]))
-        else:
-            told.append(funding(of, each["funding_rate"], frame["ts"]))
-    return told
+def _rates(frame: Any, state: State) -> list[Told]:
+    return state.told_of_each(frame["data"], "contract_code", partial(_rate, frame["ts"]))
+
+
+def _rate(time_ms: int, each: Any, of: Instrument, state: State) -> list[Told]:
+    return [funding(of, each["funding_rate"], time_ms)]
 
 
 def _market(frame: Any, state: State) -> list[Told]:
     _, name, kind = frame["ch"].split(".", 2)
-    of = state.instruments.get(name)
-    if of is None:
-        return [state.absent(name)]
-    quote, tick = state.quote(name), frame["tick"]
-    if kind == "bbo":
-        quote.bid, quote.ask = (float(side[0]) if side else 0.0 for side in (tick["bid"], tick["ask"]))
-        return state.tick(of, tick["ts"])
+    return state.told_of(name, frame["tick"], _book if kind == "bbo" else _trades)
+
+
+def _book(tick: Any, of: Instrument, state: State) -> list[Told]:
+    bid, ask = (float(side[0]) if side else 0.0 for side in (tick["bid"], tick["ask"]))
+    return state.quoted(of, tick["ts"], bid, ask)
+
+
+def _trades(tick: Any, of: Instrument, state: State) -> list[Told]:
     return [state.trade(of, each["amount"] / _SIDES, each["price"]) for each in tick["data"]]
 
 

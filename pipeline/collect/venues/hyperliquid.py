@@ -73,27 +73,20 @@ def parse(frame: Any, state: State) -> list[Told]:
     """Return what a frame tells."""
     channel = frame["channel"]
     if channel == "bbo":
-        return _book(frame["data"], state)
+        return state.told_of_each([frame["data"]], "coin", _book)
     if channel == "trades":
-        return [told for each in frame["data"] for told in _trade(each, state)]
+        return state.told_of_each(frame["data"], "coin", _trade)
     if channel == "error":
         return [Refused(str(frame["data"]))]
     return [Accepted()] if channel == "subscriptionResponse" else []
 
 
-def _book(data: Any, state: State) -> list[Told]:
-    of = state.instruments.get(data["coin"])
-    if of is None:
-        return [state.absent(data["coin"])]
-    quote = state.quote(of.name)
-    quote.bid, quote.ask = (float(side["px"]) if side else 0.0 for side in data["bbo"])
-    return state.tick(of, data["time"])
+def _book(data: Any, of: Instrument, state: State) -> list[Told]:
+    bid, ask = (float(side["px"]) if side else 0.0 for side in data["bbo"])
+    return state.quoted(of, data["time"], bid, ask)
 
 
-def _trade(trade: Any, state: State) -> list[Told]:
-    of = state.instruments.get(trade["coin"])
-    if of is None:
-        return [state.absent(trade["coin"])]
+def _trade(trade: Any, of: Instrument, state: State) -> list[Told]:
     if state.replayed(trade["time"]):
         return [HISTORY]
     return [state.trade(of, trade["sz"], trade["px"])]

@@ -103,8 +103,7 @@ def parse(frame: Any, state: State) -> list[Told]:
         return [HISTORY]
     if feed not in _FEEDS:
         return []
-    of = state.instruments.get(frame["product_id"])
-    return [state.absent(frame["product_id"])] if of is None else _FEEDS[feed](frame, of, state)
+    return state.told_of(frame["product_id"], frame, _FEEDS[feed])
 
 
 def _trade(trade: Any, of: Instrument, state: State) -> list[Told]:
@@ -117,13 +116,10 @@ def _trade(trade: Any, of: Instrument, state: State) -> list[Told]:
 
 def _ticker(ticker: Any, of: Instrument, state: State) -> list[Told]:
     """`relative_funding_rate` is a fraction for an hour; fields that are zero are absent."""
-    quote, time_ms = state.quote(of.name), ticker["time"]
-    quote.bid, quote.ask = float(ticker.get("bid", 0)), float(ticker.get("ask", 0))
-    quote.mark = float(ticker.get("markPrice", 0))
-    usd = of.usd(ticker.get("openInterest", 0), quote.mark)
+    time_ms, mark = ticker["time"], float(ticker.get("markPrice", 0))
     return [
-        *state.tick(of, time_ms),
-        open_interest(of, usd, time_ms),
+        *state.quoted(of, time_ms, float(ticker.get("bid", 0)), float(ticker.get("ask", 0)), mark),
+        open_interest(of, of.usd(ticker.get("openInterest", 0), mark), time_ms),
         funding(of, ticker.get("relative_funding_rate", 0), time_ms),
     ]
 

@@ -105,11 +105,14 @@ def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) ->
 
 
 def parse(frame: Any, state: State) -> list[Told]:
-    """Return what a frame tells."""
+    """Return what a frame tells.
+
+    Names have to be equal: BTC-USD-SWAP begins as BTC-USDT-SWAP does, and is another thing.
+    """
     if (event := frame.get("event")) is not None:
         return _control(event, frame)
     read = _CHANNELS[frame["arg"]["channel"]]
-    return [told for each in frame["data"] for told in _of(each, read, state)]
+    return state.told_of_each(frame["data"], "instId", read)
 
 
 def _control(event: str, frame: Any) -> list[Told]:
@@ -118,13 +121,6 @@ def _control(event: str, frame: Any) -> list[Told]:
     if event == "error":
         return [Refused(f"{frame.get('code')} {frame.get('msg')}")]
     return [Accepted()] if event == "subscribe" else []
-
-
-def _of(each: Any, read: Any, state: State) -> list[Told]:
-    """Names have to be equal: BTC-USD-SWAP begins as BTC-USDT-SWAP does, and is another thing."""
-    of = state.instruments.get(each["instId"])
-    told: list[Told] = [state.absent(each["instId"])] if of is None else read(each, of, state)
-    return told
 
 
 def _liquidations(each: Any, of: Instrument, state: State) -> list[Told]:
@@ -144,9 +140,7 @@ def _liquidation(detail: Any, of: Instrument, ids: Ids) -> Told:
 
 
 def _ticker(each: Any, of: Instrument, state: State) -> list[Told]:
-    quote = state.quote(of.name)
-    quote.bid, quote.ask = float(each["bidPx"] or 0), float(each["askPx"] or 0)
-    return state.tick(of, int(each["ts"]))
+    return state.quoted(of, int(each["ts"]), float(each["bidPx"] or 0), float(each["askPx"] or 0))
 
 
 def _trade(each: Any, of: Instrument, state: State) -> list[Told]:
