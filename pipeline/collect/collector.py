@@ -121,7 +121,7 @@ class Collector:
             It does not answer, or has none of them.
 
         """
-        answers = [await self._ask(request) for request in self.venue.listing()]
+        answers = await self._listed()
         listing = self.reading.choose(answers, symbols)
         for answer in answers:  # once they are of use: a recording has one list
             self._keep("listing", answer)
@@ -129,23 +129,16 @@ class Collector:
 
     async def collect(self, listing: Listing, symbols: Collection[str]) -> None:
         """Collect until the venue's instruments of those symbols change: contract sizes, funding, names."""
-        collecting = asyncio.create_task(self.run(listing))
-        changing = asyncio.create_task(self._until_changed(listing, symbols))
-        try:
-            await asyncio.wait({collecting, changing}, return_when=asyncio.FIRST_COMPLETED)
-            if collecting.done():
-                collecting.result()
-        finally:
-            for task in (collecting, changing):
-                task.cancel()
-            await asyncio.wait({collecting, changing})
+        async with asyncio.TaskGroup() as group:
+            collecting = group.create_task(self.run(listing))
+            await self._until_changed(listing, symbols)
+            collecting.cancel()
 
     async def _until_changed(self, listing: Listing, symbols: Collection[str]) -> None:
         while True:
             await asyncio.sleep(self._refresh)
             try:
-                answers = [await self._ask(request) for request in self.venue.listing()]
-                if self.reading.choose(answers, symbols).chosen != listing.chosen:
+                if self.reading.choose(await self._listed(), symbols).chosen != listing.chosen:
                     return
             except VenueError as error:
                 log.warning("the list of instruments could not be looked at again", reason=str(error))
@@ -160,6 +153,9 @@ class Collector:
             for link in self._links:
                 group.create_task(link.run())
                 await asyncio.sleep(_APART)
+
+    async def _listed(self) -> list[Any]:
+        return [await self._ask(request) for request in self.venue.listing()]
 
     async def _ask(self, request: Request) -> Any:
         return await ask(self._session, msgspec.structs.replace(request, url=self._at(request.url)))

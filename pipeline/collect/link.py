@@ -72,8 +72,8 @@ class Conversation:
         Set once data came.
     leaving
         Set when it is to be replaced.
-    heard
-        When data came last, in Unix seconds; 0 before.
+    began, heard
+        When it began, and when data came last (before any: when it began), in Unix seconds.
 
     """
 
@@ -92,7 +92,7 @@ class Conversation:
         self._data_silence = data_silence
         self.live = asyncio.Event()
         self.leaving = asyncio.Event()
-        self.heard = 0.0
+        self.began = self.heard = time.time()
         self.task = asyncio.create_task(self._hold())
 
     async def stop(self) -> None:
@@ -206,7 +206,6 @@ class Link:
         self._reader, self._data_silence = reader, data_silence
         self._told_gap = told_gap
         self._backoff = EqualJitterBackoff(cap=longest_wait, base=1.0)
-        self._began = time.time()
         self._gap: Gap | None = None
         self._told_of = False
         self._longest_wait = longest_wait
@@ -224,12 +223,10 @@ class Link:
                 if reason is None:  # to be replaced: the other one first
                     current = await self._replace(current)
                     continue
-                lasted = current.heard - self._began if current.heard else 0.0
-                failures = 1 if lasted > _LASTED else failures + 1
-                self._cease(current.heard or self._began, reason)
+                failures = 1 if current.heard - current.began > _LASTED else failures + 1
+                self._cease(current.heard, reason)
                 pause = self._backoff.compute(min(failures, _LONGEST_EXPONENT))
                 await asyncio.sleep(max(pause, _asked_pause(current.task)))
-                self._began = time.time()
                 current = self._start()
         finally:
             await current.stop()
@@ -277,9 +274,8 @@ class Link:
                 current.leaving.clear()
                 asyncio.get_running_loop().call_later(self._longest_wait, current.leaving.set)
                 return current
-            self._cease(current.heard or self._began, _reason(current.task))
+            self._cease(current.heard, _reason(current.task))
         await current.stop()
-        self._began = time.time()
         return successor
 
     def _cease(self, since: float, reason: str) -> None:
