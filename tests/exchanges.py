@@ -73,6 +73,11 @@ class Exchange:
         venue = VENUES[self.name]
         return {getattr(venue, name): url for name, url in found.items() if hasattr(venue, name)}
 
+    @property
+    def options(self) -> list[str]:
+        """The addresses as options of `cascade collect`."""
+        return [part for old, new in self.endpoints.items() for part in ("--endpoint", f"{old}={new}")]
+
     async def send(self, *frames: Any) -> None:
         """Send frames to all that are connected, as the venue writes them."""
         for frame in frames:

@@ -87,18 +87,15 @@ def collect(  # noqa: PLR0913, PLR0917
     if not names:
         fail("--symbols: expected at least one", USAGE)
     endpoints = dict(_endpoint(text) for text in endpoint or ())
+    options: dict[str, Any] = {"topics": wanted, "price_every": price_interval}
     settings = load_settings()
     with contextlib.suppress(KeyboardInterrupt, asyncio.CancelledError):
         if replay is not None:
-            run(_replay(settings, chosen, names, {"topics": wanted, "price_every": price_interval}, replay))
+            run(_replay(settings, chosen, names, options, replay))
         elif check:
             run(try_out(chosen, names, endpoints, seconds))
         else:
-            options: dict[str, Any] = {
-                "topics": wanted,
-                "price_every": price_interval,
-                "endpoints": endpoints,
-            }
+            options["endpoints"] = endpoints
             run(_collect(settings, chosen, names, options, seconds, web_port, record))
 
 

@@ -3,17 +3,45 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from prometheus_client import Metric
+
+    from pipeline.collect.account import Account
     from pipeline.collect.collector import Collector
     from pipeline.collect.outbox import Outbox
+
+
+_OfVenue: TypeAlias = "tuple[tuple[str, str, Callable[[Collector], float]], ...]"
+"""Names, what they are, and the figure of a venue."""
+_GAUGES: Final[_OfVenue] = (
+    ("connections", "Connections that there should be.", lambda each: each.account.connections),
+    ("connected", "Whether all connections of a venue bring data.", lambda each: each.connected),
+    (
+        "sides_inverted",
+        "Whether strong moves liquidate those whom they favour: a mistake of sides.",
+        lambda each: each.reading.sides.inverted,
+    ),
+    ("last_event_timestamp_seconds", "When its newest record happened.", lambda each: each.account.last),
+    (
+        "behind_seconds",
+        "From the newest record to its receipt: the way, and what the clocks differ.",
+        lambda each: each.account.behind,
+    ),
+)
+_COUNTERS: Final[_OfVenue] = (
+    ("frames", "Frames that came.", lambda each: each.account.frames),
+    ("rejected", "Frames that are not as documented.", lambda each: each.account.rejected),
+    ("gaps", "Times without data.", lambda each: each.account.gaps),
+    ("reconnects", "Connections made again.", lambda each: each.account.reconnects),
+)
 
 
 class Figures:
@@ -23,68 +51,38 @@ class Figures:
         self._collectors = collectors
         self._outbox = outbox
 
-    def collect(self) -> Iterator[Any]:
+    def collect(self) -> Iterator[Metric]:
         """Yield the metrics."""
-        accounts = [(each.venue.NAME, each.account) for each in self._collectors]
-        yield _gauge(
-            "connections", "Connections that there should be.", ((n, a.connections) for n, a in accounts)
+        yield from self._of_venues(GaugeMetricFamily, _GAUGES)
+        yield from self._of_venues(CounterMetricFamily, _COUNTERS)
+        yield self._counted("messages", "Messages for Kafka.", "topic", lambda account: account.messages)
+        yield self._counted(
+            "dropped", "Records that were left out.", "reason", lambda account: account.dropped
         )
-        yield _gauge(
-            "connected",
-            "Whether all connections of a venue bring data.",
-            ((each.venue.NAME, each.connected) for each in self._collectors),
-        )
-        yield _gauge(
-            "sides_inverted",
-            "Whether strong moves liquidate those whom they favour: a mistake of sides.",
-            ((each.venue.NAME, each.reading.sides.inverted) for each in self._collectors),
-        )
-        yield _gauge(
-            "last_event_timestamp_seconds",
-            "When its newest record happened.",
-            ((n, a.last) for n, a in accounts),
-        )
-        yield _gauge(
-            "behind_seconds",
-            "From the newest record to its receipt: the way, and what the clocks differ.",
-            ((n, a.behind) for n, a in accounts),
-        )
-        yield _counter("frames", "Frames that came.", ((n, a.frames) for n, a in accounts))
-        yield _counter(
-            "rejected", "Frames that are not as documented.", ((n, a.rejected) for n, a in accounts)
-        )
-        yield _counter("gaps", "Times without data.", ((n, a.gaps) for n, a in accounts))
-        yield _counter("reconnects", "Connections made again.", ((n, a.reconnects) for n, a in accounts))
-        messages = CounterMetricFamily("collect_messages", "Messages for Kafka.", labels=["venue", "topic"])
-        left_out = CounterMetricFamily(
-            "collect_dropped", "Records that were left out.", labels=["venue", "reason"]
-        )
-        for name, account in accounts:
-            for topic, count in account.messages.items():
-                messages.add_metric([name, topic], count)
-            for reason, count in account.dropped.items():
-                left_out.add_metric([name, reason], count)
-        yield messages
-        yield left_out
-        yield GaugeMetricFamily("collect_waiting", "Messages that wait for Kafka.", self._outbox.waiting)
+        outbox = self._outbox
+        yield GaugeMetricFamily("collect_waiting", "Messages that wait for Kafka.", outbox.waiting)
         yield CounterMetricFamily(
-            "collect_overflow", "Messages dropped while Kafka was slow.", self._outbox.dropped
+            "collect_overflow", "Messages dropped while Kafka was slow.", outbox.dropped
         )
-        yield CounterMetricFamily("collect_sent", "Messages that Kafka confirmed.", self._outbox.sent)
+        yield CounterMetricFamily("collect_sent", "Messages that Kafka confirmed.", outbox.sent)
 
+    def _of_venues(
+        self, kind: type[CounterMetricFamily | GaugeMetricFamily], figures: _OfVenue
+    ) -> Iterator[Metric]:
+        for name, text, of in figures:
+            family = kind(f"collect_{name}", text, labels=["venue"])
+            for each in self._collectors:
+                family.add_metric([each.venue.NAME], of(each))
+            yield family
 
-def _gauge(name: str, text: str, values: Iterable[tuple[str, float]]) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(f"collect_{name}", text, labels=["venue"])
-    for venue, value in values:
-        family.add_metric([venue], value)
-    return family
-
-
-def _counter(name: str, text: str, values: Iterable[tuple[str, float]]) -> CounterMetricFamily:
-    family = CounterMetricFamily(f"collect_{name}", text, labels=["venue"])
-    for venue, value in values:
-        family.add_metric([venue], value)
-    return family
+    def _counted(
+        self, name: str, text: str, label: str, of: Callable[[Account], Mapping[str, int]]
+    ) -> Metric:
+        family = CounterMetricFamily(f"collect_{name}", text, labels=["venue", label])
+        for each in self._collectors:
+            for value, count in of(each.account).items():
+                family.add_metric([each.venue.NAME, value], count)
+        return family
 
 
 def create_web(

@@ -57,8 +57,8 @@ def book():
 async def test_liquidations_of_exchanges_become_signals_once_though_two_collect_them(settings):
     async with AsyncExitStack() as stack:
         exchanges = {name: await stack.enter_async_context(Exchange(name).running()) for name in VENUES}
-        ends = [f"{old}={new}" for each in exchanges.values() for old, new in each.endpoints.items()]
-        arguments = [*VENUES, "--symbols", "BTCUSDT", *(part for end in ends for part in ("--endpoint", end))]
+        ends = [option for each in exchanges.values() for option in each.options]
+        arguments = [*VENUES, "--symbols", "BTCUSDT", *ends]
         with ExitStack() as processes:
             worker = processes.enter_context(Worker(settings))
             collectors = [processes.enter_context(collecting(settings, *arguments)) for _ in range(2)]
@@ -92,8 +92,7 @@ async def test_liquidations_of_exchanges_become_signals_once_though_two_collect_
 
 async def test_a_collector_that_is_stopped_first_sends_what_it_has_received(settings):
     async with Exchange("bybit").running() as exchange:
-        ends = [part for old, new in exchange.endpoints.items() for part in ("--endpoint", f"{old}={new}")]
-        with collecting(settings, "bybit", "--symbols", "BTCUSDT", *ends) as process:
+        with collecting(settings, "bybit", "--symbols", "BTCUSDT", *exchange.options) as process:
             await until(lambda: exchange.sockets, "not connected", 60)
             began_ms = now_ms()
             sent = [frames(began_ms + number)["bybit"] for number in range(2_000)]
@@ -111,8 +110,7 @@ async def test_a_collector_that_is_stopped_first_sends_what_it_has_received(sett
 async def test_a_check_tells_what_can_be_reached_and_what_it_brings(settings):
     async with Exchange("binance").running() as exchange:
         exchange.greeting = lambda: [frames(now_ms())["binance"], book()]
-        ends = [part for old, new in exchange.endpoints.items() for part in ("--endpoint", f"{old}={new}")]
-        ends += ["--endpoint", "https://api.bybit.com=http://127.0.0.1:9"]
+        ends = [*exchange.options, "--endpoint", "https://api.bybit.com=http://127.0.0.1:9"]
         options = ["--check", "--seconds", "2", "--symbols", "BTCUSDT"]
         code, out, _ = await collected(settings, "binance", "bybit", *options, *ends)
     assert code == 1  # one of them cannot be reached
@@ -147,9 +145,8 @@ async def test_wrong_arguments_are_told(settings, arguments, message):
 
 async def test_a_recording_is_sent_again_as_it_was(settings, tmp_path):
     async with Exchange("bybit").running() as exchange:
-        ends = [part for old, new in exchange.endpoints.items() for part in ("--endpoint", f"{old}={new}")]
         options = ["bybit", "--symbols", "BTCUSDT"]
-        with collecting(settings, *options, *ends, "--record", str(tmp_path)) as process:
+        with collecting(settings, *options, *exchange.options, "--record", str(tmp_path)) as process:
             await until(lambda: exchange.sockets, "not connected", 60)
             began_ms = now_ms()
             await exchange.send(*(frames(began_ms + number)["bybit"] for number in range(20)))
