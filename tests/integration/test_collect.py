@@ -39,6 +39,12 @@ async def collected(settings, *arguments):
     return process.returncode, out, error
 
 
+async def until_there(settings, number, collectors):
+    """Wait until so many liquidations are on Kafka."""
+    while len(await read_all(settings, contract.LIQUIDATIONS)) < number:
+        assert all(each.poll() is None for each in collectors)
+
+
 def frames(time_ms):
     """Return a liquidated long of each venue."""
     return {
@@ -72,9 +78,10 @@ async def test_liquidations_of_exchanges_become_signals_once_though_two_collect_
             for number in (0, 1, 2, 3, 4):
                 for name, frame in frames(began_ms + number).items():
                     await exchanges[name].send(frame)
-            await exchanges["gate"].send(frames(began_ms + 2_000)["gate"])  # velocity is told once a second
-            while len(await read_all(settings, contract.LIQUIDATIONS)) < 42:  # Binance's come over two roots
-                assert all(each.poll() is None for each in collectors)
+            await until_there(settings, 40, collectors)  # Binance's come over two roots
+            # Velocity is told once a second: this one tells of all that came before it.
+            await exchanges["gate"].send(frames(began_ms + 2_000)["gate"])
+            await until_there(settings, 42, collectors)
             await until_caught_up(settings, workers=[worker])
             for process in collectors:
                 process.terminate()
@@ -150,8 +157,8 @@ async def test_a_recording_is_sent_again_as_it_was(settings, tmp_path):
             await until(lambda: exchange.sockets, "not connected", 60)
             began_ms = now_ms()
             await exchange.send(*(frames(began_ms + number)["bybit"] for number in range(20)))
-            while len(live := await read_all(settings, contract.LIQUIDATIONS)) < 20:
-                assert process.poll() is None
+            await until_there(settings, 20, [process])
+            live = await read_all(settings, contract.LIQUIDATIONS)
             process.terminate()
             assert process.wait(30) == 0
     code, _, error = await collected(settings, *options, "--replay", str(tmp_path))
