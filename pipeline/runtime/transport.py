@@ -145,6 +145,10 @@ class LoopConsumer(driver.AIOKafkaConsumerThread):
         assignment = self._ensure_consumer()._subscription.subscription.assignment
         return None if assignment is None else assignment.state_value(driver.ensure_aiokafka_TP(tp))
 
+    def pause(self, tps: Iterable[TP]) -> None:
+        """Fetch partitions no more; the next assignment begins without pauses."""
+        self._ensure_consumer().pause(*map(driver.ensure_aiokafka_TP, tps))
+
     def request_rejoin(self) -> None:
         """Let the group share its partitions out anew."""
         self._ensure_consumer()._coordinator.request_rejoin()
@@ -245,12 +249,15 @@ class Consumer(driver.Consumer):
         self._sought |= recovered and self.flow_active
 
     def resume_flow(self) -> None:
-        """Go on, with inputs and outputs if their places were sought.
+        """Go on, with inputs and outputs if their places were sought, and without changelogs then.
 
-        Not before: Faust (0.15) empties its queues when it resumes, after the places were sought.
+        Not before: Faust (0.15) empties its queues when it resumes, after the places were sought. And it
+        would let aiokafka ask for changelogs in every fetch, and keep what nobody takes.
         """
         super().resume_flow()
         self._placed = self._sought
+        if self._placed:
+            self._thread.pause(filter(self._is_changelog_tp, self.assignment()))
         self._intake.look_again()
 
     async def seek_to_committed(self) -> Mapping[TP, int]:

@@ -150,17 +150,21 @@ class Thread:
     def __init__(self, worker):
         self._worker, self._broker, self._loop = worker, worker.broker, worker.loop
         self._assigned = set()
+        self._paused = set()
         self._positions = {}
         self._ends = {}
         self._assignments = 0
 
     def assign(self, tps):
-        self._assigned = tps
+        self._assigned, self._paused = tps, set()
         self._positions, self._ends = {}, {}
         self._assignments += 1
 
     def assignment(self):
         return set(self._assigned)
+
+    def pause(self, tps):
+        self._paused |= set(tps)
 
     def highwater(self, tp):
         return self._ends.get(tp, 0)
@@ -181,7 +185,7 @@ class Thread:
     async def getmany(self, active, timeout):  # noqa: ASYNC109
         deadline = self._loop.time() + timeout
         while True:
-            found = await self._fetch(sorted(active & self._assigned))
+            found = await self._fetch(sorted((active & self._assigned) - self._paused))
             if found or self._loop.time() >= deadline:
                 return found
             await self._broker.something_new(deadline - self._loop.time())

@@ -15,6 +15,7 @@ from pipeline.runtime.intake import Intake
 from pipeline.runtime.transport import Consumer, _NoBooks
 
 PLACE = TP(contract.LIQUIDATIONS, HOME)
+CHANGELOG = TP("app-velocity-changelog", HOME)
 
 
 class Partition:
@@ -25,6 +26,7 @@ class Partition:
         self.position = committed or 0
         self.log = []
         self.taken_away = False
+        self.paused = set()
         self._arrived = asyncio.Event()
 
     def arrive(self, *records):
@@ -40,6 +42,12 @@ class Partition:
                 return {}
         found, self.position = self.log[self.position :], len(self.log)
         return {PLACE: found}
+
+    def assignment(self):
+        return {PLACE, CHANGELOG}
+
+    def pause(self, tps):
+        self.paused |= set(tps)
 
     async def seek_to_committed(self):
         if self.committed:  # aiokafka goes nowhere without a commit
@@ -82,7 +90,7 @@ def consumer_of(partition):
     )
     intake.consumer = consumer
     consumer.app = SimpleNamespace(
-        intake=intake, tables=SimpleNamespace(changelog_topics=set()), read_anew=nothing_anew
+        intake=intake, tables=SimpleNamespace(changelog_topics={CHANGELOG.topic}), read_anew=nothing_anew
     )
     consumer._thread, consumer._read_offset, consumer._committed_offset = partition, _NoBooks(), {}
     consumer._fetching = asyncio.Lock()
@@ -113,6 +121,16 @@ async def test_what_a_fetch_that_outlives_a_rebalance_brings_is_fetched_again(co
     consumer.resume_flow()
     found = await consumer._getmany({PLACE}, 0.1)
     assert [record.offset for batch in found[PLACE] for record in batch.value] == [committed or 0]
+
+
+async def test_changelogs_are_not_fetched_once_their_snapshots_were_read():
+    partition = Partition()
+    consumer = consumer_of(partition)
+    assert partition.paused == {CHANGELOG}
+    revoke(consumer)
+    partition.paused.clear()  # as aiokafka's assignments begin
+    consumer.resume_flow()  # for the recovery
+    assert not partition.paused
 
 
 async def test_nothing_is_sought_while_a_fetch_is_under_way():
