@@ -41,8 +41,11 @@ Snapshots: TypeAlias = dict[tuple[int, str], bytes]
 BATCHES: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000)
 """Bounds of how many records a batch has."""
 _topic: Final = attrgetter("topic")
-_FEW: Final = 8
-"""States that are packed in one go, which takes a millisecond or two."""
+_FEW: Final = 2
+"""States that are packed in one go, at least, which takes less than half a millisecond."""
+_TURNS: Final = 16
+"""Into how many goes a table's partition is packed at most."""
+_PAUSE: Final = 0.001
 
 
 class TopicRecreatedError(Exception):
@@ -87,11 +90,16 @@ class Barrier:
         self.passed: asyncio.Future[Sent | None] = asyncio.get_running_loop().create_future()
 
     async def snapshots(self, table: str) -> Snapshots:
-        """Pack the states of a table, a few at a time: units pass in between."""
+        """Pack the states of a table, a few at a time: units pass in between.
+
+        A unit takes the loop several turns, from the fetch to its messages: it would wait for a few states in
+        each of them if nothing but turns lay between those.
+        """
         moments = self.moments[table]
         for moment in moments.values():
-            while moment.take_some(_FEW):  # noqa: ASYNC110 - nothing to wait for: others have their turn
-                await asyncio.sleep(0)
+            few = max(_FEW, len(moment.waiting) // _TURNS)
+            while moment.take_some(few):  # noqa: ASYNC110 - nothing to wait for: others have their turn
+                await asyncio.sleep(_PAUSE)
         return {
             (partition, key): data
             for partition, moment in moments.items()
