@@ -13,6 +13,7 @@ from pipeline.agents.stages import create_intake_agent, create_stage_agent
 from pipeline.engine import create_stages
 from pipeline.runtime.application import Application
 from pipeline.runtime.assignor import Assignor
+from pipeline.runtime.memory import collect_briefly
 from pipeline.runtime.profiles import load_profile
 from pipeline.runtime.tracing import export_spans
 from pipeline.runtime.upstream import check_versions
@@ -55,6 +56,7 @@ def create_app(settings: Settings) -> Application:
     if wants_spans():
         export_spans(app)
     app.task(app.checkpoint.run)
+    app.task(collect_briefly)
     return app
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import sys
 
 import structlog
@@ -11,6 +10,7 @@ import typer
 
 from pipeline.cli.output import PROBLEM, fail, fail_in_the_log, run
 from pipeline.runtime.logs import configure_log
+from pipeline.runtime.memory import collect_less
 from pipeline.runtime.profiles import load_profile
 from pipeline.runtime.topics import check_topics
 from pipeline.settings import Settings, load_settings
@@ -47,7 +47,7 @@ def _serve(settings: Settings) -> None:
     from pipeline.app import create_app  # noqa: PLC0415
 
     app = create_app(settings)
-    _collect_less()
+    collect_less()
     running = Worker(app, quiet=True, override_logging=False, redirect_stdouts=False)
     running.spinner = None  # quiet does not mean it: it writes a terminal's codes to whatever stdout is
     try:
@@ -63,13 +63,3 @@ def _use_uvloop() -> None:
         import uvloop  # noqa: PLC0415
 
         asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-
-
-def _collect_less() -> None:
-    """Look for garbage in cycles less often: a batch makes thousands of objects, and none of them has cycles.
-
-    What is there by now stays as long as the worker, and is not looked at again.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
