@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
@@ -16,10 +16,18 @@ if TYPE_CHECKING:
 
     from pipeline.settings import Settings
 
+_FETCH_MS: Final = 10
+
 
 @asynccontextmanager
-async def _consumer(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
-    consumer = AIOKafkaConsumer(**settings.kafka_client_options(), enable_auto_commit=False)
+async def connected(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
+    """Yield a consumer outside of any group, to which partitions are assigned one after the other.
+
+    Its fetches are short: the broker answers one request after the other, and a fetch at the end of a
+    partition, which aiokafka (0.14) sends unasked, would hold up whatever is asked of the next one.
+    """
+    options = settings.kafka_client_options()
+    consumer = AIOKafkaConsumer(**options, enable_auto_commit=False, fetch_max_wait_ms=_FETCH_MS)
     await consumer.start()
     try:
         yield consumer
@@ -44,7 +52,7 @@ async def read_topic(
 
     """
     partitions = [TopicPartition(topic, number) for number in range(await count_partitions(settings, topic))]
-    async with _consumer(settings) as consumer:
+    async with connected(settings) as consumer:
         ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
         consumer.assign(partitions)
         for partition, first in (await consumer.beginning_offsets(partitions)).items():

@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
 from pipeline import contract
 from pipeline.messages import PositioningUpdate, RegimeUpdate, Signal, VelocityUpdate, VolatilityUpdate
+from pipeline.runtime.reading import connected
 from pipeline.web.picture import Picture
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
+
+    from aiokafka import AIOKafkaConsumer
 
     from pipeline.messages import Outgoing
     from pipeline.settings import Settings
@@ -26,8 +29,8 @@ LONGEST: Final = 86_400
 """Seconds of the past that are read, at most."""
 MOST: Final = 10_000
 """Records of each topic and partition that are read, at most."""
-_TURN: Final = 500
-"""Records after which others have their turn."""
+_TURN: Final = 100
+"""Records after which others have their turn: they take a few milliseconds."""
 _READ: Final = {
     topic: msgspec.json.Decoder(kind).decode
     for topic, kind in {
@@ -47,8 +50,7 @@ async def read_past(
     picture = Picture()
     picture.weights = weights
     picture.keep(partitions)
-    options = settings.kafka_client_options()
-    async with AIOKafkaConsumer(**options, enable_auto_commit=False) as consumer:
+    async with connected(settings) as consumer:
         for partition in partitions:
             found = [
                 (timestamp, body)
@@ -74,7 +76,7 @@ async def _read(consumer: AIOKafkaConsumer, place: TopicPartition) -> list[tuple
     found: list[tuple[int, Outgoing]] = []
     decode = _READ[place.topic]
     while await consumer.position(place) < end:
-        for record in (await consumer.getmany(place, timeout_ms=200, max_records=500)).get(place, ()):
+        for record in (await consumer.getmany(place, timeout_ms=200, max_records=_TURN)).get(place, ()):
             try:
                 found.append((record.timestamp, decode(record.value)))
             except (msgspec.MsgspecError, TypeError):
