@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from itertools import accumulate, pairwise
 from typing import Any, Final
 
 BINS_AN_OCTAVE: Final = 4
@@ -31,7 +30,7 @@ class RecentDistribution:
         self._growth = 1.0 / memory
         self._counts = [0.0] * (BINS_AN_OCTAVE * octaves + 1)
         self._unit = 1.0  # what a sample weighs now: the old ones stay as they are, and new ones grow
-        self._rarities: list[float] | None = None
+        self._rarities: dict[int, float] = {}  # of the bins that were asked for since the last sample
 
     def add(self, value: float, minutes: int = 1) -> None:
         """Take a value that held for some minutes."""
@@ -41,7 +40,7 @@ class RecentDistribution:
         if self._unit > _LARGEST_UNIT:
             self._counts = [count / self._unit for count in self._counts]
             self._unit = 1.0
-        self._rarities = None
+        self._rarities.clear()
 
     def rarity(self, value: float) -> float:
         """Return -log10 of the share of recent minutes with more than this value; equal ones count half.
@@ -49,10 +48,11 @@ class RecentDistribution:
         So 3 is what one minute of a thousand shows, and what is always so has 0.3. Little is rare among few:
         after n minutes at most log10(2 n + 1).
         """
-        rarities = self._rarities
-        if rarities is None:
-            rarities = self._rarities = self._describe()
-        return rarities[self._bin(value)]
+        place = self._bin(value)
+        found = self._rarities.get(place)
+        if found is None:
+            found = self._rarities[place] = self._rarity(place)
+        return found
 
     def _bin(self, value: float) -> int:
         if value <= 0.0:
@@ -60,13 +60,10 @@ class RecentDistribution:
         place = int(BINS_AN_OCTAVE * (math.log2(value) - self._lowest) + 1.0)
         return 0 if place < 1 else min(place, len(self._counts) - 1)
 
-    def _describe(self) -> list[float]:
-        """Return the rarity of each bin."""
+    def _rarity(self, place: int) -> float:
         half = 0.5 * self._unit
-        above = [0.0, *accumulate(reversed(self._counts))]
-        whole = math.log10(above[-1] + half)
-        shares = [(less + more) / 2 for less, more in pairwise(above)]
-        return [whole - math.log10(share + half) for share in reversed(shares)]
+        more = math.fsum(self._counts[place + 1 :]) + self._counts[place] / 2
+        return math.log10(math.fsum(self._counts) + half) - math.log10(more + half)
 
     def freeze(self) -> list[Any]:
         """Return everything that `thaw` needs."""
