@@ -142,10 +142,13 @@ class Uninterrupted:
     """What one engine makes of a market, which nothing happens to: messages by place, and states by key."""
 
     def __init__(self, settings: Settings, ticks: Sequence[Tick]) -> None:
-        self._settings = settings
+        self._settings, self._ticks = settings, ticks
         self.messages: dict[tuple[str, str, int], bytes] = {}
+        self.states: dict[tuple[str, str], Any] = {}
+
+    def _run(self) -> None:
         engine, offsets = Engine(), Counter[tuple[str, int]]()
-        for tick in ticks:
+        for tick in self._ticks:
             source = tick.topic, self._partition(tick.symbol)
             for output in engine.process(tick.topic, codec.encode(tick.message), offset=offsets[source]):
                 if output.topic in MESSAGES:
@@ -157,7 +160,7 @@ class Uninterrupted:
             (table, f"{number}:{key}"): read_snapshot(data)
             for table, states in tables.items()
             for key, data in states.items()
-            for number in (range(settings.partitions) if key == SHARED else [self._partition(key)])
+            for number in (range(self._settings.partitions) if key == SHARED else [self._partition(key)])
         }
 
     def _partition(self, symbol: str) -> int:
@@ -169,7 +172,8 @@ class Uninterrupted:
         `why` is what a failure should tell, such as a seed.
         """
         url = self._settings.redis_url
-        held = await redis_content(url)  # first, for some of it does not live long
+        held = await redis_content(url)  # first, for some of it lives for a minute: an engine may take longer
+        self._run()
         found, times = await self._found()
         _compare(found, self.messages, why)
         _compare(await read_states(self._settings), self.states, why)
