@@ -15,6 +15,7 @@ from pipeline.messages import (
     Control,
     DeadLetter,
     Encoding,
+    FeedStatus,
     Funding,
     Incoming,
     Liquidation,
@@ -41,6 +42,7 @@ TYPES: Final[dict[str, type[Incoming]]] = {
     contract.OPEN_INTEREST: OpenInterest,
     contract.FUNDING: Funding,
     contract.CONTROL: Control,
+    contract.FEED_STATUS: FeedStatus,
     contract.CONTEXT: Context,
 }
 
@@ -183,9 +185,12 @@ def split(value: bytes) -> Sequence[bytes] | None:
     return None
 
 
+_UNIX: Final = "Unix seconds between 2000 and 2100 (milliseconds are the usual mistake)"
 _ADVICE: Final = {
     "side": "long or short, the position that was liquidated",
-    "timestamp": "Unix seconds between 2000 and 2100 (milliseconds are the usual mistake)",
+    "timestamp": _UNIX,
+    "from": _UNIX,
+    "to": _UNIX,
 }
 """What a field has to be, by its name."""
 _BYTE_ORDER_MARKS: Final = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
@@ -210,7 +215,7 @@ def _reason(error: Exception, value: bytes) -> str:
 
 
 _FAULTS: Final = {"price x quantity": "value_usd", "key": "key"} | {
-    field: field for kind in TYPES.values() for field in kind.__struct_fields__
+    field: field for kind in TYPES.values() for field in kind.__struct_encode_fields__
 }
 
 
@@ -229,7 +234,7 @@ def faults(topic: str) -> list[str]:
     >>> faults("funding")
     ['symbol', 'rate', 'timestamp', 'exchange', 'key', 'unreadable']
     """
-    return [*TYPES[topic].__struct_fields__, "key", "unreadable"]
+    return [*TYPES[topic].__struct_encode_fields__, "key", "unreadable"]
 
 
 def dead_letter(  # noqa: PLR0913

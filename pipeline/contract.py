@@ -8,14 +8,13 @@ OPEN_INTEREST: Final = "open-interest"
 FUNDING: Final = "funding"
 CONTROL: Final = "control"
 CONTEXT: Final = "cascade.context"
-
-#: Topics read by the pipeline, in the order in which records of the same millisecond are applied.
-INPUTS: Final = (CONTROL, CONTEXT, FUNDING, OPEN_INTEREST, PRICES, LIQUIDATIONS)
-#: Topics written by feeds (the others are written by the pipeline and its operators).
-FEEDS: Final = (LIQUIDATIONS, PRICES, OPEN_INTEREST, FUNDING)
-
 #: Times without data of a venue's feed, told by collectors: when it begins, and when it is over.
 FEED_STATUS: Final = "feed-status"
+
+#: Topics read by the pipeline, in the order in which records of the same millisecond are applied.
+INPUTS: Final = (CONTROL, FEED_STATUS, CONTEXT, FUNDING, OPEN_INTEREST, PRICES, LIQUIDATIONS)
+#: Topics written by feeds, by symbol (the others are written by the pipeline, its operators and collectors).
+FEEDS: Final = (LIQUIDATIONS, PRICES, OPEN_INTEREST, FUNDING)
 
 SIGNALS: Final = "cascade.signals"
 ALERTS: Final = "cascade.alerts"

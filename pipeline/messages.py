@@ -208,6 +208,29 @@ class Context(Struct):
     warming: bool
 
 
+class FeedStatus(Struct, rename={"since": "from", "until": "to"}):
+    """A time without data of one of a venue's streams, in Unix seconds; `to` is null while it lasts.
+
+    `timestamp` is when that was told. A stream that is back ends each of its gaps that began before `to`, so
+    with `from` and `to` the same no more is said than that data come.
+    """
+
+    exchange: Name
+    stream: Annotated[str, Meta(max_length=64, pattern="^[ -~]*$")]
+    since: Timestamp
+    until: Timestamp | None
+    reason: str
+    timestamp: Timestamp | None = None
+
+    def __post_init__(self) -> None:
+        self.exchange = normal_exchange(self.exchange)
+
+    @property
+    def told(self) -> float:
+        """When it was told, or could have been at the earliest."""
+        return self.timestamp or self.until or self.since
+
+
 class Scores(Struct):
     """The six components, each 0 to 1."""
 
@@ -231,8 +254,19 @@ class Metrics(Struct):
     no_data: list[str]
 
 
+class FeedGap(Struct, rename={"since": "from", "until": "to"}):
+    """When a venue's data were not all there, in Unix seconds; `to` is null while that lasts."""
+
+    exchange: str
+    since: float
+    until: float | None
+
+
 class SignalContext(Struct):
-    """The market around a signal; `timestamp` is that of the context, null when there is none."""
+    """The market around a signal; `timestamp` is that of the context, null when there is none.
+
+    `feeds` are the venues that were silent within what the signal is made of; absent when there were none.
+    """
 
     volatility_regime: str | None
     btc_price: float | None
@@ -245,6 +279,7 @@ class SignalContext(Struct):
     timestamp: float | None
     stale: bool
     warming: bool
+    feeds: list[FeedGap] | UnsetType = UNSET
 
 
 class SignalMeta(Struct):
@@ -383,16 +418,6 @@ class RegimeUpdate(Struct):
     sequence: int
 
 
-class FeedStatus(Struct, rename={"since": "from", "until": "to"}):
-    """A time without data of one of a venue's streams, in Unix seconds; `to` is null while it lasts."""
-
-    exchange: Name
-    stream: str
-    since: Timestamp
-    until: Timestamp | None
-    reason: str
-
-
 class DeadLetter(Struct):
     """A record, or one object of it, that could not be used, and why; `value` is cut at 64 KiB.
 
@@ -419,7 +444,7 @@ class DeadLetter(Struct):
         self.header_encodings += ["utf-8"] * missing
 
 
-Incoming: TypeAlias = Liquidation | Price | OpenInterest | Funding | Control | Context
+Incoming: TypeAlias = Liquidation | Price | OpenInterest | Funding | Control | FeedStatus | Context
 Outgoing: TypeAlias = (
     Signal | VelocityUpdate | PositioningUpdate | VolatilityUpdate | RegimeUpdate | Context | DeadLetter
 )

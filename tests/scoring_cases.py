@@ -1,11 +1,22 @@
 """Measurements, contexts and events made by hand, for the tests of judgement."""
 
-from pipeline.contract import CONTEXT, CONTROL, FUNDING, LIQUIDATIONS, OPEN_INTEREST, PRICES
+from pipeline.contract import CONTEXT, CONTROL, FEED_STATUS, FUNDING, LIQUIDATIONS, OPEN_INTEREST, PRICES
 from pipeline.features.positioning import PositioningReading
 from pipeline.features.stage import Event
 from pipeline.features.states import States
 from pipeline.features.velocity import Measurement
-from pipeline.messages import Context, Control, Funding, Liquidation, OpenInterest, Price, Signal, seconds
+from pipeline.messages import (
+    Context,
+    Control,
+    FeedStatus,
+    Funding,
+    Liquidation,
+    OpenInterest,
+    Price,
+    Signal,
+    micros,
+    seconds,
+)
 from pipeline.signals.joins import Joined
 from pipeline.signals.profile import SEED
 from pipeline.signals.scoring import ScoringStage
@@ -57,6 +68,13 @@ def reading(time=START, change=0.01, rate=0.0001, **changes):
         "funding_time": time,
     }
     return PositioningReading(time=time, **{**fields, **changes})
+
+
+def silence(since, until=None, told=None, exchange="okx", stream="a"):
+    """Return what a collector tells of a gap, of times in seconds from the start on."""
+    told = (since if until is None else until) if told is None else told
+    times = [None if time is None else seconds(START) + time for time in (since, until, told)]
+    return FeedStatus(exchange, stream, times[0], times[1], "cut", times[2])
 
 
 def joined(**changes):
@@ -118,6 +136,9 @@ class Feed:
     def control(self, weights, version=1, time=START):
         message = Control("weights", version, seconds(time), weights)
         return self.event(CONTROL, "", message, time)
+
+    def silence(self, status, *, last=True):
+        return self.event(FEED_STATUS, "", status, micros(status.told), last=last)
 
 
 class Scoring:

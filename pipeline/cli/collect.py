@@ -124,10 +124,11 @@ async def _collect(  # noqa: PLR0913, PLR0917
 ) -> None:
     end_on_sigterm()
     recorders = _recorders(record, venues)
-    for topic in (*options["topics"], contract.FEED_STATUS):
+    for topic in options["topics"]:
         await count_partitions(settings, topic)  # one that is missing is told at once
+    partitions = await count_partitions(settings, contract.FEED_STATUS)
     async with producer(settings, linger_ms=5) as sending, aiohttp.ClientSession() as session:
-        outbox = Outbox(sending)
+        outbox = Outbox(sending, partitions=partitions)
         collectors = [
             Collector(
                 VENUES[name],

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pipeline.collect.venue import Feed
+    from pipeline.messages import FeedStatus
 
 _USUAL: Final = 20.0
 """Seconds that a venue gets to show what it brings."""
@@ -30,8 +31,8 @@ class _Nowhere:
     def put(self, topic: str, message: Feed) -> None:
         """Take a message."""
 
-    def put_record(self, topic: str, key: bytes, value: bytes, timestamp: float) -> None:
-        """Take a record."""
+    def tell(self, status: FeedStatus) -> None:
+        """Take what is told of a feed."""
 
 
 async def try_out(

@@ -30,7 +30,7 @@ _BATCH: Final = 10_000
 
 
 def _names(kind: type[msgspec.Struct]) -> tuple[str, ...]:
-    return tuple(field.name for field in msgspec.structs.fields(kind))
+    return tuple(field.name for field in msgspec.structs.fields(kind) if field.name != "feeds")
 
 
 COLUMNS: Final = (
@@ -40,7 +40,7 @@ COLUMNS: Final = (
     *(name.replace("timestamp", "context_timestamp") for name in _names(SignalContext)),
     *("raw_score", "level_reason", "event_timestamp", "profile", "weights_version"),
 )
-"""Names are those of the message; `no_data` lists components, separated by spaces."""
+"""Names are those of the message; `no_data` lists components, separated by spaces. Files tell of no feeds."""
 
 
 def signal_row(signal: Signal) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def signal_row(signal: Signal) -> dict[str, Any]:
                 *msgspec.structs.astuple(signal.scores),
                 *msgspec.structs.astuple(metrics)[:-1],
                 " ".join(metrics.no_data),
-                *msgspec.structs.astuple(context),
+                *msgspec.structs.astuple(context)[:-1],
                 *(meta.raw_score, meta.level_reason, meta.event_timestamp, meta.profile),
                 meta.weights_version,
             ),

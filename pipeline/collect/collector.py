@@ -12,7 +12,7 @@ import aiohttp
 import msgspec
 import structlog
 
-from pipeline import codec, contract
+from pipeline import contract
 from pipeline.collect.link import Gap, Link, left_alone
 from pipeline.collect.reading import Listing, Reading, VenueError
 from pipeline.collect.recording import Line, said
@@ -147,7 +147,10 @@ class Collector:
         """Collect for ever."""
         connections = self.venue.subscriptions(listing.chosen, frozenset(contract.FEEDS))
         self.account.connections = len(connections)
-        self._links = [self._link(connection, listing) for connection in connections]
+        self._links = [
+            self._link(connection, stream, listing)
+            for connection, stream in zip(connections, stream_names(connections), strict=True)
+        ]
         async with asyncio.TaskGroup() as group:
             group.create_task(self._poll(listing))
             for link in self._links:
@@ -167,8 +170,7 @@ class Collector:
                 return other + url.removeprefix(beginning)
         return url
 
-    def _link(self, connection: Connection, listing: Listing) -> Link:
-        stream = connection.url.partition("?")[0]
+    def _link(self, connection: Connection, stream: str, listing: Listing) -> Link:
         return Link(
             self._session,
             self.venue,
@@ -229,9 +231,13 @@ class Collector:
             self.account.reconnects += 1
             seconds = round(gap.until - gap.since, 1)
             log.info("a feed is back", venue=self.venue.NAME, stream=stream, seconds=seconds)
-        status = FeedStatus(self.venue.NAME, stream, gap.since, gap.until, gap.reason)
-        key, told_at = self.venue.NAME.encode(), time.time()
-        self._outbox.put_record(contract.FEED_STATUS, key, codec.encode(status), told_at)
+        self._outbox.tell(FeedStatus(self.venue.NAME, stream, gap.since, gap.until, gap.reason, time.time()))
+
+
+def stream_names(connections: Sequence[Connection]) -> list[str]:
+    """Return the names of connections: their addresses, numbered where several have the same."""
+    urls = [connection.url.partition("?")[0] for connection in connections]
+    return [f"{url}#{number}" if urls.count(url) > 1 else url for number, url in enumerate(urls, 1)]
 
 
 def _now_ms() -> int:

@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     from aiokafka import AIOKafkaProducer
 
     from pipeline.collect.venue import Feed
+    from pipeline.messages import FeedStatus
 
 log = structlog.get_logger(__name__)
 
-_Record: TypeAlias = tuple[str, bytes, bytes, int]
-"""Topic, key, value, and the event's time in milliseconds."""
+_Record: TypeAlias = tuple[str, bytes, bytes, int, int | None]
+"""Topic, key, value, the event's time in milliseconds, and the partition, if it is not the key's."""
 MOST_WAITING: Final = 50_000
 """Prices, open interest and funding rates that may wait: the oldest go first, the next says more."""
 _PART: Final = 500
@@ -34,6 +35,15 @@ class Outbox:
     While Kafka is slow or away liquidations wait, however many there are; of the rest the oldest are dropped
     beyond `most`.
 
+    Parameters
+    ----------
+    producer
+        The way to Kafka.
+    most
+        How many may wait; None for any number.
+    partitions
+        How many every topic has: what is told of a feed concerns the symbols of all.
+
     Attributes
     ----------
     dropped
@@ -43,8 +53,11 @@ class Outbox:
 
     """
 
-    def __init__(self, producer: AIOKafkaProducer, most: int | None = MOST_WAITING) -> None:
+    def __init__(
+        self, producer: AIOKafkaProducer, most: int | None = MOST_WAITING, *, partitions: int = 1
+    ) -> None:
         self._producer = producer
+        self._partitions = range(partitions)
         self._events: deque[_Record] = deque()
         self._states: deque[_Record] = deque(maxlen=most)
         self._came = asyncio.Event()
@@ -58,17 +71,20 @@ class Outbox:
         return len(self._events) + len(self._states) + self._under_way
 
     def put(self, topic: str, message: Feed) -> None:
-        """Take a message."""
-        self.put_record(topic, message.symbol.encode(), codec.encode(message), message.timestamp)
-
-    def put_record(self, topic: str, key: bytes, value: bytes, timestamp: float) -> None:
-        """Take a record; topics are merged by their records' times (Unix seconds)."""
-        record = topic, key, value, round(timestamp * 1_000)
-        if topic in {contract.LIQUIDATIONS, contract.FEED_STATUS}:
+        """Take a message; topics are merged by their records' times."""
+        value, time_ms = codec.encode(message), round(message.timestamp * 1_000)
+        record = topic, message.symbol.encode(), value, time_ms, None
+        if topic == contract.LIQUIDATIONS:
             self._events.append(record)
         else:
             self.dropped += len(self._states) == self._states.maxlen
             self._states.append(record)
+        self._came.set()
+
+    def tell(self, status: FeedStatus) -> None:
+        """Take what is told of a feed."""
+        key, value, time_ms = status.exchange.encode(), codec.encode(status), round(status.told * 1_000)
+        self._events.extend((contract.FEED_STATUS, key, value, time_ms, copy) for copy in self._partitions)
         self._came.set()
 
     def close(self) -> None:
@@ -103,8 +119,12 @@ class Outbox:
         """Send records, and return those that Kafka did not confirm."""
         on_the_way, errors = [], list[BaseException]()
         try:
-            for topic, key, value, time_ms in part:
-                on_the_way.append(await self._producer.send(topic, value, key=key, timestamp_ms=time_ms))
+            for topic, key, value, time_ms, partition in part:
+                on_the_way.append(
+                    await self._producer.send(
+                        topic, value, key=key, partition=partition, timestamp_ms=time_ms
+                    )
+                )
         except KafkaError as error:
             errors.append(error)
         results = await asyncio.gather(*on_the_way, return_exceptions=True)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pipeline.collect.instruments import Instrument
     from pipeline.collect.recording import Line
     from pipeline.collect.venue import Feed, Told, Venue
+    from pipeline.messages import FeedStatus
 
 log = structlog.get_logger(__name__)
 
@@ -62,8 +63,8 @@ class Taking(Protocol):
     def put(self, topic: str, message: Feed) -> None:
         """Take a message."""
 
-    def put_record(self, topic: str, key: bytes, value: bytes, timestamp: float) -> None:
-        """Take a record."""
+    def tell(self, status: FeedStatus) -> None:
+        """Take what is told of a feed."""
 
 
 class Reading:

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from pipeline import codec, contract
 from pipeline.features.stage import SHARED, Event, Output
-from pipeline.messages import Context, Control, Incoming, micros, normal_symbol
+from pipeline.messages import Context, Control, FeedStatus, Incoming, micros, normal_symbol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 LARGEST_LEAD: Final = 5_000_000
 """Microseconds that an event may be ahead of its record's own timestamp."""
 _STAGE_READ: Final = "read"
+_OF_ALL: Final = (Control, FeedStatus)
+"""Messages that concern a partition as a whole."""
 
 
 class Received(Protocol):
@@ -93,10 +95,10 @@ def refuse(record: Received, reason: str) -> Output:
 
 def create_event(topic: str, message: Incoming, offset: int, *, last: bool = True) -> Event:
     """Return the event of one validated message."""
-    time = micros(message.timestamp)
-    if isinstance(message, Control):
-        return Event(topic, SHARED, message, time, offset, last)
-    found = Event(topic, message.symbol, message, time, offset, last)
+    if isinstance(message, _OF_ALL):
+        timestamp = message.told if isinstance(message, FeedStatus) else message.timestamp
+        return Event(topic, SHARED, message, micros(timestamp), offset, last)
+    found = Event(topic, message.symbol, message, micros(message.timestamp), offset, last)
     if isinstance(message, Context):
         found.context = message
     return found
@@ -105,14 +107,14 @@ def create_event(topic: str, message: Incoming, offset: int, *, last: bool = Tru
 def _owner(record: Received, messages: Sequence[Incoming | None]) -> bytes | None:
     """Return the symbol that all objects of a record without a key have to share: the first one's."""
     for message in messages:
-        if message is not None and not isinstance(message, Control):
+        if message is not None and not isinstance(message, _OF_ALL):
             return message.symbol.encode()
     return record.key
 
 
 def _objection(found: Event, owner: bytes | None, latest: float) -> str | None:
     """Return why an event that is not its key's, or later than its record allows, cannot be used."""
-    keyless = isinstance(found.message, Control | Context)
+    keyless = isinstance(found.message, (*_OF_ALL, Context))
     if not keyless and _normal(owner) != found.symbol.encode():
         return f"key: expected the symbol {found.symbol}, got {_shown(owner)}"
     if found.time > latest and not isinstance(found.message, Context):

@@ -5,11 +5,12 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 if TYPE_CHECKING:
     from pipeline.features.positioning import PositioningReading
-    from pipeline.messages import Context
+    from pipeline.messages import Context, FeedGap
+    from pipeline.signals.feeds import Feeds
     from pipeline.signals.weights import Weights, WeightSet
 
 T = TypeVar("T")
@@ -89,6 +90,8 @@ class Joined(Struct, gc=False):
         Fractions: in one minute, and per 8 hours.
     weights, weights_version
         The weights in force; version 0 are those of the profile.
+    feeds
+        The venues that were silent; absent when there were none.
     until
         The clock (microseconds) from which this is no longer so, if nothing new is heard meanwhile.
 
@@ -100,6 +103,7 @@ class Joined(Struct, gc=False):
     context_time: float | None = None
     oi_change: float | None = None
     funding_rate: float | None = None
+    feeds: list[FeedGap] | UnsetType = UNSET
     until: int = FOREVER
 
 
@@ -120,6 +124,7 @@ class Joiner(Struct, frozen=True):
         contexts: AsOf[Context],
         readings: AsOf[PositioningReading],
         weight_sets: AsOf[WeightSet],
+        feeds: Feeds,
     ) -> Joined:
         """Return what was known at a clock (microseconds) and had not outlived its lifetime."""
         joined = Joined(self.own)
@@ -131,6 +136,8 @@ class Joiner(Struct, frozen=True):
             chosen = weight_sets.values[index]
             joined.weights_version = chosen.version
             joined.weights = self.own if chosen.values is None else chosen.values
+        joined.feeds, turn = feeds.at(clock)
+        joined.until = min(joined.until, turn)
         return joined
 
     def _join_context(self, joined: Joined, clock: int, contexts: AsOf[Context]) -> None:

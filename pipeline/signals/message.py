@@ -85,10 +85,11 @@ def _without_data(joined: Joined) -> list[str]:
 
 
 def _context(measured: Measurement, joined: Joined) -> SignalContext:
-    context, leader, correlation = joined.context, measured.leader, rounded(measured.correlation, 3)
+    context, feeds = joined.context, joined.feeds
+    leader, correlation = measured.leader, rounded(measured.correlation, 3)
     if context is None:
         return SignalContext(
-            None, None, 1.0, leader, correlation, None, 1.0, 1.0, joined.context_time, True, False
+            None, None, 1.0, leader, correlation, None, 1.0, 1.0, joined.context_time, True, False, feeds
         )
     return SignalContext(
         context.volatility_regime,
@@ -102,4 +103,5 @@ def _context(measured: Measurement, joined: Joined) -> SignalContext:
         context.timestamp,
         False,
         context.warming,
+        feeds,
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from pipeline.contract import ALERTS, CRITICAL, FUNDING, INPUTS, LIQUIDATIONS, OPEN_INTEREST, SIGNALS
 from pipeline.features.stage import SHARED, Stage
 from pipeline.features.states import effective
-from pipeline.messages import Control, Liquidation, micros
+from pipeline.messages import Control, FeedStatus, Liquidation, micros
 from pipeline.signals import levels
 from pipeline.signals.joins import Joiner
 from pipeline.signals.message import build_signal
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from pipeline.signals.score import Verdict
 
 _COUNTED: Final = frozenset((LIQUIDATIONS, OPEN_INTEREST, FUNDING))
-"""Topics whose records are skipped by offset; prices, contexts and control order themselves by time."""
+"""Topics whose records are skipped by offset in the symbol's state; prices, contexts and control order
+themselves by time."""
 
 
 class ScoringStage(Stage[Any]):
@@ -47,6 +48,7 @@ class ScoringStage(Stage[Any]):
         self._constants = score
         self._grace = micros(profile.velocity.grace_s)
         self._memory = micros(score.memory_s)
+        self._span = profile.velocity.spans[-1]
         self._emit_interval = micros(score.emit_interval_s)
         self._none_interval = micros(score.none_interval_s)
         self._joiner = Joiner(
@@ -59,7 +61,9 @@ class ScoringStage(Stage[Any]):
     def new(self, key: str) -> SharedState | SymbolState:
         """Return the state of a key that nothing is known about."""
         return (
-            SharedState(self._memory) if key == SHARED else SymbolState(self._memory, self._constants.habits)
+            SharedState(self._memory, self._span)
+            if key == SHARED
+            else SymbolState(self._memory, self._constants.habits)
         )
 
     def thaw(self, key: str, frozen: Any) -> SharedState | SymbolState:
@@ -82,6 +86,8 @@ class ScoringStage(Stage[Any]):
             self._take_context(event.context, states)
         if isinstance(event.message, Control):
             self._take_control(event.message, states)
+        elif isinstance(event.message, FeedStatus):
+            self._take_feed_status(event, event.message, states)
         if event.volatility is not None and self._constants.habits is not None:
             self._take_price(event.volatility, event.symbol, states)
         for measured in event.measurements:
@@ -124,6 +130,7 @@ class ScoringStage(Stage[Any]):
             shared.revision += 1
             shared.horizon = time - self._grace
             shared.contexts.add(time, context, shared.horizon)
+            shared.feeds.forget(shared.horizon)
 
     def _take_price(self, reading: VolatilityReading, symbol: str, states: States[Any]) -> None:
         """Let a price that counts become a habit of its symbol."""
@@ -144,6 +151,17 @@ class ScoringStage(Stage[Any]):
         values = None if control.weights is None else read_weights(control.weights)
         known.add(time, WeightSet(control.version, values), shared.horizon)
 
+    def _take_feed_status(self, event: Event, status: FeedStatus, states: States[Any]) -> None:
+        """Note that a venue's stream has fallen silent, or is back."""
+        if states.get(SHARED).seen(event):
+            return
+        shared: SharedState = states.change(SHARED)
+        shared.revision += 1
+        shared.feeds.take(status)
+        shared.feeds.forget(max(shared.horizon, event.time - self._memory))
+        if event.last:  # not `mark`: what everybody shares is never idle
+            shared.applied[event.topic] = event.offset, event.time
+
     def _judge(self, event: Event, measured: Measurement, state: SymbolState, shared: SharedState) -> None:
         clock = state.clock = max(measured.clock, state.clock, shared.horizon)
         due = self._is_due(state)
@@ -151,7 +169,9 @@ class ScoringStage(Stage[Any]):
             return  # no level is above EXTREME, and without liquidations it is NONE
         joined = state.joined
         if joined is None or clock >= joined.until or state.revision != shared.revision:
-            joined = self._joiner.join(clock, shared.contexts, state.readings, shared.weight_sets)
+            joined = self._joiner.join(
+                clock, shared.contexts, state.readings, shared.weight_sets, shared.feeds
+            )
             state.joined, state.revision = joined, shared.revision
         if state.habits is None:
             verdict = judge(measured, joined, self._constants)

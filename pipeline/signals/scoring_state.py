@@ -11,6 +11,7 @@ from pipeline.features.positioning import PositioningReading
 from pipeline.features.stage import State
 from pipeline.messages import Context
 from pipeline.signals import levels
+from pipeline.signals.feeds import Feeds, Gap
 from pipeline.signals.joins import AsOf, Joined
 from pipeline.signals.weights import Weights, WeightSet
 
@@ -21,25 +22,26 @@ MOST_READINGS: Final = 384
 
 
 class SharedState(State):
-    """What a partition knows about the market as a whole: contexts, and weights set at run time.
+    """What a partition knows about the market as a whole: contexts, weights set at run time, silent feeds.
 
     Every symbol's clock is at least the newest context less the grace (`horizon`): older contexts and
     weights than the newest of that age can never be asked for again, and are forgotten.
     """
 
-    __slots__ = ("contexts", "horizon", "revision", "weight_sets")
+    __slots__ = ("contexts", "feeds", "horizon", "revision", "weight_sets")
 
-    def __init__(self, memory: int) -> None:
+    def __init__(self, memory: int, span: int) -> None:
         super().__init__()
         self.contexts: AsOf[Context] = AsOf(memory, MOST_CONTEXTS)
         self.weight_sets: AsOf[WeightSet] = AsOf(memory, MOST_WEIGHT_SETS)
+        self.feeds = Feeds(span)
         self.horizon = 0
         self.revision = 0
 
     @property
     def position(self) -> tuple[int, ...]:
-        """The times of the newest context and of the newest weights, added: it grows with either."""
-        return (self.contexts.newest + self.weight_sets.newest,)
+        """The times of the newest context and weights, and how far feeds were read: it grows with each."""
+        return (self.contexts.newest + self.weight_sets.newest + super().position[0],)
 
     @property
     def weights(self) -> Weights | None:
@@ -47,18 +49,21 @@ class SharedState(State):
         return self.weight_sets.values[-1].values if self.weight_sets.values else None
 
     def freeze(self) -> Any:
-        """Return everything that `thaw` needs."""
+        """Return everything that `thaw` needs; without gaps it is what it was before feeds were known."""
         contexts = [structs.astuple(context) for context in self.contexts.values]
         weight_sets = [(chosen.version, chosen.values) for chosen in self.weight_sets.values]
-        return self.horizon, self.contexts.times, contexts, self.weight_sets.times, weight_sets
+        frozen = self.horizon, self.contexts.times, contexts, self.weight_sets.times, weight_sets
+        gaps = [structs.astuple(gap) for gap in self.feeds.gaps]
+        return (*frozen, gaps) if gaps else frozen
 
     def thaw(self, frozen: Any) -> None:
         """Take up what `freeze` described."""
-        self.horizon, self.contexts.times, contexts, self.weight_sets.times, weight_sets = frozen
+        self.horizon, self.contexts.times, contexts, self.weight_sets.times, weight_sets, *gaps = frozen
         self.contexts.values = [Context(*fields) for fields in contexts]
         self.weight_sets.values = [
             WeightSet(version, None if values is None else tuple(values)) for version, values in weight_sets
         ]
+        self.feeds.gaps = [Gap(*fields) for each in gaps for fields in each]
 
 
 class SymbolState(State):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -29,15 +30,17 @@ _FRESH: Final = 10.0
 _DAY: Final = 86_400.0
 
 _decode: Final = msgspec.json.Decoder(FeedStatus).decode
+_told: Final = attrgetter("told")
 
 
 def gaps(told: Iterable[FeedStatus], now: float) -> list[FeedStatus]:
     """Return the gaps of the last day: each once, as told last; those that last first, then the newest.
 
-    A gap lasts until its stream is told to be back, whichever gap that is told of.
+    A gap lasts until its stream is told to be back, whichever gap that is told of. What is told may come in
+    any order, and several times: every partition has a copy.
     """
     by_stream: dict[tuple[str, str], dict[float, FeedStatus]] = {}
-    for each in told:
+    for each in sorted(told, key=_told):
         known = by_stream.setdefault((each.exchange, each.stream), {})
         if each.until is not None:
             known = by_stream[each.exchange, each.stream] = {

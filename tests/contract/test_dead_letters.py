@@ -22,6 +22,7 @@ LIQUIDATION = {
 PRICE = {"symbol": "BTCUSDT", "price": 60_000.0, "timestamp": NOW + 0.0}
 WEIGHTS = {"velocity": 1, "acceleration": 1, "volume": 1, "oi_change": 1, "funding": 1, "volatility": 1}
 CONTROL = {"setting": "weights", "version": 1, "timestamp": NOW + 0.0}
+FEED_STATUS = {"exchange": "okx", "stream": "a", "from": NOW, "to": None, "reason": "cut", "timestamp": NOW}
 SECONDS = "Unix seconds between 2000 and 2100 (milliseconds are the usual mistake)"
 
 
@@ -125,6 +126,23 @@ REASONS = [
         "weights.speed: unknown, expected velocity, acceleration, volume, oi_change, funding, volatility",
     ),
     (contract.CONTROL, CONTROL | {"weights": {"velocity": 1}}, "weights.acceleration: missing"),
+    (
+        contract.FEED_STATUS,
+        FEED_STATUS | {"from": NOW * 1_000},
+        f"from: Expected `float` < 4102444800.0: {SECONDS}",
+    ),
+    (
+        contract.FEED_STATUS,
+        FEED_STATUS | {"to": "now"},
+        f"to: Expected `float | null`, got `str`: {SECONDS}",
+    ),
+    (contract.FEED_STATUS, FEED_STATUS | {"exchange": " "}, "exchange: expected printable characters"),
+    (contract.FEED_STATUS, FEED_STATUS | {"stream": "x" * 65}, "stream: Expected `str` of length <= 64"),
+    (
+        contract.FEED_STATUS,
+        FEED_STATUS | {"stream": "é"},
+        "stream: Expected `str` matching regex '^[ -~]*$'",
+    ),
 ]
 
 

@@ -11,6 +11,8 @@ from pipeline.messages import (
     Context,
     Control,
     DeadLetter,
+    FeedGap,
+    FeedStatus,
     Funding,
     Liquidation,
     Metrics,
@@ -299,8 +301,21 @@ DEAD_LETTER_MESSAGE = DeadLetter(
     headers=[("feed", "binance-1")],
     index=4,
 )
+BLIND_SIGNAL = SIGNAL.replace(
+    '"warming": false',
+    '"warming": false, "feeds": [{"exchange": "binance", "from": 1698765400.5, "to": null},'
+    ' {"exchange": "okx", "from": 1698765100.0, "to": 1698765200.25}]',
+)
+BLIND_SIGNAL_MESSAGE = msgspec.structs.replace(
+    SIGNAL_MESSAGE,
+    context=msgspec.structs.replace(
+        SIGNAL_MESSAGE.context,
+        feeds=[FeedGap("binance", 1698765400.5, None), FeedGap("okx", 1698765100.0, 1698765200.25)],
+    ),
+)
 OUTPUTS = {
     "signal": (SIGNAL_MESSAGE, SIGNAL),
+    "signal of silent feeds": (BLIND_SIGNAL_MESSAGE, BLIND_SIGNAL),
     "velocity": (velocity(), VELOCITY),
     "positioning": (positioning(), POSITIONING),
     "volatility": (volatility(), VOLATILITY),
@@ -393,6 +408,26 @@ INPUTS = {
         '{"setting": "weights", "version": 4, "timestamp": 1760000000.25, "weights": null}',
         Control("weights", 4, TIME, None),
     ),
+    "a feed that has fallen silent": (
+        contract.FEED_STATUS,
+        (
+            '{"exchange": "binance", "stream": "wss://fstream.binance.com/market/stream",'
+            ' "from": 1760000000.25, "to": null, "reason": "no frame for 30 s", "timestamp": 1760000030.5}'
+        ),
+        FeedStatus(
+            "binance",
+            "wss://fstream.binance.com/market/stream",
+            TIME,
+            None,
+            "no frame for 30 s",
+            1_760_000_030.5,
+        ),
+    ),
+    "a feed that is back": (
+        contract.FEED_STATUS,
+        '{"exchange": "okx", "stream": "a", "from": 1760000000.25, "to": 1760000009, "reason": "cut"}',
+        FeedStatus("okx", "a", TIME, 1_760_000_009.0, "cut", None),
+    ),
     "a context": (contract.CONTEXT, CONTEXT, CONTEXT_MESSAGE),
 }
 
@@ -482,6 +517,7 @@ REQUIRED = {
     contract.OPEN_INTEREST: ("symbol", "open_interest_usd", "timestamp"),
     contract.FUNDING: ("symbol", "rate", "timestamp"),
     contract.CONTROL: ("setting", "version", "timestamp"),
+    contract.FEED_STATUS: ("exchange", "stream", "from", "to", "reason"),
 }
 
 

@@ -27,7 +27,7 @@ gaps = st.sampled_from(
 #: Seconds that a message is newer (up to what is allowed) or older than its record.
 leads = st.sampled_from([0, 0, 0, 4.9, 5, 0.2, -0.1, -3, -59, -299, -301, -5_000, -5e8])
 steps = st.tuples(
-    st.sampled_from([*contract.FEEDS, contract.LIQUIDATIONS, contract.LIQUIDATIONS, contract.CONTROL]),
+    st.sampled_from([*contract.FEEDS, *[contract.LIQUIDATIONS] * 2, contract.CONTROL, contract.FEED_STATUS]),
     st.sampled_from(SYMBOLS),
     gaps,
     st.lists(leads, min_size=1, max_size=4),
@@ -54,9 +54,20 @@ def message(topic, symbol, time, number):
         contract.OPEN_INTEREST: {"open_interest_usd": 1e9 + number * 100, "exchange": venue},
         contract.FUNDING: {"rate": number / 1e9, "exchange": venue},
         contract.CONTROL: {"setting": "weights", "version": number + 1},
+        contract.FEED_STATUS: {
+            "exchange": venue,
+            "stream": str(number % 5),
+            "from": within(time - number % 200),
+            "to": within(time) if number % 2 else None,
+            "reason": "cut",
+        },
     }[topic]
-    owner = {} if topic == contract.CONTROL else {"symbol": symbol}
-    return owner | fields | {"timestamp": min(max(time, 946_684_800.0), 4_102_444_799.0)}
+    owner = {"symbol": symbol} if topic in contract.FEEDS else {}
+    return owner | fields | {"timestamp": within(time)}
+
+
+def within(time):
+    return min(max(time, 946_684_800.0), 4_102_444_799.0)
 
 
 def records_of(plan):
@@ -174,7 +185,7 @@ def wild(seed, number):
             for _ in range(rng.choice((1, 1, 3)))
         ]
         yield (
-            rng.choice((*[contract.LIQUIDATIONS] * 3, *contract.FEEDS)),
+            rng.choice((*[contract.LIQUIDATIONS] * 3, *contract.FEEDS, contract.FEED_STATUS)),
             rng.choice((*SYMBOLS, *SYMBOLS[:1] * 4)),
             gap,
             leads,

@@ -5,16 +5,20 @@ from itertools import pairwise
 import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scoring_cases import MINUTE, SECOND, START, WEIGHTS, Scoring, context, measurement, reading
+from msgspec import UNSET
+from scoring_cases import MINUTE, SECOND, START, WEIGHTS, Scoring, context, measurement, reading, silence
 
-from pipeline.contract import SIGNALS
+from pipeline import codec
+from pipeline.contract import FEED_STATUS, SIGNALS
 from pipeline.features.stage import SHARED
 from pipeline.messages import COMPONENTS
+from pipeline.signals.feeds import Feeds
 from pipeline.signals.joins import AsOf, Joiner
 from pipeline.signals.profile import SEED
 from pipeline.signals.weights import WeightSet
 
 SYMBOLS = ("SOLUSDT", "XRPUSDT")
+VENUES = ("gate", "okx")
 EVEN = dict.fromkeys(COMPONENTS, 1 / 6)
 symbols = st.sampled_from(SYMBOLS)
 #: Steps of the clocks: bursts, seconds, minutes, and some that go back.
@@ -23,7 +27,7 @@ velocities = st.sampled_from(
     [(0.0, 0.0), (9.0, -30.0), (12.0, 1.0), (25.0, 5.0), (60.0, 25.0), (120.0, 50.0)]
 )
 kinds = st.sampled_from(
-    ["liquidation", "liquidation", "liquidation", "price", "context", "positioning", "control"]
+    ["liquidation", "liquidation", "liquidation", "price", "context", "positioning", "control", "feed-status"]
 )
 profiles = st.sampled_from(
     [
@@ -61,6 +65,10 @@ def events_of(feed, plan):
             yield feed.context(context(time, risk=1 + 9 * part), *ticks)
         elif kind == "positioning":
             yield feed.positioning(reading(time, change=part / 10), symbol=symbol)
+        elif kind == "feed-status":
+            now = (time - START) / SECOND
+            since = now - 100 * part
+            yield feed.silence(silence(since, now if step else None, now, exchange=VENUES[version % 2]))
         else:
             yield feed.control(EVEN if part > 0.5 else None, version, time)
 
@@ -95,6 +103,19 @@ def test_signals_keep_their_intervals(plan):
             if after.signal_level <= before.signal_level:
                 least = 10.0 if after.signal == before.signal == "NONE" else 0.1
                 assert after.timestamp - before.timestamp >= least - 1e-6
+
+
+@given(plans, profiles)
+def test_silent_feeds_change_nothing_but_what_is_told_of_them(plan, profile):
+    scoring, untold = Scoring(profile), Scoring(profile)
+    for event in events_of(scoring.feed, plan):
+        found = [output.body for output in scoring.step(event)]
+        expected = [] if event.topic == FEED_STATUS else [output.body for output in untold.step(event)]
+        assert len(found) == len(expected)
+        for signal, without in zip(found, expected, strict=True):
+            assert without.context.feeds is UNSET
+            context_ = msgspec.structs.replace(signal.context, feeds=UNSET)
+            assert codec.encode(msgspec.structs.replace(signal, context=context_)) == codec.encode(without)
 
 
 @given(plans, profiles, st.data())
@@ -163,12 +184,13 @@ def test_a_join_equals_a_search_through_everything_and_holds_until_it_says(conte
         found = max((time for time in times if time <= clock), default=None)
         return None if found is None or clock - found > lifetime else found
 
-    found = joiner.join(clock, *known)
+    feeds = Feeds(5)
+    found = joiner.join(clock, *known, feeds)
     assert (found.context and round(found.context.timestamp * SECOND)) == newest(contexts, 20)
     change = newest(readings, 30)
     assert found.oi_change == (None if change is None else change / 100)
     assert (found.funding_rate is None) == (newest(readings, 40) is None)
     for later in range(clock + 1, min(found.until, 200)):
-        assert joiner.join(later, *known) == found
+        assert joiner.join(later, *known, feeds) == found
     if found.until < 200:
-        assert joiner.join(found.until, *known) != found
+        assert joiner.join(found.until, *known, feeds) != found

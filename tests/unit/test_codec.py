@@ -23,6 +23,14 @@ GOOD = {
     contract.OPEN_INTEREST: {"symbol": "BTCUSDT", "open_interest_usd": 1e9, "timestamp": 1_760_000_000.0},
     contract.FUNDING: {"symbol": "BTCUSDT", "rate": 0.0001, "timestamp": 1_760_000_000.0},
     contract.CONTROL: {"setting": "weights", "version": 1, "timestamp": 1_760_000_000.0},
+    contract.FEED_STATUS: {
+        "exchange": "binance",
+        "stream": "wss://a",
+        "from": 1_760_000_000.0,
+        "to": None,
+        "reason": "cut",
+        "timestamp": 1_760_000_030.0,
+    },
     contract.CONTEXT: {
         "symbol": "BTCUSDT",
         "timestamp": 1_760_000_000.0,

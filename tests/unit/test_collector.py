@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaTimeoutError
 from exchanges import Exchange, until
 from venue_frames import CASES, T_MS
 
-from pipeline import contract
+from pipeline import codec, contract
 from pipeline.cli.collect import _collect_all
 from pipeline.collect import collector as collector_module
 from pipeline.collect import link
@@ -27,7 +27,7 @@ from pipeline.collect.recording import Line, Recorder, recorded, recordings
 from pipeline.collect.sides import SideCheck
 from pipeline.collect.venue import Connection, Heartbeat, Limits
 from pipeline.collect.venues import VENUES
-from pipeline.messages import Liquidation, Price
+from pipeline.messages import FeedStatus, Liquidation, Price
 
 BOOK = {"e": "bookTicker", "s": "BTCUSDT", "b": "59990", "a": "60010", "T": T_MS}
 
@@ -42,18 +42,17 @@ class Kept:
 
     def __init__(self):
         self.begun = 0
-        self.messages, self.records, self.waiting, self.dropped, self.sent = [], [], 0, 0, 0
+        self.messages, self.gaps, self.waiting, self.dropped, self.sent = [], [], 0, 0, 0
 
     def put(self, topic, message):
         self.messages.append((topic, message))
 
-    def put_record(self, topic, key, value, timestamp):
-        assert key
-        assert timestamp <= time.time()
-        if topic == contract.FEED_STATUS and json.loads(value)["from"] == json.loads(value)["to"]:
+    def tell(self, status):
+        assert status.since <= status.told <= time.time()
+        if status.since == status.until:
             self.begun += 1
-            return
-        self.records.append((topic, json.loads(value)))
+        else:
+            self.gaps.append(status)
 
     def of(self, topic):
         return [message for found, message in self.messages if found == topic]
@@ -131,12 +130,11 @@ async def test_a_cut_connection_is_made_again_and_its_gap_is_told(exchange_of):
         await until(lambda: len(exchange.heard) == 2 * len(subscribed), "not subscribed again")
         assert not collector.connected
         await exchange.send(CASES["bybit"].short)
-        await until(lambda: collector.connected and len(outbox.records) == 2, "the gap is not told")
-        (topic, begun), (_, ended) = outbox.records
-        assert topic == contract.FEED_STATUS
-        assert (begun["exchange"], begun["to"]) == ("bybit", None)
-        assert ended["from"] == begun["from"] <= ended["to"] <= time.time()
-        assert begun["reason"]
+        await until(lambda: collector.connected and len(outbox.gaps) == 2, "the gap is not told")
+        begun, ended = outbox.gaps
+        assert (begun.exchange, begun.until) == ("bybit", None)
+        assert ended.since == begun.since <= ended.until <= ended.timestamp
+        assert begun.reason
         assert (collector.account.gaps, collector.account.reconnects) == (1, 1)
 
 
@@ -152,17 +150,17 @@ async def test_silence_after_an_acknowledgement_is_noticed(exchange_of):
                 await asyncio.sleep(0.05)
 
         acknowledging = asyncio.create_task(acknowledge())
-        await until(lambda: outbox.records, "the silence was not noticed")
+        await until(lambda: outbox.gaps, "the silence was not noticed")
         acknowledging.cancel()
-        assert outbox.records[0][1]["reason"] == "frames, but no data for 0 s"
+        assert outbox.gaps[0].reason == "frames, but no data for 0 s"
         assert not collector.connected
 
 
 async def test_a_half_open_connection_is_noticed(exchange_of):
     heartbeat = Heartbeat(every=30.0, text="ping", silence=0.2)
     async with exchange_of("okx", heartbeat=heartbeat) as (_, collector, outbox):
-        await until(lambda: outbox.records, "the silence was not noticed")
-        assert outbox.records[0][1]["reason"] == "no frame for 0 s"
+        await until(lambda: outbox.gaps, "the silence was not noticed")
+        assert outbox.gaps[0].reason == "no frame for 0 s"
         assert collector.account.gaps == 1  # however often it is tried: it lasts
 
 
@@ -173,7 +171,7 @@ async def test_a_connection_is_replaced_before_it_is_cut_and_nothing_is_missed(e
         await exchange.send(BOOK)
         first = exchange.connections
         await until(lambda: exchange.connections >= first + 4, "never replaced")
-        assert outbox.records == []
+        assert outbox.gaps == []
         assert collector.account.gaps == 0
 
 
@@ -184,7 +182,7 @@ async def test_a_venue_that_says_that_it_closes_is_left_first(exchange_of):
         first = exchange.connections
         await exchange.send({"event": "notice", "code": "64008", "msg": "closing soon"})
         await until(lambda: exchange.connections > first, "not left")
-        assert outbox.records == []
+        assert outbox.gaps == []
 
 
 async def test_a_connection_stays_while_nothing_can_take_its_place(exchange_of):
@@ -200,7 +198,7 @@ async def test_a_connection_stays_while_nothing_can_take_its_place(exchange_of):
         exchange.greeting, exchange.full = lambda: [fresh(CASES["okx"].short)], False
         await until(lambda: exchange.connections == first + 1, "never replaced")
         await until(lambda: len(exchange.sockets) == 1, "the old connection was not closed")
-        assert outbox.records == []
+        assert outbox.gaps == []
 
 
 async def test_a_connection_that_is_cut_while_it_is_replaced_leaves_a_gap(exchange_of):
@@ -211,7 +209,7 @@ async def test_a_connection_that_is_cut_while_it_is_replaced_leaves_a_gap(exchan
         await exchange.send({"event": "notice", "code": "64008", "msg": "closing soon"})
         await until(lambda: exchange.connections > first, "not left")
         await exchange.cut()
-        await until(lambda: outbox.records, "the gap is not told")
+        await until(lambda: outbox.gaps, "the gap is not told")
         assert not collector.connected
 
 
@@ -405,7 +403,7 @@ class Broker:
     def __init__(self):
         self.taken, self.error, self.answers = [], None, iter(())
 
-    async def send(self, topic, value, key, timestamp_ms):
+    async def send(self, topic, value, key, partition, timestamp_ms):
         assert timestamp_ms == 1_790_000_000_000
         if self.error is not None:
             raise self.error
@@ -414,7 +412,7 @@ class Broker:
             future.set_exception(error)
         else:
             future.set_result(None)
-            self.taken.append((topic, key, value))
+            self.taken.append((topic, key, value, partition))
         return future
 
 
@@ -427,7 +425,7 @@ async def test_what_kafka_confirmed_is_not_sent_again_with_what_it_refused(monke
     for number in range(1, 5):
         outbox.put(contract.PRICES, msgspec.structs.replace(price, price=number))
     await outbox.flush()
-    assert [json.loads(value)["price"] for _, _, value in broker.taken] == [1, 3, 2, 4]
+    assert [json.loads(value)["price"] for _, _, value, _ in broker.taken] == [1, 3, 2, 4]
     assert (outbox.sent, outbox.waiting) == (4, 0)
 
 
@@ -438,6 +436,19 @@ async def test_a_producer_that_is_broken_ends_the_outbox():
     outbox.put(contract.PRICES, Price(symbol="BTCUSDT", price=1, timestamp=1_790_000_000))
     with pytest.raises(RuntimeError, match="broken"):
         await outbox.run()
+
+
+async def test_what_is_told_of_a_feed_lies_on_every_partition():
+    broker = Broker()
+    outbox = Outbox(broker, partitions=3)
+    status = FeedStatus("okx", "a", 1_789_999_990.0, None, "cut", 1_790_000_000.0)
+    outbox.tell(status)
+    outbox.put(contract.PRICES, Price(symbol="BTCUSDT", price=1, timestamp=1_790_000_000))
+    await outbox.flush()
+    *copies, price = broker.taken
+    assert copies == [(contract.FEED_STATUS, b"okx", codec.encode(status), number) for number in range(3)]
+    assert price[3] is None  # that of its symbol
+    assert list(codec.decode(contract.FEED_STATUS, copies[0][2]).messages) == [status]
 
 
 async def test_while_kafka_is_away_the_oldest_prices_go_and_no_liquidation(monkeypatch):
@@ -460,7 +471,7 @@ async def test_while_kafka_is_away_the_oldest_prices_go_and_no_liquidation(monke
     assert outbox.waiting == 8  # what is on its way, too
     broker.error = None
     await running
-    sent = [(topic, json.loads(value)) for topic, _, value in broker.taken]
+    sent = [(topic, json.loads(value)) for topic, _, value, _ in broker.taken]
     assert [value["quantity"] for topic, value in sent if topic == contract.LIQUIDATIONS] == [1, 2, 3, 4, 5]
     assert [value["price"] for topic, value in sent if topic == contract.PRICES] == [3, 4, 5]
     assert outbox.waiting == 0

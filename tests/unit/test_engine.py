@@ -169,6 +169,21 @@ def test_weights_set_at_run_time_are_in_force_and_shown():
     assert engine.statistics.current_weights == weights
 
 
+def test_feeds_that_are_silent_are_told_by_signals_of_every_symbol_also_after_a_restart():
+    engine = Engine()
+    told = {"exchange": "OKX", "stream": "a", "from": 1_699_999_990.0, "to": None, "reason": "cut"}
+    assert engine.process(contract.FEED_STATUS, told) == []
+    assert engine.process(contract.LIQUIDATIONS, LIQUIDATION)[-1].message["context"]["feeds"] == [
+        {"exchange": "okx", "from": 1_699_999_990.0, "to": None}
+    ]
+    engine = Engine.restore(engine.snapshot())
+    assert engine.process(contract.FEED_STATUS, told, offset=0) == []
+    signal = engine.process(contract.LIQUIDATIONS, LIQUIDATION | {"symbol": "ETHUSDT"})[-1].message
+    assert [gap["exchange"] for gap in signal["context"]["feeds"]] == ["okx"]
+    [letter] = engine.process(contract.FEED_STATUS, told | {"from": None})
+    assert letter.message["reason"].startswith("from: Expected `float`, got `null`")
+
+
 def floats(message):
     for value in message.values():
         if isinstance(value, dict):

@@ -21,5 +21,10 @@ def test_a_stream_that_is_back_has_no_gap_that_lasts():
     assert gaps([gap(-90), gap(-10, -10)], NOW) == []
 
 
+def test_copies_one_after_the_other_tell_no_more_than_one():
+    copy = [gap(-90), gap(-90, -80), gap(-50)]
+    assert gaps(copy * 3, NOW) == gaps(copy, NOW) == [gap(-50), gap(-90, -80)]
+
+
 def test_gaps_of_more_than_a_day_ago_are_not_told_unless_they_last():
     assert gaps([gap(-99_000, -90_000), gap(-99_000, None, "b")], NOW) == [gap(-99_000, None, "b")]

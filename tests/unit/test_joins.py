@@ -1,6 +1,9 @@
 import pytest
+from msgspec import UNSET
 from scoring_cases import MINUTE, SECOND, START, WEIGHTS, context, reading
 
+from pipeline.messages import FeedGap
+from pipeline.signals.feeds import Feeds, Gap
 from pipeline.signals.joins import FOREVER, AsOf, Joined, Joiner
 from pipeline.signals.weights import WeightSet
 
@@ -17,8 +20,10 @@ def as_of(*pairs, memory=900 * SECOND, limit=100, horizon=0):
     return known
 
 
-def join(clock, contexts=(), readings=(), weight_sets=()):
-    return JOINER.join(clock, as_of(*contexts), as_of(*readings), as_of(*weight_sets))
+def join(clock, contexts=(), readings=(), weight_sets=(), *gaps):
+    feeds = Feeds(5 * MINUTE)
+    feeds.gaps = list(gaps)
+    return JOINER.join(clock, as_of(*contexts), as_of(*readings), as_of(*weight_sets), feeds)
 
 
 def test_the_newest_value_not_after_the_time_is_found():
@@ -131,3 +136,15 @@ def test_a_join_holds_until_something_newer_begins_or_something_dies(clock, unti
         ((START + 2 * SECOND, WeightSet(1, EQUAL)),),
     )
     assert found.until == until
+
+
+def test_silent_feeds_are_joined_as_of_the_clock():
+    gap = Gap("okx", "a", told=START + SECOND, since=START - SECOND, until=START + 2 * SECOND)
+    found = [join(clock, (), (), (), gap) for clock in (START, START + SECOND, START + 2 * SECOND)]
+    since, until = START / SECOND - 1, START / SECOND + 2
+    assert [each.feeds for each in found] == [
+        UNSET,
+        [FeedGap("okx", since, None)],
+        [FeedGap("okx", since, until)],
+    ]
+    assert [each.until for each in found] == [gap.told, gap.until, gap.until + 5 * MINUTE]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pipeline import Engine, codec, contract
 from pipeline.features.reading import LARGEST_LEAD, Record, create_event, read
 from pipeline.features.stage import SHARED
-from pipeline.messages import Context, Control, Price, normal_symbol
+from pipeline.messages import Context, Control, FeedStatus, Price, normal_symbol
 
 NOW = 1_760_000_000
 PRICE = {"symbol": "BTCUSDT", "price": 60_000.0, "timestamp": NOW}
@@ -32,12 +32,21 @@ LIQUIDATION = {
     "quantity": 2.0,
     "timestamp": NOW,
 }
+FEED_STATUS = {
+    "exchange": "binance",
+    "stream": "wss://a",
+    "from": NOW - 30,
+    "to": None,
+    "reason": "cut",
+    "timestamp": NOW,
+}
 GOOD = {
     contract.LIQUIDATIONS: LIQUIDATION,
     contract.PRICES: PRICE,
     contract.OPEN_INTEREST: {"symbol": "BTCUSDT", "open_interest_usd": 1e9, "timestamp": NOW},
     contract.FUNDING: {"symbol": "BTCUSDT", "rate": 0.0001, "timestamp": NOW},
     contract.CONTROL: CONTROL,
+    contract.FEED_STATUS: FEED_STATUS,
     contract.CONTEXT: CONTEXT,
 }
 
@@ -84,17 +93,24 @@ def test_a_context_is_noted_on_its_event():
     assert event.symbol == "BTCUSDT"
 
 
-def test_a_control_message_concerns_the_partition_as_a_whole():
-    [event], _ = read(record(contract.CONTROL, CONTROL, key=b"weights"))
-    assert event.symbol == SHARED
-    assert event.message == Control("weights", 1, NOW)
+OF_ALL = {
+    contract.CONTROL: (CONTROL, Control("weights", 1, NOW)),
+    contract.FEED_STATUS: (FEED_STATUS, FeedStatus("binance", "wss://a", NOW - 30, None, "cut", NOW)),
+}
+
+
+@pytest.mark.parametrize("topic", OF_ALL)
+def test_what_has_a_copy_for_each_partition_concerns_it_as_a_whole(topic):
+    value, message = OF_ALL[topic]
+    [event], _ = read(record(topic, value, key=b"weights"))
+    assert (event.symbol, event.message, event.time) == (SHARED, message, NOW * 1_000_000)
     assert event.context is None
 
 
-def test_keys_of_control_and_context_are_free():
-    for topic, value in ((contract.CONTROL, CONTROL), (contract.CONTEXT, CONTEXT)):
-        events, letters = read(record(topic, value, key=b"anything"))
-        assert (len(events), letters) == (1, [])
+@pytest.mark.parametrize("topic", [*OF_ALL, contract.CONTEXT])
+def test_keys_of_what_has_a_copy_for_each_partition_are_free(topic):
+    events, letters = read(record(topic, GOOD[topic], key=b"anything"))
+    assert (len(events), letters) == (1, [])
 
 
 def test_a_key_longer_than_any_symbol_is_refused_and_not_remembered():
@@ -120,8 +136,9 @@ def test_a_file_s_objects_of_one_array_share_the_first_ones_symbol():
     ]
 
 
-def test_a_file_of_control_messages_has_no_symbols_to_share():
-    events, letters = read(record(contract.CONTROL, [CONTROL, CONTROL], key=None), keyed=False)
+@pytest.mark.parametrize("topic", OF_ALL)
+def test_a_file_of_what_concerns_all_has_no_symbols_to_share(topic):
+    events, letters = read(record(topic, [GOOD[topic]] * 2, key=None), keyed=False)
     assert (len(events), letters) == (2, [])
 
 

@@ -122,7 +122,10 @@ def test_the_table_of_inputs_names_every_topic_with_its_fields():
 
 def _fields(kind):
     found = msgspec.structs.fields(kind)
-    return [field.name for field in found if field.required], [f.name for f in found if not f.required]
+    return (
+        [field.encode_name for field in found if field.required],
+        [field.encode_name for field in found if not field.required],
+    )
 
 
 def test_the_table_of_outputs_names_every_topic_with_its_fields():

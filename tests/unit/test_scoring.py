@@ -1,12 +1,14 @@
 import msgspec
 import pytest
-from scoring_cases import MINUTE, SECOND, START, Scoring, context, measurement, reading
+from msgspec import UNSET
+from scoring_cases import MINUTE, SECOND, START, Scoring, context, measurement, reading, silence
 
 from pipeline import codec
 from pipeline.contract import ALERTS, CRITICAL, SIGNALS
 from pipeline.features.stage import SHARED
 from pipeline.features.states import snapshot
-from pipeline.messages import COMPONENTS
+from pipeline.messages import COMPONENTS, FeedGap, seconds
+from pipeline.signals.feeds import MOST_GAPS
 from pipeline.signals.profile import SEED
 from pipeline.signals.scoring_state import MOST_CONTEXTS, MOST_READINGS, MOST_WEIGHT_SETS
 
@@ -388,6 +390,71 @@ def test_current_weights_are_the_profiles_until_others_are_set():
     assert scoring.stage.current_weights(scoring.states) == SEED.score.weights
 
 
+def test_a_signal_tells_of_silent_feeds_and_says_nothing_when_there_are_none():
+    scoring = Scoring()
+
+    def told(time):
+        return scoring.measure(clock=START + time * SECOND, **ALERT).context.feeds
+
+    since, until = seconds(START) - 30, seconds(START) + 3
+    assert told(0) is UNSET
+    scoring.step(scoring.feed.silence(silence(-30, told=1)))
+    assert told(1) == told(2) == [FeedGap("okx", since, None)]
+    scoring.step(scoring.feed.silence(silence(-30, 3)))
+    assert told(3) == told(302) == [FeedGap("okx", since, until)]
+    assert told(303) is UNSET
+
+
+def test_what_was_told_of_a_feed_is_read_once():
+    scoring = Scoring()
+    began, ended = scoring.feed.silence(silence(-30)), scoring.feed.silence(silence(-30, -20))
+    for event in (began, ended):
+        scoring.step(event)
+    before = snapshot(scoring.states.get(SHARED))
+    for event in (began, ended):
+        scoring.step(event)
+    assert snapshot(scoring.states.get(SHARED)) == before
+
+
+def test_every_message_of_a_record_tells_of_a_feed():
+    scoring = Scoring()
+    scoring.step(scoring.feed.silence(silence(-30), last=False))
+    scoring.step(scoring.feed.silence(silence(-20, exchange="gate")))
+    assert [gap.exchange for gap in scoring.measure().context.feeds] == ["gate", "okx"]
+
+
+def test_what_was_told_of_feeds_makes_the_markets_state_no_older_and_never_idle():
+    scoring = Scoring()
+    scoring.step(scoring.feed.silence(silence(-30)))
+    assert scoring.states.get(SHARED).newest == 0
+    assert scoring.states.forget(START + 10_000 * 1_440 * MINUTE, dict) == {}
+
+
+def test_a_state_of_before_feeds_were_known_is_taken_up_and_one_without_gaps_is_as_it_was():
+    scoring = Scoring()
+    scoring.step(scoring.feed.context(context()))
+    frozen = scoring.states.get(SHARED).freeze()
+    assert len(frozen) == 5
+    assert scoring.stage.thaw(SHARED, frozen).feeds.gaps == []
+    scoring.step(scoring.feed.silence(silence(0)))
+    assert scoring.states.get(SHARED).freeze()[:5] == frozen
+
+
+def test_a_market_that_goes_on_forgets_gaps_that_are_over():
+    scoring = Scoring()
+    scoring.step(scoring.feed.silence(silence(-30, 0)))
+    for time, known in ((303, 1), (304, 0)):
+        scoring.step(scoring.feed.context(context(START + time * SECOND - 1)))
+        assert len(scoring.states.get(SHARED).feeds.gaps) == known
+
+
+def test_without_a_market_gaps_are_forgotten_by_what_is_told_later():
+    scoring = Scoring()
+    for time, known in ((0, 1), (20 * 60 - 1, 2), (20 * 60, 2)):
+        scoring.step(scoring.feed.silence(silence(time - 1, time)))
+        assert len(scoring.states.get(SHARED).feeds.gaps) == known
+
+
 def test_a_signal_names_its_profile():
     assert Scoring(with_interval(0.0)).measure().meta.profile == "other"
 
@@ -398,6 +465,8 @@ def test_a_new_position_is_higher_after_whatever_was_folded_in_or_sent():
     events = [
         (SHARED, feed.context(context())),
         (SHARED, feed.control(EVEN)),
+        (SHARED, feed.silence(silence(0))),
+        (SHARED, feed.silence(silence(1, 1, stream="b"))),
         ("SOLUSDT", feed.positioning(reading())),
         ("SOLUSDT", feed.liquidation(measurement(**ALERT))),
         ("SOLUSDT", feed.liquidation()),
@@ -415,6 +484,8 @@ def test_restored_states_are_equal():
         scoring.feed.context(context()),
         scoring.feed.control(EVEN),
         scoring.feed.control(None, version=2, time=START + 1),
+        scoring.feed.silence(silence(-9, told=1)),
+        scoring.feed.silence(silence(-9, 0, stream="b")),
         scoring.feed.positioning(reading()),
         scoring.feed.funding(reading(START + 1, change=None)),
         scoring.feed.liquidation(measurement(clock=START + SECOND, **ALERT)),
@@ -436,9 +507,11 @@ def test_no_snapshot_reaches_sixty_four_kibibytes():
         scoring.step(scoring.feed.control(EVEN, version=step + 2**53, time=START + step))
         found = reading(START + step, change_5m=0.1, open_interest_usd=0.1)
         scoring.step(scoring.feed.positioning(found))
+        scoring.step(scoring.feed.silence(silence(step, exchange="𠀀" * 64, stream=f"{step:64}")))
     shared, own = scoring.states.get(SHARED), scoring.states.get("SOLUSDT")
     assert (len(shared.contexts.times), len(shared.weight_sets.times)) == (MOST_CONTEXTS, MOST_WEIGHT_SETS)
     assert len(own.readings.times) == MOST_READINGS
+    assert len(shared.feeds.gaps) == MOST_GAPS
     assert max(map(len, scoring.states.take_snapshots().values())) < 64 << 10
 
 
