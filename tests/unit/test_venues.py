@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from venue_frames import CASES, T_MS, deribit_trade, listing_of, parse, state_of
 
-from pipeline import contract
+from pipeline import codec, contract
+from pipeline.collect.collector import stream_names
 from pipeline.collect.instruments import UnknownUnitError, instrument
 from pipeline.collect.reading import TOPIC_OF, UNREADABLE
 from pipeline.collect.venue import (
@@ -24,7 +25,7 @@ from pipeline.collect.venue import (
     Request,
 )
 from pipeline.collect.venues import VENUES
-from pipeline.messages import Funding, Liquidation, OpenInterest, Price
+from pipeline.messages import FeedStatus, Funding, Liquidation, OpenInterest, Price
 
 EVERY = sorted(VENUES)
 LIQUIDATING = sorted(CASES)
@@ -454,6 +455,15 @@ def test_no_connection_has_more_subscriptions_than_the_venue_allows(name, topics
         assert max(text.count("N") for text in (each.url, *each.frames)) <= 3 * venue.LIMITS.streams
     if contract.PRICES in topics:
         assert all(any(f"{n}".lower() in text.lower() for text in named) for n in ("N0", "N899"))
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_each_connection_has_a_name_of_its_own_that_can_be_told(name):
+    many = [msgspec.structs.replace(each, name=f"N{n}") for n in range(900) for each in _first(name)]
+    names = stream_names(VENUES[name].subscriptions(many, set(contract.FEEDS)))
+    assert len(set(names)) == len(names)
+    told = [codec.encode(FeedStatus(name, stream, 1.7e9, None, "cut")) for stream in names]
+    assert all(not codec.decode(contract.FEED_STATUS, value).rejections for value in told)
 
 
 def _first(name):
