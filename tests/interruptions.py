@@ -11,6 +11,7 @@ import struct
 import time
 from collections import Counter
 from contextlib import suppress
+from heapq import merge
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -34,7 +35,7 @@ from workers import (
 )
 
 from pipeline import Engine, codec, contract
-from pipeline.cli.scenario import VENUES
+from pipeline.cli.scenario import VENUES, Tick
 from pipeline.cli.simulation import simulate
 from pipeline.engine import EngineSnapshot
 from pipeline.features.stage import SHARED
@@ -46,9 +47,8 @@ from pipeline.sinks.connection import connect
 from pipeline.sinks.redis import RedisSink
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-    from pipeline.cli.scenario import Tick
     from pipeline.settings import Settings
 
 QUICK: Final = {
@@ -63,7 +63,7 @@ QUICK: Final = {
 SLOW: Final = {"max_poll_records": 200, "budget_records": 400}
 """Little at a time, so that a worker can be met in the middle."""
 MESSAGES: Final = (*contract.PROJECTED, contract.ALERTS, contract.CRITICAL)
-ALL: Final = (*contract.FEEDS, contract.CONTEXT, *contract.PROJECTED)
+ALL: Final = (*contract.INPUTS, *contract.PROJECTED)
 _PART: Final = 50
 """Records that a load sends at a time, if it is fast."""
 _SLOW: Final = 200
@@ -72,12 +72,34 @@ nobody waits for them, a record has to be on the broker before those that came a
 
 
 def market(seconds: float, seed: int) -> list[Tick]:
-    """Return a market that its reference outlives, lest all wait in the end for more of its context."""
+    """Return a market whose feeds fall silent now and then.
+
+    Its reference outlives it, lest all wait in the end for more of its context.
+    """
     ticks = list(simulate(seconds, seed))
+    begin, end = ticks[-1].time - seconds, ticks[-1].time
+    ticks = list(merge(ticks, _silences(begin, end), key=_place_in_time))
     prices = [tick for tick in ticks if (tick.topic, tick.symbol) == (contract.PRICES, "BTCUSDT")]
     last = next(tick for tick in reversed(prices) if tick.message["exchange"] == VENUES[0])
     times = [ticks[-1].time + after for after in (1, 2, 3)]
     return ticks + [last._replace(message=last.message | {"timestamp": time}, time=time) for time in times]
+
+
+def _silences(begin: float, end: float) -> Iterator[Tick]:
+    """Yield what a collector tells of feeds: every 20 s one is found to be silent, and back 8 s later."""
+    for number, silent in enumerate(range(round(begin) + 5, round(end) - 10, 20)):
+        told = {
+            "exchange": VENUES[number % len(VENUES)],
+            "stream": "a",
+            "from": silent - 2.5,
+            "reason": "cut",
+        }
+        for back, at in ((None, silent + 0.125), (silent + 8.0, silent + 8.0)):
+            yield Tick(contract.FEED_STATUS, SHARED, told | {"to": back, "timestamp": at}, at)
+
+
+def _place_in_time(tick: Tick) -> tuple[float, int]:
+    return tick.time, contract.INPUTS.index(tick.topic)
 
 
 async def begin_market(settings: Settings, seconds: float, seed: int) -> tuple[list[Tick], list[Tick]]:

@@ -18,6 +18,7 @@ from aiokafka.errors import GroupCoordinatorNotAvailableError
 from servers import free_port
 
 from pipeline import Engine, codec, contract
+from pipeline.features.stage import SHARED
 from pipeline.features.states import read_head, read_snapshot
 from pipeline.runtime.reading import read_topic
 from pipeline.runtime.topic_plan import changelog_topic, wanted_topics
@@ -144,12 +145,15 @@ async def delete_topics(settings: Settings) -> None:
 
 
 async def send(producer: AIOKafkaProducer, tick: Tick) -> asyncio.Future[Any]:
-    """Hand one record to a producer."""
-    time_ms = round(tick.time * 1_000)
-    sent: asyncio.Future[Any] = await producer.send(
-        tick.topic, codec.encode(tick.message), key=tick.symbol.encode(), timestamp_ms=time_ms
+    """Hand one record to a producer, or a copy for each partition where it is of no symbol."""
+    value, key, time_ms = codec.encode(tick.message), tick.symbol.encode(), round(tick.time * 1_000)
+    copies = [None] if tick.symbol != SHARED else sorted(await producer.partitions_for(tick.topic))
+    return asyncio.gather(
+        *[
+            await producer.send(tick.topic, value, key=key, partition=partition, timestamp_ms=time_ms)
+            for partition in copies
+        ]
     )
-    return sent
 
 
 async def lag(settings: Settings, topics: Sequence[str] = contract.FEEDS) -> int:

@@ -45,6 +45,11 @@ async def until_there(settings, number, collectors):
         assert all(each.poll() is None for each in collectors)
 
 
+async def ended(settings):
+    """Return what was told of feeds that are back."""
+    return [each for each in await read_all(settings, contract.FEED_STATUS) if each["to"] is not None]
+
+
 def frames(time_ms):
     """Return a liquidated long of each venue."""
     return {
@@ -95,6 +100,31 @@ async def test_liquidations_of_exchanges_become_signals_once_though_two_collect_
         prices = await read_all(settings, contract.PRICES)
         assert {price["price"] for price in prices} == {60_000}
         assert await read_all(settings, contract.DEAD_LETTERS) == []
+
+
+async def test_signals_tell_of_a_connection_that_was_cut(settings):
+    async with Exchange("bybit").running() as exchange:
+        options = ["bybit", "--symbols", "BTCUSDT", *exchange.options]
+        with Worker(settings) as worker, collecting(settings, *options) as process:
+            await worker.until_ready()
+            await until(lambda: exchange.sockets, "not connected", 60)
+            began_ms, connections = now_ms(), exchange.connections
+            await exchange.send(frames(began_ms)["bybit"])
+            await until_there(settings, 1, [process])
+            await exchange.cut()
+            await until(lambda: exchange.connections > connections and exchange.sockets, "not again", 60)
+            await exchange.send(frames(now_ms())["bybit"])
+            while not any(each["to"] > each["from"] for each in await ended(settings)):
+                assert process.poll() is None
+            await exchange.send(frames(began_ms + 30_000)["bybit"])  # an unchanged level is told seldom
+            await until_there(settings, 3, [process])
+            await until_caught_up(settings, (*contract.FEEDS, contract.FEED_STATUS), workers=[worker])
+            assert worker.stop() == 0
+    first, *_, last = await read_all(settings, contract.SIGNALS)
+    assert "feeds" not in first["context"]
+    [gap] = last["context"]["feeds"]
+    assert gap["exchange"] == "bybit"
+    assert began_ms / 1_000 < gap["from"] < gap["to"] < began_ms / 1_000 + 30
 
 
 async def test_a_collector_that_is_stopped_first_sends_what_it_has_received(settings):

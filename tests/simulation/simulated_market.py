@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from random import Random
 from typing import Any, NamedTuple
 
 import orjson
@@ -15,6 +16,7 @@ from faust.types import TP
 from virtual_loop import WALL
 
 from pipeline import Engine, codec, contract
+from pipeline.features.stage import SHARED
 from pipeline.features.states import read_snapshot
 from pipeline.runtime.control import WEIGHTS
 
@@ -63,9 +65,12 @@ class Market:
     def draw(self, count, begin):
         """Return records in the order of their times, from a time in Unix milliseconds on."""
         rng, time, found = self._rng, begin, []
+        silences = Random(begin)
         for number in range(count):
             time += rng.choice((0, 1, 7, 40, 150, 400)) if rng.random() < 0.9 else rng.randrange(3_000)
             found += self._draw(number, time)
+            if self._mixed and silences.random() < 0.04:
+                found += self._silence(silences, time)
         if self._mixed:  # the reference goes on beyond the others, and so does its context
             found += [self._price(REFERENCE, time + after) for after in (1_000, 2_000, 3_000, 4_000)]
         return found
@@ -94,9 +99,16 @@ class Market:
         if draw < 0.98:
             fields = {"exchange": "binance", "rate": round(rng.uniform(-0.001, 0.001), 6)}
             return [self._record(contract.FUNDING, symbol, time, fields)]
-        value = json.dumps({"setting": "weights", "version": number + 1, "timestamp": time / 1_000}).encode()
-        copies = range(self._partitions)
-        return [Input(TP(contract.CONTROL, partition), time, WEIGHTS, value) for partition in copies]
+        return self._copies(contract.CONTROL, time, WEIGHTS, {"setting": "weights", "version": number + 1})
+
+    def _silence(self, rng, time):
+        told = {"exchange": rng.choice(("binance", "bybit")), "stream": "a", "reason": "cut"}
+        told |= {"from": (time - rng.randrange(60_000)) / 1_000, "to": rng.choice((None, time / 1_000))}
+        return self._copies(contract.FEED_STATUS, time, SHARED.encode(), told)
+
+    def _copies(self, topic, time, key, told):
+        value = json.dumps(told | {"timestamp": time / 1_000}).encode()
+        return [Input(TP(topic, partition), time, key, value) for partition in range(self._partitions)]
 
     def _price(self, symbol, time):
         price = round(100 * self._rng.uniform(0.98, 1.02), 2)
