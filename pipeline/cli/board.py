@@ -73,6 +73,7 @@ class Board:
         self.regime: Mapping[str, Any] | None = None
         self.risk_multiplier = 1.0
         self.warming = True
+        self.silent: list[str] = []
 
     def hear(self, topic: str, message: Mapping[str, Any], heard: float) -> Change | None:
         """Take a message of the pipeline and when it was heard; return the change of level that it brings.
@@ -105,6 +106,8 @@ class Board:
         view.add_spark(int(message["timestamp"]), view.probability)
         self.risk_multiplier = message["context"]["vol_risk_multiplier"]
         self.warming = message["context"]["warming"]
+        feeds = message["context"].get("feeds", ())
+        self.silent = [gap["exchange"] for gap in feeds if gap["to"] is None]
         if before == view.level:
             return None
         reason = message["meta"]["level_reason"]

@@ -114,6 +114,7 @@ def regime_line(board: Board, width: int) -> Text:
         f"risk x{board.risk_multiplier:.2f}" + (" (warming)" if board.warming else ""),
         f"liquidity {regime['liquidity_regime']}",
         f"trend {regime['trend_regime']}",
+        *([f"silent: {', '.join(board.silent)}"] if board.silent else []),
     ]
     levels = [view.level for view in board.symbols.values()]
     counts = [marked(level, f"{levels.count(level)} {level}") for level in LEVELS[:0:-1] if level in levels]

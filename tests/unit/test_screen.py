@@ -24,7 +24,7 @@ from pipeline.cli.screen import (
 )
 from pipeline.cli.simulation import Market
 from pipeline.cli.summary import Summary, Tally, summary_lines, times
-from pipeline.messages import LEVELS
+from pipeline.messages import LEVELS, FeedGap
 
 
 def hear(board, topic, body, heard=None):
@@ -168,6 +168,17 @@ def test_counts_of_levels_that_do_not_fit_beside_the_market_have_a_line_of_their
         found = regime_line(board, width)
         assert len(found.plain.splitlines()) == lines
         assert found.plain.endswith("  ▲ 1 CRITICAL" if lines == 1 else "\n▲ 1 CRITICAL")
+
+
+def test_venues_that_are_silent_now_are_named_beside_the_market(hot):
+    gaps = [FeedGap("gate", T0, T0 + 1), FeedGap("okx", T0 - 9, None)]
+    found = signal(90)
+    found.context = msgspec.structs.replace(found.context, feeds=gaps)
+    hear(hot, contract.REGIME, regime())
+    hear(hot, contract.SIGNALS, found)
+    assert "  silent: okx  " in regime_line(hot, 300).plain
+    hear(hot, contract.SIGNALS, signal(91))
+    assert "silent" not in regime_line(hot, 300).plain
 
 
 @pytest.mark.parametrize("width", [105, 120, 200])

@@ -13,6 +13,7 @@ from workers import Worker, produce, read_all
 from pipeline import contract
 from pipeline.cli.scenario import Tick
 from pipeline.cli.simulation import Market
+from pipeline.features.stage import SHARED
 
 pytestmark = pytest.mark.chromium
 
@@ -410,11 +411,14 @@ def test_what_is_under_the_cross_hair_is_told(live):
 def test_a_feed_that_collectors_tell_to_be_silent_is_shown_until_it_is_back(live, market):
     began = time.time() - 60
     gap = {"exchange": "<i>v</i>", "stream": "s", "from": began, "to": None, "reason": "cut <b>"}
-    done(produce(market.settings, [Tick(contract.FEED_STATUS, "v", gap, began)]))
+    gap |= {"timestamp": began}
+    done(produce(market.settings, [Tick(contract.FEED_STATUS, SHARED, gap, began)]))
     live.until("document.getElementById('feeds').textContent.startsWith('Silent feeds: <i>v</i> since ')")
     assert live.text("#feeds").endswith("(cut <b>)")
     assert answer(market.url, "api/feeds")["gaps"] == [gap]
-    done(produce(market.settings, [Tick(contract.FEED_STATUS, "v", gap | {"to": began + 30}, began + 30)]))
+    live.until("document.getElementById('symbol-since').textContent.endsWith('without all data of <i>v</i>')")
+    back = gap | {"to": began + 30, "timestamp": began + 30}
+    done(produce(market.settings, [Tick(contract.FEED_STATUS, SHARED, back, began + 30)]))
     live.until("document.getElementById('feeds').textContent === '1 gap of feeds in the last day'")
 
 

@@ -14,7 +14,9 @@ export function showDetail(detail, now) {
   setText(byId("symbol-level"), long(row.signal_level));
   setText(byId("symbol-probability"), format.number(row.probability, 2));
   const since = row.level_since === null ? "" : `for ${format.duration(now - row.level_since)}`;
-  setText(byId("symbol-since"), row.stale ? `${since}, market unknown` : since);
+  const silent = (latest?.context.feeds ?? []).map((gap) => gap.exchange).join(", ");
+  const unknown = row.stale ? ", market unknown" : "";
+  setText(byId("symbol-since"), since + unknown + (silent && `, without all data of ${silent}`));
   setText(byId("symbol-price"), format.price(row.price));
   setText(byId("why"), detail.why || "No signal yet.");
   setText(byId("relief"), detail.relief && `It comes ${detail.relief}.`);
