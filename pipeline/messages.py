@@ -216,7 +216,7 @@ class FeedStatus(Struct, rename={"since": "from", "until": "to"}):
     """
 
     exchange: Name
-    stream: Annotated[str, Meta(max_length=64, pattern="^[ -~]*$")]
+    stream: Annotated[str, Meta(max_length=64)]
     since: Timestamp
     until: Timestamp | None
     reason: str
@@ -224,6 +224,8 @@ class FeedStatus(Struct, rename={"since": "from", "until": "to"}):
 
     def __post_init__(self) -> None:
         self.exchange = normal_exchange(self.exchange)
+        if not (self.stream.isascii() and self.stream.isprintable()):
+            raise ValueError("stream: expected printable ASCII")
 
     @property
     def told(self) -> float:

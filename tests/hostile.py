@@ -13,7 +13,7 @@ from pipeline import contract
 from pipeline.features.reading import Record
 
 NOW = 1_760_000_000
-TOPICS = (*contract.FEEDS, contract.CONTROL)
+TOPICS = (*contract.FEEDS, contract.CONTROL, contract.FEED_STATUS)
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "1000PEPEUSDT", "币安人生USDT", "Ñ" * 64)
 VENUES = ("binance", "bybit", "okx", "OKX ", "Börse", "v" * 64)
 COMPONENTS = ("velocity", "acceleration", "volume", "oi_change", "funding", "volatility")
@@ -112,17 +112,17 @@ class Hostile:
     ----------
     share
         The part of the objects that is damaged.
-    symbols
-        Whose records it makes.
+    symbols, topics
+        Whose records it makes, and of what.
     clock
         The time of the last record, Unix seconds.
 
     """
 
-    def __init__(self, seed, share=0.3, symbols=SYMBOLS):
+    def __init__(self, seed, share=0.3, symbols=SYMBOLS, topics=TOPICS):
         self.rng = Random(seed)
         self.share = share
-        self.symbols = symbols
+        self.symbols, self.topics = symbols, topics
         self.version = 0
         self.clock = float(NOW)
 
@@ -133,7 +133,7 @@ class Hostile:
             yield self.record(offset)
 
     def record(self, offset):
-        topic = self.rng.choice(TOPICS)
+        topic = self.rng.choice(self.topics)
         symbol = self.rng.choice(self.symbols)
         time_ms = None if self.rng.random() < 0.02 else round(self.clock * 1_000)
         return Record(
@@ -225,8 +225,15 @@ class Hostile:
                     ({}, {"weights": None}, {"weights": dict.fromkeys(COMPONENTS, rng.random() + 0.01)})
                 )
             ),
+            contract.FEED_STATUS: lambda: {
+                "exchange": rng.choice(VENUES),
+                "stream": rng.choice(("", "wss://a", "x" * 64)),
+                "from": min(max(time - rng.choice((0, 30, 1e9)), 946_684_800), 4_102_444_799),
+                "to": rng.choice((None, min(max(time, 946_684_800), 4_102_444_799))),
+                "reason": rng.choice(("", "é", "cut" * 1_000)),
+            },
         }[topic]()
-        if topic != contract.CONTROL:
+        if topic in contract.FEEDS:
             fields["symbol"] = symbol
         fields["timestamp"] = min(max(time, 946_684_800), 4_102_444_799)
         ascii_only = rng.random() < 0.5

@@ -13,7 +13,7 @@ def check_record(record):
     """Read a record as a worker does, and compare what was read with the verdict on it."""
     events, letters = read(record)
     verdict = judge(record.topic, record.value, key=record.key, time_ms=record.timestamp)
-    assert [msgspec.structs.asdict(event.message) for event in events] == verdict.good, shown(record)
+    assert [msgspec.to_builtins(event.message) for event in events] == verdict.good, shown(record)
     check_letters(record, [letter.body for letter in letters], verdict)
     return verdict
 

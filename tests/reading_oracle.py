@@ -39,7 +39,7 @@ class Whole(float):
 
 
 def judge(topic, value, *, key=None, time_ms=None, keyed=True):
-    """Return the verdict on a record of a feed or of `control`."""
+    """Return the verdict on a record of a feed, of `control` or of `feed-status`."""
     parts = parts_of(value)
     if parts is None:
         return Verdict([], [(None, value and value[:LARGEST_LETTER])])
@@ -68,7 +68,8 @@ def is_foreign(message, owner):
 
 
 def leads(message, time_ms):
-    return time_ms is not None and round(message["timestamp"] * 1_000_000) > time_ms * 1_000 + LEAD_US
+    told = message["timestamp"] or message["to"] or message["from"]
+    return time_ms is not None and round(told * 1_000_000) > time_ms * 1_000 + LEAD_US
 
 
 def parts_of(value):
@@ -201,6 +202,19 @@ def name(value):
     return value
 
 
+def text(value):
+    if not isinstance(value, str):
+        raise BadError(value)
+    value.encode()
+    return value
+
+
+def short_text(value):
+    if len(text(value)) > 64:
+        raise BadError(value)
+    return value
+
+
 def one_of(*allowed):
     def rule(value):
         if not isinstance(value, str) or value not in allowed:
@@ -273,6 +287,12 @@ def exchange(text):
     return found
 
 
+def ascii_name(found):
+    if not all(" " <= character <= "~" for character in found):
+        raise BadError(found)
+    return found
+
+
 def symbol_of_key(key):
     try:
         return None if key is None or len(key) > LARGEST_KEY else symbol(key.decode())
@@ -334,10 +354,22 @@ def control(fields):
     }
 
 
+def feed_status(fields):
+    return {
+        "exchange": exchange(fields.get("exchange", name)),
+        "stream": ascii_name(fields.get("stream", short_text)),
+        "from": fields.get("from", timestamp),
+        "to": fields.get("to", or_null(timestamp)),
+        "reason": fields.get("reason", text),
+        "timestamp": fields.get("timestamp", or_null(timestamp), None),
+    }
+
+
 FORMS = {
     "liquidations": liquidation,
     "prices": price,
     "open-interest": open_interest,
     "funding": funding,
     "control": control,
+    "feed-status": feed_status,
 }

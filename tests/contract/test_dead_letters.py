@@ -141,7 +141,7 @@ REASONS = [
     (
         contract.FEED_STATUS,
         FEED_STATUS | {"stream": "é"},
-        "stream: Expected `str` matching regex '^[ -~]*$'",
+        "stream: expected printable ASCII",
     ),
 ]
 

@@ -30,7 +30,7 @@ def hostile_market(seconds, seed, many):
     Of records of the same topic and time the reference symbol's come first: a symbol whose clock leads could
     otherwise tell whether the context of that very time has come to its partition.
     """
-    hostile = Hostile(seed, symbols=SYMBOLS)
+    hostile = Hostile(seed, symbols=SYMBOLS, topics=INPUTS)
     found = [quoted_at_length()]
     for tick in simulate(seconds, seed, START):
         if tick.time < START - WARM_UP:

@@ -4,11 +4,12 @@ from msgspec import UNSET
 from scoring_cases import MINUTE, SECOND, START, Scoring, context, measurement, reading, silence
 
 from pipeline import codec
-from pipeline.contract import ALERTS, CRITICAL, SIGNALS
+from pipeline.contract import ALERTS, CRITICAL, FEED_STATUS, SIGNALS
 from pipeline.features.stage import SHARED
-from pipeline.features.states import snapshot
+from pipeline.features.states import States, snapshot
 from pipeline.messages import COMPONENTS, FeedGap, seconds
 from pipeline.signals.feeds import MOST_GAPS
+from pipeline.signals.joins import FOREVER
 from pipeline.signals.profile import SEED
 from pipeline.signals.scoring_state import MOST_CONTEXTS, MOST_READINGS, MOST_WEIGHT_SETS
 
@@ -414,6 +415,17 @@ def test_what_was_told_of_a_feed_is_read_once():
     for event in (began, ended):
         scoring.step(event)
     assert snapshot(scoring.states.get(SHARED)) == before
+
+
+def test_a_topic_of_feeds_that_was_made_anew_is_read_from_its_beginning():
+    before, after = Scoring(), Scoring()
+    for status in (silence(-30), silence(-20, exchange="gate")):
+        before.step(before.feed.silence(status))
+    after.states = States(after.stage, before.states.take_snapshots(), [FEED_STATUS])
+    after.step(after.feed.silence(silence(-30, 0)))
+    ended, lasting = (before.states.get(SHARED), after.states.get(SHARED))
+    assert [gap.until for gap in lasting.feeds.gaps] == [START, FOREVER]
+    assert lasting.order > ended.order
 
 
 def test_every_message_of_a_record_tells_of_a_feed():
