@@ -23,6 +23,7 @@ SAID = (
     *("ready", "no snapshot of this version", "its state is lost", "it ends at offset"),
     *("handed over", "handed over before the last checkpoint was done", "no heartbeat was confirmed"),
     *("the topics are not as they have to be", "a partition is full", "PIPELINE_BROKER says where it is"),
+    "the input topics' partitions were not assigned together",
     *("Redis is not updated, Kafka keeps the rest", "Redis is updated again"),
     *("the broker does not confirm what was sent", "the broker did not take what was sent"),
 )
