@@ -138,7 +138,7 @@ class Exchange:
         if path.startswith("/swap_open_interest"):
             rows = [{"contract_code": "BTC-USDT", "value": 1_200_000}]
             return {"ts": round(time.time() * 1_000), "data": rows}
-        number = 1 if path.startswith("/fundingInfo") else 0
+        number = 1 if path.startswith("/fundingInfo") or "cursor=2" in path else 0
         return (self.listing or listing_of(self.name))[number]
 
     @asynccontextmanager

@@ -155,7 +155,14 @@ class Collector:
                 await asyncio.sleep(_APART)
 
     async def _listed(self) -> list[Any]:
-        return [await self._ask(request) for request in self.venue.listing()]
+        """Return the answers with the venue's instruments, all pages of them."""
+        answers = list[Any]()
+        for request in self.venue.listing():
+            page: Request | None = request
+            while page is not None:
+                answers.append(await self._ask(page))
+                page = self.reading.next_page(page, answers[-1])
+        return answers
 
     async def _ask(self, request: Request) -> Any:
         return await ask(self._session, msgspec.structs.replace(request, url=self._at(request.url)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import zlib
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import msgspec
@@ -16,7 +17,7 @@ from pipeline.collect.venue import Dropped, Refused, Request, State
 from pipeline.messages import Funding, Liquidation, OpenInterest, Price
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from pipeline.collect.instruments import Instrument
     from pipeline.collect.recording import Line
@@ -99,6 +100,25 @@ class Reading:
         self._alarmed = False
         self._refused: set[str] = set()
 
+    def next_page(self, request: Request, answer: Any) -> Request | None:
+        """Return what to ask for the rest of an answer with instruments.
+
+        Raises
+        ------
+        VenueError
+            It is not as documented.
+
+        """
+        with self._documented("list of instruments"):
+            return self.venue.next_page(request, answer)
+
+    @contextmanager
+    def _documented(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except UNREADABLE as error:
+            raise VenueError(f"{self.venue.NAME}: its {what} is not as documented: {error!r}") from error
+
     def choose(self, answers: Sequence[Any], symbols: Collection[str]) -> Listing:
         """Return the instruments of some symbols out of the venue's answers.
 
@@ -108,11 +128,8 @@ class Reading:
             The answers are not as documented, or have none of them.
 
         """
-        try:
+        with self._documented("list of instruments"):
             every, refused = self.venue.instruments(answers)
-        except UNREADABLE as error:
-            text = f"{self.venue.NAME}: its list of instruments is not as documented: {error!r}"
-            raise VenueError(text) from error
         for reason in sorted(set(refused) - self._refused):
             log.warning("an instrument is not collected", reason=reason)
             self.account.dropped["instrument refused"] += 1

@@ -248,6 +248,9 @@ class Venue(Protocol):
     def listing(self) -> Sequence[Request]:
         """Return what to ask for the list of instruments."""
 
+    def next_page(self, request: Request, answer: Any) -> Request | None:
+        """Return what to ask for the rest of an answer with instruments; None where that was all."""
+
     def instruments(self, answers: Sequence[Any]) -> tuple[list[Instrument], list[str]]:
         """Return the linear perpetuals of the answers, and why others that look like them are refused."""
 
@@ -262,6 +265,11 @@ class Venue(Protocol):
 
     def parse_poll(self, request: Request, answer: Any, state: State) -> list[Told]:
         """Return what the answer to such a request tells."""
+
+
+def all_at_once(_request: Request, _answer: Any) -> Request | None:
+    """Return no request for a next page, for a venue that lists everything in one answer."""
+    return None
 
 
 def nothing_to_ask(_instruments: Sequence[Instrument], _topics: Collection[str]) -> Sequence[Request]:

@@ -345,6 +345,20 @@ async def test_a_venue_without_the_wanted_symbols_says_so():
             )
 
 
+async def test_a_list_of_instruments_is_read_to_its_last_page():
+    (page,) = json.loads(json.dumps(CASES["bybit"].listing))
+    first, second = (page["result"] | {"list": [each]} for each in page["result"]["list"])
+    exchange = Exchange("bybit")
+    exchange.listing = [{"result": first | {"nextPageCursor": "2"}}, {"result": second}]
+    async with exchange.running(), aiohttp.ClientSession() as session:
+        collector = Collector(VENUES["bybit"], session, Kept(), endpoints=exchange.endpoints)
+        listing = await collector.list_instruments({"BTCUSDT", "SHIBUSDT"})
+        assert [each.symbol for each in listing.chosen] == ["BTCUSDT", "SHIBUSDT"]
+        exchange.listing = [{"retMsg": "busy"}]
+        with pytest.raises(VenueError, match="not as documented: KeyError"):
+            await collector.list_instruments({"BTCUSDT"})
+
+
 def test_instruments_that_changed_while_they_were_recorded_are_those_of_then():
     (contracts,), again, lines = CASES["gate"].listing, Kept(), []
     for size in ("0.0001", "0.001"):

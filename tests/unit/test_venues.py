@@ -303,6 +303,15 @@ def test_instruments_are_live_linear_perpetuals_and_others_are_refused_by_name()
     ]
 
 
+def test_contracts_of_gate_are_asked_for_until_a_page_is_not_full():
+    gate = VENUES["gate"]
+    (first,) = gate.listing()
+    second = gate.next_page(first, [{}] * 1_000)
+    assert second.url.endswith("limit=1000&offset=1000")
+    assert gate.next_page(second, [{}] * 1_000).url.endswith("offset=2000")
+    assert gate.next_page(second, [{}] * 999) is None
+
+
 def rate(told):
     (found,) = only(told, Funding)
     return found.rate
@@ -348,6 +357,8 @@ def test_open_interest_is_of_one_side_in_dollars():
     assert held(parse("kraken", kraken)) == 600_000
     answer = {"ts": T_MS, "data": [{"contract_code": "BTC-USDT", "value": 1_200_000}]}
     assert held(VENUES["htx"].parse_poll(Request(url=""), answer, state_of("htx"))) == 600_000
+    answer["data"].append({"contract_code": "X-USDT", "value": 1})
+    assert UNKNOWN in VENUES["htx"].parse_poll(Request(url=""), answer, state_of("htx"))
 
 
 @pytest.mark.parametrize("name", ["binance", "aster"])
@@ -367,6 +378,7 @@ def test_hyperliquid_is_asked_for_open_interest_and_funding_which_have_no_time_o
     context = {"openInterest": "10", "markPx": "60000", "funding": "0.0001"}
     told = venue.parse_poll(request, [{"universe": [{"name": "BTC"}, {"name": "X"}]}, [context] * 2], state)
     assert (held(told), rate(told)) == (600_000, pytest.approx(0.0008))
+    assert told.pop() == UNKNOWN
     assert {each.timestamp for each in told} == {T_MS / 1_000}
 
 

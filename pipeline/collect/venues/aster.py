@@ -21,6 +21,7 @@ WS: Final = "wss://fstream.asterdex.com"
 REST: Final = "https://fapi.asterdex.com/fapi/v1"
 
 decode = decode_json
+next_page = binance.next_page
 parse = binance.parse
 parse_poll = binance.parse_poll
 

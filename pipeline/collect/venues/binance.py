@@ -20,6 +20,7 @@ from pipeline.collect.venue import (
     Request,
     State,
     Told,
+    all_at_once,
     collected,
     decode_json,
     funding,
@@ -44,6 +45,7 @@ _CONTROL: Final = "btcusdt@aggTrade"
 """What always flows: liquidations may be silent for minutes."""
 
 decode = decode_json
+next_page = all_at_once
 
 
 def listing() -> list[Request]:

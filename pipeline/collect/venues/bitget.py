@@ -19,6 +19,7 @@ from pipeline.collect.venue import (
     Request,
     State,
     Told,
+    all_at_once,
     collected,
     decode_json,
     funding,
@@ -44,6 +45,7 @@ _KIND: Final = "usdt-futures"
 _POSITIONS: Final[Mapping[str, Side]] = {"buy": "long", "sell": "short"}
 """`side` is the side of the position, not of the order that closed it."""
 
+next_page = all_at_once
 polls = nothing_to_ask
 parse_poll = nothing_told
 

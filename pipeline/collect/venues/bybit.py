@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
 import msgspec
 
@@ -39,6 +41,7 @@ HEARTBEAT: Final = Heartbeat(every=20.0, text='{"op":"ping"}', silence=45.0)
 LIMITS: Final = Limits(streams=500, frames_per_second=5.0, lifetime=None)
 WS: Final = "wss://stream.bybit.com/v5/public/linear"
 REST: Final = "https://api.bybit.com/v5"
+_INSTRUMENTS: Final = f"{REST}/market/instruments-info?category=linear&limit=1000"
 _FRAME: Final = 100
 """Topics of one subscription: one that does not exist fails all of its frame."""
 _MINUTES: Final = 60
@@ -52,7 +55,13 @@ parse_poll = nothing_told
 
 def listing() -> list[Request]:
     """Return what to ask for the list of instruments."""
-    return [Request(url=f"{REST}/market/instruments-info?category=linear&limit=1000")]
+    return [Request(url=_INSTRUMENTS)]
+
+
+def next_page(request: Request, answer: Any) -> Request | None:
+    """Return what to ask for the instruments after the venue's cursor."""
+    cursor = answer["result"].get("nextPageCursor")
+    return Request(url=f"{_INSTRUMENTS}&cursor={quote(cursor)}") if cursor else None
 
 
 def instruments(answers: Sequence[Any]) -> tuple[list[Instrument], list[str]]:
@@ -62,7 +71,7 @@ def instruments(answers: Sequence[Any]) -> tuple[list[Instrument], list[str]]:
         hours = each["fundingInterval"] / _MINUTES
         return instrument(NAME, each["symbol"], each["baseCoin"], each["quoteCoin"], funding_hours=hours)
 
-    return collected(answers[0]["result"]["list"], make, _is_perpetual)
+    return collected(chain.from_iterable(each["result"]["list"] for each in answers), make, _is_perpetual)
 
 
 def _is_perpetual(each: Any) -> bool:

@@ -18,6 +18,7 @@ from pipeline.collect.venue import (
     Request,
     State,
     Told,
+    all_at_once,
     collected,
     decode_json,
     funding,
@@ -44,6 +45,7 @@ _ANSWER: Final = '{"jsonrpc":"2.0","id":9,"method":"public/test","params":{}}'
 _OTHER: Final[Mapping[Side, Side]] = {"long": "short", "short": "long"}
 
 decode = decode_json
+next_page = all_at_once
 polls = nothing_to_ask
 parse_poll = nothing_told
 

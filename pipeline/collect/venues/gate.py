@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -44,6 +45,8 @@ REST: Final = "https://api.gateio.ws/api/v4/futures/usdt"
 HEADERS: Final = (("X-Gate-Size-Decimal", "1"),)
 """Without it sizes are cut to whole contracts."""
 _FRAME: Final = 100
+_PAGE: Final = 1_000
+"""Contracts of one answer, at most."""
 _HOUR: Final = 3_600
 _SECONDS_END: Final = 100_000_000_000
 """A time below is in seconds, above in milliseconds: the venue changed from one to the other."""
@@ -55,7 +58,16 @@ parse_poll = nothing_told
 
 def listing() -> list[Request]:
     """Return what to ask for the list of instruments."""
-    return [Request(url=f"{REST}/contracts")]
+    return [_page(0)]
+
+
+def _page(first: int) -> Request:
+    return Request(url=f"{REST}/contracts?limit={_PAGE}&offset={first}", about=str(first))
+
+
+def next_page(request: Request, answer: Any) -> Request | None:
+    """Return what to ask for the contracts after a page that is full."""
+    return _page(int(request.about) + _PAGE) if len(answer) == _PAGE else None
 
 
 def instruments(answers: Sequence[Any]) -> tuple[list[Instrument], list[str]]:
@@ -67,7 +79,7 @@ def instruments(answers: Sequence[Any]) -> tuple[list[Instrument], list[str]]:
         unit = each["quanto_multiplier"]
         return instrument(NAME, each["name"], base, quote, unit=unit, funding_hours=hours)
 
-    return collected(answers[0], make, lambda each: not each["in_delisting"])
+    return collected(chain.from_iterable(answers), make, lambda each: not each["in_delisting"])
 
 
 def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:

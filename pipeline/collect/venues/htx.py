@@ -25,6 +25,7 @@ from pipeline.collect.venue import (
     Request,
     State,
     Told,
+    all_at_once,
     collected,
     decode_json,
     funding,
@@ -49,6 +50,8 @@ _ALREADY: Final = 2014
 """The error of a subscription that is there already."""
 _SIDES: Final = 2
 """Open interest and volumes are sums of both sides."""
+
+next_page = all_at_once
 
 
 def decode(frame: str | bytes) -> Any:
@@ -167,5 +170,8 @@ def polls(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Re
 
 def parse_poll(request: Request, answer: Any, state: State) -> list[Told]:
     """Return the open interest of one side in US dollars."""
-    found = [(state.instruments.get(each["contract_code"]), each) for each in answer["data"]]
-    return [open_interest(of, each["value"] / _SIDES, answer["ts"]) for of, each in found if of is not None]
+    return state.told_of_each(answer["data"], "contract_code", partial(_held, answer["ts"]))
+
+
+def _held(time_ms: int, each: Any, of: Instrument, state: State) -> list[Told]:
+    return [open_interest(of, each["value"] / _SIDES, time_ms)]

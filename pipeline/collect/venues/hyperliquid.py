@@ -18,6 +18,7 @@ from pipeline.collect.venue import (
     Request,
     State,
     Told,
+    all_at_once,
     collected,
     decode_json,
     funding,
@@ -39,6 +40,7 @@ _QUOTE: Final = "USDT"
 _STATE: Final = Request(url=REST, body='{"type":"metaAndAssetCtxs"}')
 
 decode = decode_json
+next_page = all_at_once
 
 
 def listing() -> list[Request]:
@@ -99,10 +101,11 @@ def polls(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Re
 
 def parse_poll(request: Request, answer: Any, state: State) -> list[Told]:
     """Return open interest and funding; the answer has no time, so it is that of its receipt."""
-    (meta, contexts), told = answer, list[Told]()
-    for each, context in zip(meta["universe"], contexts, strict=True):
-        of = state.instruments.get(each["name"])
-        if of is not None and not each.get("isDelisted"):
-            usd = of.usd(context["openInterest"], context["markPx"])
-            told += [open_interest(of, usd, state.now_ms), funding(of, context["funding"], state.now_ms)]
-    return told
+    meta, contexts = answer
+    rows = zip(meta["universe"], contexts, strict=True)
+    return [told for each, context in rows for told in state.told_of(each["name"], context, _context)]
+
+
+def _context(context: Any, of: Instrument, state: State) -> list[Told]:
+    usd, now_ms = of.usd(context["openInterest"], context["markPx"]), state.now_ms
+    return [open_interest(of, usd, now_ms), funding(of, context["funding"], now_ms)]

@@ -21,6 +21,7 @@ from pipeline.collect.venue import (
     Request,
     State,
     Told,
+    all_at_once,
     collected,
     decode_json,
     funding,
@@ -45,6 +46,7 @@ _QUOTES: Final = {"USD": "USDT"}
 """The US dollar stands for USDT: an alias by decision."""
 
 decode = decode_json
+next_page = all_at_once
 polls = nothing_to_ask
 parse_poll = nothing_told
 

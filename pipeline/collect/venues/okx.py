@@ -20,6 +20,7 @@ from pipeline.collect.venue import (
     Request,
     State,
     Told,
+    all_at_once,
     collected,
     decode_json,
     funding,
@@ -47,6 +48,7 @@ _HOUR_MS: Final = 3_600_000
 _CLOSES_SOON: Final = "64008"
 _SIDES: Final[Mapping[str, Side]] = {"long": "long", "short": "short"}
 
+next_page = all_at_once
 polls = nothing_to_ask
 parse_poll = nothing_told
 
