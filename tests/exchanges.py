@@ -43,6 +43,8 @@ class Exchange:
         Pings of the protocol that came.
     listing
         Instruments that it tells, where they are others than usual.
+    volumes
+        What it tells that was traded within 24 hours.
     status
         What requests are answered with.
 
@@ -62,6 +64,7 @@ class Exchange:
         self.wait = {"Retry-After": "0.1"}
         self.requests = 0
         self.listing: list[Any] = []
+        self.volumes: Any = None
         self.greeting: Callable[[], list[Any]] = list
         self._port = 0
 
@@ -131,6 +134,9 @@ class Exchange:
         return web.json_response(self._content(request.path_qs))
 
     def _content(self, path: str) -> Any:
+        venue = VENUES[self.name]
+        if self.volumes is not None and venue.volumes().url == venue.REST + path:
+            return self.volumes
         if path.startswith("/openInterest"):
             return {"symbol": "BTCUSDT", "openInterest": "10", "time": round(time.time() * 1_000)}
         if path.startswith("/premiumIndex"):

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import sys
 import time
+from functools import partial
 from pathlib import Path  # noqa: TC003 - Typer reads it
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -24,6 +25,7 @@ from pipeline.cli.replay_kafka import producer
 from pipeline.collect.collector import Collector
 from pipeline.collect.observed import create_web
 from pipeline.collect.outbox import Outbox
+from pipeline.collect.ranking import MostTraded, named
 from pipeline.collect.reading import Reading, VenueError
 from pipeline.collect.recording import Recorder, recorded, recordings
 from pipeline.collect.venues import VENUES
@@ -33,10 +35,12 @@ from pipeline.settings import load_settings
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
+    from pipeline.collect.ranking import Choice, Wanted
     from pipeline.settings import Settings
 
 log = structlog.get_logger(__name__)
 
+_USUAL: Final = "BTCUSDT,ETHUSDT"
 _REPORT: Final = 60.0
 """Seconds from one line of the log to the next, where there is no terminal."""
 _AGAIN: Final = 30.0
@@ -47,7 +51,15 @@ def collect(  # noqa: PLR0913, PLR0917
     venues: Annotated[
         list[str] | None, typer.Argument(metavar="[VENUE]...", help=f"Of {', '.join(VENUES)} [default: all].")
     ] = None,
-    symbols: Annotated[str, typer.Option(help="Base and quote, separated by commas.")] = "BTCUSDT,ETHUSDT",
+    symbols: Annotated[
+        str | None, typer.Option(help=f"Base and quote, separated by commas [default: {_USUAL}].")
+    ] = None,
+    top: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=1, help="Instead: the N that are traded most, all venues together, by the hour."
+        ),
+    ] = None,
     topics: Annotated[str, typer.Option(help="What is published, separated by commas.")] = ",".join(
         contract.FEEDS
     ),
@@ -83,9 +95,13 @@ def collect(  # noqa: PLR0913, PLR0917
     """
     chosen = _split(venues or list(VENUES), VENUES, "VENUE")
     wanted = _split([topics], contract.FEEDS, "--topics")
-    names = {symbol.strip().upper() for symbol in symbols.split(",") if symbol.strip()}
+    names = {symbol.strip().upper() for symbol in (symbols or _USUAL).split(",") if symbol.strip()}
     if not names:
         fail("--symbols: expected at least one", USAGE)
+    if top is not None and (symbols is not None or replay is not None):
+        other = "--symbols" if replay is None else "--replay, which needs --symbols"
+        fail(f"--top: cannot be used with {other}", USAGE)
+    choice: Choice = (lambda _: named(names)) if top is None else partial(MostTraded, number=top)
     endpoints = dict(_endpoint(text) for text in endpoint or ())
     options: dict[str, Any] = {"topics": wanted, "price_every": price_interval}
     settings = load_settings()
@@ -93,10 +109,10 @@ def collect(  # noqa: PLR0913, PLR0917
         if replay is not None:
             run(_replay(settings, chosen, names, options, replay))
         elif check:
-            run(try_out(chosen, names, endpoints, seconds))
+            run(try_out(chosen, choice, endpoints, seconds))
         else:
             options["endpoints"] = endpoints
-            run(_collect(settings, chosen, names, options, seconds, web_port, record))
+            run(_collect(settings, chosen, choice, options, seconds, web_port, record))
 
 
 def _endpoint(text: str) -> tuple[str, str]:
@@ -116,7 +132,7 @@ def _split(texts: Sequence[str], known: Any, option: str) -> list[str]:
 async def _collect(  # noqa: PLR0913, PLR0917
     settings: Settings,
     venues: Sequence[str],
-    symbols: set[str],
+    choice: Choice,
     options: dict[str, Any],
     seconds: float | None,
     web_port: int | None,
@@ -141,7 +157,7 @@ async def _collect(  # noqa: PLR0913, PLR0917
         sender = asyncio.create_task(outbox.run())
         try:
             async with _served(collectors, outbox, web_port), asyncio.timeout(seconds):
-                await _collect_all(collectors, symbols, sender)
+                await _collect_all(collectors, choice(collectors), sender)
         except TimeoutError:
             pass
         finally:
@@ -186,14 +202,12 @@ async def _replay(
             await outbox.flush()
 
 
-async def _collect_all(
-    collectors: Sequence[Collector], symbols: set[str], sender: asyncio.Task[None]
-) -> None:
+async def _collect_all(collectors: Sequence[Collector], wanted: Wanted, sender: asyncio.Task[None]) -> None:
     """Collect for ever; without a sender all would wait in vain."""
     async with asyncio.TaskGroup() as group:
         group.create_task(_follow(sender))
         for each in collectors:
-            group.create_task(_collect_one(each, symbols))
+            group.create_task(_collect_one(each, wanted))
         group.create_task(_show(collectors))
 
 
@@ -202,16 +216,16 @@ async def _follow(task: asyncio.Task[None]) -> None:
     await asyncio.shield(task)
 
 
-async def _collect_one(collector: Collector, symbols: set[str]) -> None:
+async def _collect_one(collector: Collector, wanted: Wanted) -> None:
     """Collect from one venue; one that does not answer holds no other up."""
     while True:
         try:
-            listing = await collector.list_instruments(symbols)
+            listing = await collector.list_instruments(await wanted())
         except VenueError as error:
             log.warning("a venue cannot be used, it is tried again", reason=str(error))
             await asyncio.sleep(max(_AGAIN, error.wait))
         else:
-            await collector.collect(listing, symbols)
+            await collector.collect(listing, wanted)
             log.info("instruments have changed, all is subscribed to anew", venue=collector.venue.NAME)
 
 

@@ -18,6 +18,7 @@ from pipeline.collect.venues import VENUES
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pipeline.collect.ranking import Choice, Wanted
     from pipeline.collect.venue import Feed
 
 _USUAL: Final = 20.0
@@ -35,15 +36,14 @@ class _Nowhere:
 
 
 async def try_out(
-    venues: Sequence[str], symbols: set[str], endpoints: dict[str, str], seconds: float | None
+    venues: Sequence[str], choice: Choice, endpoints: dict[str, str], seconds: float | None
 ) -> None:
     """Show what of some venues can be reached, and what comes of it within some seconds."""
     end_on_sigterm()
     async with aiohttp.ClientSession() as session:
         collectors = [Collector(VENUES[name], session, _Nowhere(), endpoints=endpoints) for name in venues]
-        found = await asyncio.gather(
-            *(_collect_for(each, symbols, _USUAL if seconds is None else seconds) for each in collectors)
-        )
+        wanted, patience = choice(collectors), _USUAL if seconds is None else seconds
+        found = await asyncio.gather(*(_collect_for(each, wanted, patience) for each in collectors))
     show_table(
         ["venue", "instruments", *contract.FEEDS, "liquidations are", "trouble"],
         [
@@ -61,10 +61,10 @@ async def try_out(
         raise typer.Exit(PROBLEM)
 
 
-async def _collect_for(collector: Collector, symbols: set[str], seconds: float) -> tuple[str, str]:
+async def _collect_for(collector: Collector, wanted: Wanted, seconds: float) -> tuple[str, str]:
     """Collect for a while; return how many instruments there are, and what went wrong."""
     try:
-        listing = await collector.list_instruments(symbols)
+        listing = await collector.list_instruments(await wanted())
     except VenueError as error:
         return "", str(error)
     with contextlib.suppress(TimeoutError):

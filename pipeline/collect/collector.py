@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from pipeline.collect.account import Account
+    from pipeline.collect.ranking import Wanted
     from pipeline.collect.reading import Taking
     from pipeline.collect.venue import Connection, Request, State, Told, Venue
 
@@ -30,6 +31,8 @@ log = structlog.get_logger(__name__)
 _ANSWER: Final = aiohttp.ClientTimeout(total=10.0)
 _APART: Final = 0.4
 """Seconds from one connection of a venue to the next: OKX allows three a second."""
+_LISTED: Final = 60.0
+"""Seconds for which a list of instruments is not asked for again: Deribit allows one such question in ten."""
 _JSON: Final = {"Content-Type": "application/json"}
 
 
@@ -101,6 +104,8 @@ class Collector:
         self._conversations = count(1)
         self._patience = {"data_silence": data_silence, "longest_wait": longest_wait}
         self._links: list[Link] = []
+        self._answers: list[Any] = []
+        self._listed_at = -_LISTED
 
     @property
     def account(self) -> Account:
@@ -127,18 +132,30 @@ class Collector:
             self._keep("listing", answer)
         return listing
 
-    async def collect(self, listing: Listing, symbols: Collection[str]) -> None:
-        """Collect until the venue's instruments of those symbols change: contract sizes, funding, names."""
+    async def traded(self) -> dict[str, float]:
+        """Ask what was traded within 24 hours, in US dollars by symbol.
+
+        Raises
+        ------
+        VenueError
+            The venue does not answer, or not as documented.
+
+        """
+        answers = await self._listed()
+        return self.reading.traded(answers, await self._ask(self.venue.volumes()))
+
+    async def collect(self, listing: Listing, wanted: Wanted) -> None:
+        """Collect until the venue's instruments that are wanted change: symbols, contract sizes, funding."""
         async with asyncio.TaskGroup() as group:
             collecting = group.create_task(self.run(listing))
-            await self._until_changed(listing, symbols)
+            await self._until_changed(listing, wanted)
             collecting.cancel()
 
-    async def _until_changed(self, listing: Listing, symbols: Collection[str]) -> None:
+    async def _until_changed(self, listing: Listing, wanted: Wanted) -> None:
         while True:
             await asyncio.sleep(self._refresh)
             try:
-                if self.reading.choose(await self._listed(), symbols).chosen != listing.chosen:
+                if self.reading.choose(await self._listed(), await wanted()).chosen != listing.chosen:
                     return
             except VenueError as error:
                 log.warning("the list of instruments could not be looked at again", reason=str(error))
@@ -155,7 +172,12 @@ class Collector:
                 await asyncio.sleep(_APART)
 
     async def _listed(self) -> list[Any]:
-        """Return the answers with the venue's instruments, all pages of them."""
+        """Return the answers with the venue's instruments, all pages of them; some allow no two questions."""
+        if time.monotonic() - self._listed_at > min(_LISTED, self._refresh / 2):
+            self._answers, self._listed_at = await self._list(), time.monotonic()
+        return self._answers
+
+    async def _list(self) -> list[Any]:
         answers = list[Any]()
         for request in self.venue.listing():
             page: Request | None = request

@@ -128,8 +128,7 @@ class Reading:
             The answers are not as documented, or have none of them.
 
         """
-        with self._documented("list of instruments"):
-            every, refused = self.venue.instruments(answers)
+        every, refused = self._instruments(answers)
         for reason in sorted(set(refused) - self._refused):
             log.warning("an instrument is not collected", reason=reason)
             self.account.dropped["instrument refused"] += 1
@@ -138,6 +137,26 @@ class Reading:
         if not chosen:
             raise VenueError(f"{self.venue.NAME} has none of {', '.join(sorted(symbols))}")
         return Listing(chosen, frozenset(each.name for each in every))
+
+    def _instruments(self, answers: Sequence[Any]) -> tuple[list[Instrument], list[str]]:
+        with self._documented("list of instruments"):
+            return self.venue.instruments(answers)
+
+    def traded(self, answers: Sequence[Any], volumes: Any) -> dict[str, float]:
+        """Return what was traded within 24 hours, in US dollars by symbol.
+
+        Raises
+        ------
+        VenueError
+            The answers are not as documented.
+
+        """
+        every, _ = self._instruments(answers)
+        with self._documented("list of volumes"):
+            by_name, total = self.venue.traded(volumes), dict[str, float]()
+        for each in every:
+            total[each.symbol] = total.get(each.symbol, 0.0) + by_name.get(each.name, 0.0)
+        return total
 
     def state(self, listing: Listing, began_ms: int) -> State:
         """Return the state of a conversation that begins."""

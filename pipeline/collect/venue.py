@@ -254,6 +254,12 @@ class Venue(Protocol):
     def instruments(self, answers: Sequence[Any]) -> tuple[list[Instrument], list[str]]:
         """Return the linear perpetuals of the answers, and why others that look like them are refused."""
 
+    def volumes(self) -> Request:
+        """Return what to ask for what was traded within 24 hours."""
+
+    def traded(self, answer: Any) -> dict[str, float]:
+        """Return that in US dollars, by the venue's names: to rank them, not to add it up."""
+
     def subscriptions(self, instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:
         """Return the connections that bring those topics of those instruments."""
 
@@ -324,6 +330,11 @@ def open_interest(of: Instrument, usd: float | str, time_ms: int) -> OpenInteres
     return OpenInterest(
         symbol=of.symbol, open_interest_usd=float(usd), timestamp=time_ms / 1_000, exchange=of.venue
     )
+
+
+def amounts(rows: Iterable[Mapping[str, Any]], name: str, amount: str) -> dict[str, float]:
+    """Return one field of rows by another one, which names their instruments."""
+    return {row[name]: float(row[amount] or 0) for row in rows}
 
 
 def groups(names: Iterable[str], most: int) -> list[list[str]]:

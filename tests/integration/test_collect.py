@@ -117,8 +117,9 @@ async def test_a_collector_that_is_stopped_first_sends_what_it_has_received(sett
 async def test_a_check_tells_what_can_be_reached_and_what_it_brings(settings):
     async with Exchange("binance").running() as exchange:
         exchange.greeting = lambda: [frames(now_ms())["binance"], book()]
+        exchange.volumes = [{"symbol": "BTCUSDT", "quoteVolume": "120000"}]
         ends = [*exchange.options, "--endpoint", "https://api.bybit.com=http://127.0.0.1:9"]
-        options = ["--check", "--seconds", "2", "--symbols", "BTCUSDT"]
+        options = ["--check", "--seconds", "2", "--top", "1"]
         code, out, _ = await collected(settings, "binance", "bybit", *options, *ends)
     assert code == 1  # one of them cannot be reached
     header, good, bad = (line.split("\t") for line in out.splitlines())
@@ -139,6 +140,8 @@ async def test_a_check_tells_what_can_be_reached_and_what_it_brings(settings):
         (["nowhere"], "VENUE: nowhere: expected some of binance"),
         (["--topics", "trades"], "--topics: trades: expected some of liquidations"),
         (["--symbols", " , "], "--symbols: expected at least one"),
+        (["--top", "3", "--symbols", "BTCUSDT"], "--top: cannot be used with --symbols"),
+        (["--top", "3", "--replay", "/nonexistent"], "--top: cannot be used with --replay"),
         (["--endpoint", "x"], "--endpoint: x: expected OLD=NEW"),
         (["--replay", "/nonexistent"], "has no recordings of"),
         (["--record", "/dev/null/x"], "--record: [Errno 20] Not a directory"),

@@ -22,6 +22,7 @@ from pipeline.collect import outbox as outbox_module
 from pipeline.collect.collector import Collector
 from pipeline.collect.observed import create_web
 from pipeline.collect.outbox import Outbox
+from pipeline.collect.ranking import MostTraded, named
 from pipeline.collect.reading import Reading, VenueError
 from pipeline.collect.recording import Line, Recorder, recorded, recordings
 from pipeline.collect.sides import SideCheck
@@ -345,16 +346,52 @@ async def test_a_venue_without_the_wanted_symbols_says_so():
             )
 
 
+def collector_of(exchange, session, **options):
+    return Collector(VENUES[exchange.name], session, Kept(), endpoints=exchange.endpoints, **options)
+
+
+def traded_on_binance(**usd):
+    return [{"symbol": symbol, "quoteVolume": str(amount)} for symbol, amount in usd.items()]
+
+
+async def test_what_is_traded_most_is_ranked_over_all_venues_so_that_they_agree():
+    binance, bybit, gate = (Exchange(name) for name in ("binance", "bybit", "gate"))
+    binance.volumes = traded_on_binance(BTCUSDT=50, **{"1000PEPEUSDT": 70, "ETHUSDT_261225": 900})
+    rows = {"BTCUSDT": "30", "SHIB1000USDT": "60", "BTC-28NOV26": "900"}
+    bybit.volumes = {"result": {"list": [{"symbol": name, "turnover24h": rows[name]} for name in rows]}}
+    async with binance.running(), bybit.running(), gate.running(), aiohttp.ClientSession() as session:
+        gate.status = 500  # it has no say
+        collectors = [collector_of(each, session, refresh=0.0) for each in (binance, bybit, gate)]
+        wanted = MostTraded(collectors, 2, lasts=0.0)
+        assert await wanted() == {"BTCUSDT", "PEPEUSDT"}
+        binance.volumes = traded_on_binance(**{"1000PEPEUSDT": 20})
+        assert await wanted() == {"BTCUSDT", "SHIBUSDT"}
+        binance.status = bybit.status = 500
+        assert await wanted() == {"BTCUSDT", "SHIBUSDT"}  # until somebody tells again
+
+
+async def test_a_ranking_lasts_so_that_venues_which_ask_one_after_the_other_get_the_same():
+    exchange = Exchange("binance")
+    async with exchange.running(), aiohttp.ClientSession() as session:
+        wanted = MostTraded([collector_of(exchange, session)], 1)
+        with pytest.raises(VenueError, match="no venue tells"):
+            await wanted()
+        exchange.volumes = traded_on_binance(BTCUSDT=1)
+        assert await wanted() == {"BTCUSDT"}
+        exchange.volumes = traded_on_binance(**{"1000PEPEUSDT": 2})
+        assert await wanted() == {"BTCUSDT"}
+
+
 async def test_a_list_of_instruments_is_read_to_its_last_page():
     (page,) = json.loads(json.dumps(CASES["bybit"].listing))
     first, second = (page["result"] | {"list": [each]} for each in page["result"]["list"])
     exchange = Exchange("bybit")
     exchange.listing = [{"result": first | {"nextPageCursor": "2"}}, {"result": second}]
     async with exchange.running(), aiohttp.ClientSession() as session:
-        collector = Collector(VENUES["bybit"], session, Kept(), endpoints=exchange.endpoints)
+        collector = collector_of(exchange, session)
         listing = await collector.list_instruments({"BTCUSDT", "SHIBUSDT"})
         assert [each.symbol for each in listing.chosen] == ["BTCUSDT", "SHIBUSDT"]
-        exchange.listing = [{"retMsg": "busy"}]
+        collector, exchange.listing = collector_of(exchange, session), [{"retMsg": "busy"}]
         with pytest.raises(VenueError, match="not as documented: KeyError"):
             await collector.list_instruments({"BTCUSDT"})
 
@@ -485,7 +522,7 @@ async def test_a_collector_without_a_way_to_kafka_ends():
         raise RuntimeError("gone")
 
     with pytest.raises(ExceptionGroup) as caught:
-        await asyncio.wait_for(_collect_all([], set(), asyncio.create_task(fail())), timeout=20)
+        await asyncio.wait_for(_collect_all([], named([]), asyncio.create_task(fail())), timeout=20)
     assert caught.group_contains(RuntimeError, match="gone")
 
 
@@ -584,7 +621,7 @@ async def test_instruments_that_change_are_subscribed_to_anew(monkeypatch):
             VENUES["okx"], session, outbox, endpoints=exchange.endpoints, longest_wait=0.05, refresh=0.05
         )
         listing = await collector.list_instruments({"BTCUSDT"})
-        collecting = asyncio.create_task(collector.collect(listing, {"BTCUSDT"}))
+        collecting = asyncio.create_task(collector.collect(listing, named({"BTCUSDT"})))
         await until(lambda: exchange.requests >= 3, "never asked again")
         assert not collecting.done()
         changed = json.loads(json.dumps(CASES["okx"].listing))

@@ -312,6 +312,27 @@ def test_contracts_of_gate_are_asked_for_until_a_page_is_not_full():
     assert gate.next_page(second, [{}] * 999) is None
 
 
+VOLUMES = {
+    "binance": [{"symbol": "BTCUSDT", "volume": "2", "quoteVolume": "120000"}],
+    "aster": [{"symbol": "BTCUSDT", "volume": "2", "quoteVolume": "120000"}],
+    "bybit": {"result": {"list": [{"symbol": "BTCUSDT", "turnover24h": "120000", "volume24h": "2"}]}},
+    "okx": {"data": [{"instId": "BTC-USDT-SWAP", "last": "60000", "vol24h": "200", "volCcy24h": "2"}]},
+    "bitget": {"data": [{"symbol": "BTCUSDT", "baseVolume": "2", "quoteVolume": "120000"}]},
+    "gate": [{"contract": "BTC_USDT", "volume_24h": "20000", "volume_24h_quote": "120000"}],
+    "htx": {"ts": T_MS, "data": [{"contract_code": "BTC-USDT", "trade_turnover": 240_000}]},
+    "kraken": {"tickers": [{"symbol": "PF_XBTUSD", "vol24h": 2, "volumeQuote": 120_000}]},
+    "deribit": {"result": [{"instrument_name": "BTC_USDC-PERPETUAL", "volume_usd": 120_000}]},
+    "hyperliquid": [{"universe": [{"name": "BTC"}]}, [{"dayNtlVlm": "120000", "dayBaseVlm": "2"}]],
+}
+"""What each venue says of 2 BTC traded at 60,000 within 24 hours."""
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_what_was_traded_is_told_in_dollars(name):
+    (found,) = VENUES[name].traded(VOLUMES[name]).items()
+    assert found == (next(iter(state_of(name).instruments)), 120_000)
+
+
 def rate(told):
     (found,) = only(told, Funding)
     return found.rate

@@ -22,6 +22,7 @@ REST: Final = "https://fapi.asterdex.com/fapi/v1"
 
 decode = decode_json
 next_page = binance.next_page
+traded = binance.traded
 parse = binance.parse
 parse_poll = binance.parse_poll
 
@@ -34,6 +35,11 @@ def listing() -> list[Request]:
 def instruments(answers: Sequence[Any]) -> tuple[list[Instrument], list[str]]:
     """Return the perpetuals against USDT and USDC."""
     return binance.listed(NAME, answers)
+
+
+def volumes() -> Request:
+    """Return what to ask for what was traded within 24 hours."""
+    return Request(url=f"{REST}/ticker/24hr")
 
 
 def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:

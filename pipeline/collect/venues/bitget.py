@@ -20,6 +20,7 @@ from pipeline.collect.venue import (
     State,
     Told,
     all_at_once,
+    amounts,
     collected,
     decode_json,
     funding,
@@ -74,6 +75,16 @@ def _is_perpetual(each: Any) -> bool:
     return bool(
         each["symbolType"] == "perpetual" and each["symbolStatus"] == "normal" and each["quoteCoin"] == "USDT"
     )
+
+
+def volumes() -> Request:
+    """Return what to ask for what was traded within 24 hours."""
+    return Request(url=f"{REST}/tickers?productType={_KIND}")
+
+
+def traded(answer: Any) -> dict[str, float]:
+    """Return what was traded in US dollars: quote coins are."""
+    return amounts(answer["data"], "symbol", "quoteVolume")
 
 
 def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:

@@ -20,6 +20,7 @@ from pipeline.collect.venue import (
     Request,
     State,
     Told,
+    amounts,
     collected,
     decode_json,
     funding,
@@ -80,6 +81,16 @@ def _is_perpetual(each: Any) -> bool:
         and each["status"] == "Trading"
         and each["quoteCoin"] == "USDT"
     )
+
+
+def volumes() -> Request:
+    """Return what to ask for what was traded within 24 hours."""
+    return Request(url=f"{REST}/market/tickers?category=linear")
+
+
+def traded(answer: Any) -> dict[str, float]:
+    """Return what was traded in US dollars."""
+    return amounts(answer["result"]["list"], "symbol", "turnover24h")
 
 
 def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:

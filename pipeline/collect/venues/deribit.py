@@ -19,6 +19,7 @@ from pipeline.collect.venue import (
     State,
     Told,
     all_at_once,
+    amounts,
     collected,
     decode_json,
     funding,
@@ -68,6 +69,16 @@ def _is_linear(each: Any) -> bool:
     return bool(
         each["settlement_period"] == "perpetual" and each["instrument_type"] == "linear" and each["is_active"]
     )
+
+
+def volumes() -> Request:
+    """Return what to ask for what was traded within 24 hours."""
+    return Request(url=f"{REST}/public/get_book_summary_by_currency?currency=USDC&kind=future")
+
+
+def traded(answer: Any) -> dict[str, float]:
+    """Return what was traded in US dollars."""
+    return amounts(answer["result"], "instrument_name", "volume_usd")
 
 
 def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:

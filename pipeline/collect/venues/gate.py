@@ -21,6 +21,7 @@ from pipeline.collect.venue import (
     Request,
     State,
     Told,
+    amounts,
     collected,
     decode_json,
     funding,
@@ -80,6 +81,16 @@ def instruments(answers: Sequence[Any]) -> tuple[list[Instrument], list[str]]:
         return instrument(NAME, each["name"], base, quote, unit=unit, funding_hours=hours)
 
     return collected(chain.from_iterable(answers), make, lambda each: not each["in_delisting"])
+
+
+def volumes() -> Request:
+    """Return what to ask for what was traded within 24 hours."""
+    return Request(url=f"{REST}/tickers")
+
+
+def traded(answer: Any) -> dict[str, float]:
+    """Return what was traded in US dollars: quote coins are."""
+    return amounts(answer, "contract", "volume_24h_quote")
 
 
 def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:

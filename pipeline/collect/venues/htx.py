@@ -26,6 +26,7 @@ from pipeline.collect.venue import (
     State,
     Told,
     all_at_once,
+    amounts,
     collected,
     decode_json,
     funding,
@@ -48,6 +49,8 @@ REST: Final = "https://api.hbdm.com/linear-swap-api/v1"
 _LISTED: Final = 1
 _ALREADY: Final = 2014
 """The error of a subscription that is there already."""
+_HELD: Final = Request(url=f"{REST}/swap_open_interest")
+"""Tells open interest and volumes of all swaps."""
 _SIDES: Final = 2
 """Open interest and volumes are sums of both sides."""
 
@@ -76,6 +79,18 @@ def instruments(answers: Sequence[Any]) -> tuple[list[Instrument], list[str]]:
 
 def _is_swap(each: Any) -> bool:
     return bool(each["contract_status"] == _LISTED and each["business_type"] == "swap")
+
+
+def volumes() -> Request:
+    """Return what to ask for what was traded within 24 hours."""
+    return _HELD
+
+
+def traded(answer: Any) -> dict[str, float]:
+    """Return what was traded in US dollars."""
+    return {
+        name: usd / _SIDES for name, usd in amounts(answer["data"], "contract_code", "trade_turnover").items()
+    }
 
 
 def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:
@@ -165,7 +180,7 @@ def _trades(tick: Any, of: Instrument, state: State) -> list[Told]:
 
 def polls(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Request]:
     """Return what brings open interest, of all swaps at once."""
-    return [Request(url=f"{REST}/swap_open_interest")] if contract.OPEN_INTEREST in topics else []
+    return [_HELD] if contract.OPEN_INTEREST in topics else []
 
 
 def parse_poll(request: Request, answer: Any, state: State) -> list[Told]:

@@ -57,6 +57,19 @@ def instruments(answers: Sequence[Any]) -> tuple[list[Instrument], list[str]]:
     return collected(answers[0]["universe"], make, lambda each: not each.get("isDelisted"))
 
 
+def volumes() -> Request:
+    """Return what to ask for what was traded within 24 hours."""
+    return _STATE
+
+
+def traded(answer: Any) -> dict[str, float]:
+    """Return what was traded in US dollars."""
+    return {
+        each["name"]: float(context["dayNtlVlm"])
+        for each, context in zip(answer[0]["universe"], answer[1], strict=True)
+    }
+
+
 def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:
     """Return the connections that bring prices and volumes."""
     kinds = ("bbo", "trades") if contract.PRICES in topics else ()

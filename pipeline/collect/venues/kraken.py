@@ -22,6 +22,7 @@ from pipeline.collect.venue import (
     State,
     Told,
     all_at_once,
+    amounts,
     collected,
     decode_json,
     funding,
@@ -74,6 +75,16 @@ def _is_perpetual(each: Any) -> bool:
         and "lastTradingTime" not in each
         and each["pair"].partition(":")[2] in _QUOTES
     )
+
+
+def volumes() -> Request:
+    """Return what to ask for what was traded within 24 hours."""
+    return Request(url=f"{REST}/tickers")
+
+
+def traded(answer: Any) -> dict[str, float]:
+    """Return what was traded in US dollars: quote coins are."""
+    return amounts(answer["tickers"], "symbol", "volumeQuote")
 
 
 def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:

@@ -80,6 +80,18 @@ def _is_linear(each: Any) -> bool:
     return bool(each["ctType"] == "linear" and each["settleCcy"] == "USDT" and each["state"] == "live")
 
 
+def volumes() -> Request:
+    """Return what to ask for what was traded within 24 hours."""
+    return Request(url=f"{REST}/market/tickers?instType=SWAP")
+
+
+def traded(answer: Any) -> dict[str, float]:
+    """Return what was traded in US dollars: coins at the last price."""
+    return {
+        each["instId"]: float(each["volCcy24h"] or 0) * float(each["last"] or 0) for each in answer["data"]
+    }
+
+
 def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:
     """Return the connections that bring those topics; liquidations come for all swaps at once."""
     channels = {
