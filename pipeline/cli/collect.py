@@ -220,13 +220,12 @@ async def _collect_one(collector: Collector, wanted: Wanted) -> None:
     """Collect from one venue; one that does not answer holds no other up."""
     while True:
         try:
-            listing = await collector.list_instruments(await wanted())
+            await collector.list_instruments(await wanted())
         except VenueError as error:
             log.warning("a venue cannot be used, it is tried again", reason=str(error))
             await asyncio.sleep(max(_AGAIN, error.wait))
         else:
-            await collector.collect(listing, wanted)
-            log.info("instruments have changed, all is subscribed to anew", venue=collector.venue.NAME)
+            await collector.run(wanted)
 
 
 @contextlib.asynccontextmanager

@@ -69,7 +69,7 @@ async def _collect_for(collector: Collector, wanted: Wanted, seconds: float) -> 
         return "", str(error)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
-            await collector.run(listing)
+            await collector.run()
     missing = not collector.account.messages[contract.PRICES]
     return f"{len(listing.known):,}", "connected, but no prices came" if missing else ""
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import defaultdict
+from collections.abc import Iterator
 from itertools import count
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -13,7 +15,7 @@ import msgspec
 import structlog
 
 from pipeline import codec, contract
-from pipeline.collect.link import Gap, Link, left_alone
+from pipeline.collect.link import OVERLAP, Gap, Link, left_alone
 from pipeline.collect.reading import Listing, Reading, VenueError
 from pipeline.collect.recording import Line, said
 from pipeline.messages import FeedStatus
@@ -103,7 +105,9 @@ class Collector:
         self._refresh = refresh
         self._conversations = count(1)
         self._patience = {"data_silence": data_silence, "longest_wait": longest_wait}
-        self._links: list[Link] = []
+        self._listing = Listing()
+        self._links: dict[str, Link] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
         self._answers: list[Any] = []
         self._listed_at = -_LISTED
 
@@ -115,7 +119,7 @@ class Collector:
     @property
     def connected(self) -> bool:
         """Whether all connections bring data."""
-        return bool(self._links) and all(link.connected for link in self._links)
+        return bool(self._links) and all(link.connected for link in self._links.values())
 
     async def list_instruments(self, symbols: Collection[str]) -> Listing:
         """Ask for the venue's instruments, and choose those of some symbols.
@@ -127,9 +131,12 @@ class Collector:
 
         """
         answers = await self._listed()
-        listing = self.reading.choose(answers, symbols)
-        for answer in answers:  # once they are of use: a recording has one list
-            self._keep("listing", answer)
+        listing = self.reading.choose(answers, symbols).after(self._listing)
+        if listing.chosen != self._listing.chosen:  # else a recording has it
+            for answer in answers:
+                self._keep("listing", answer)
+        self._listing = listing
+        self.reading.relist(listing)
         return listing
 
     async def traded(self) -> dict[str, float]:
@@ -144,32 +151,58 @@ class Collector:
         answers = await self._listed()
         return self.reading.traded(answers, await self._ask(self.venue.volumes()))
 
-    async def collect(self, listing: Listing, wanted: Wanted) -> None:
-        """Collect until the venue's instruments that are wanted change: symbols, contract sizes, funding."""
+    async def run(self, wanted: Wanted | None = None) -> None:
+        """Collect for ever the instruments that are listed, and those that are wanted later on."""
         async with asyncio.TaskGroup() as group:
-            collecting = group.create_task(self.run(listing))
-            await self._until_changed(listing, wanted)
-            collecting.cancel()
+            group.create_task(self._poll())
+            await self._connect(group)
+            while wanted is not None:
+                await asyncio.sleep(self._refresh)
+                await self._look_again(wanted, group)
 
-    async def _until_changed(self, listing: Listing, wanted: Wanted) -> None:
-        while True:
-            await asyncio.sleep(self._refresh)
-            try:
-                if self.reading.choose(await self._listed(), await wanted()).chosen != listing.chosen:
-                    return
-            except VenueError as error:
-                log.warning("the list of instruments could not be looked at again", reason=str(error))
+    async def _look_again(self, wanted: Wanted, group: asyncio.TaskGroup) -> None:
+        before = self._listing.chosen
+        try:
+            await self.list_instruments(await wanted())
+        except VenueError as error:
+            log.warning("the list of instruments could not be looked at again", reason=str(error))
+            return
+        if self._listing.chosen != before:
+            log.info("instruments have changed", venue=self.venue.NAME, number=len(self._listing.chosen))
+            await self._connect(group)
 
-    async def run(self, listing: Listing) -> None:
-        """Collect for ever."""
-        connections = self.venue.subscriptions(listing.chosen, frozenset(contract.FEEDS))
+    async def _connect(self, group: asyncio.TaskGroup) -> None:
+        """Begin connections that are missing, change those that have to bring others, end the rest."""
+        connections = self._connections()
         self.account.connections = len(connections)
-        self._links = [self._link(connection, listing) for connection in connections]
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._poll(listing))
-            for link in self._links:
-                group.create_task(link.run())
-                await asyncio.sleep(_APART)
+        for stream, connection in connections.items():
+            if (link := self._links.get(stream)) is None:
+                link = self._links[stream] = self._link(stream, connection)
+                self._tasks[stream] = group.create_task(link.run())
+            elif not link.change(connection):
+                continue
+            await asyncio.sleep(_APART)
+        for stream in self._links.keys() - connections.keys():
+            group.create_task(self._end(stream))
+
+    async def _end(self, stream: str) -> None:
+        """End a connection once the others had time to bring what it brought."""
+        link, task = self._links.pop(stream), self._tasks.pop(stream)
+        await asyncio.sleep(OVERLAP)
+        task.cancel()
+        await asyncio.wait({task})
+        link.forget()
+
+    def _connections(self) -> dict[str, Connection]:
+        """Return the connections by the names of their streams."""
+        found: dict[str, Connection] = {}
+        numbers = defaultdict[str, Iterator[int]](lambda: count(1))
+        for each in self.venue.subscriptions(self._listing.chosen, frozenset(contract.FEEDS)):
+            address = each.url.partition("?")[0]
+            number = next(numbers[address])
+            stream = address if number == 1 else f"{address} ({number})"
+            found[stream] = msgspec.structs.replace(each, url=self._at(each.url))
+        return found
 
     async def _listed(self) -> list[Any]:
         """Return the answers with the venue's instruments, all pages of them; some allow no two questions."""
@@ -196,21 +229,20 @@ class Collector:
                 return other + url.removeprefix(beginning)
         return url
 
-    def _link(self, connection: Connection, listing: Listing) -> Link:
-        stream = connection.url.partition("?")[0]
+    def _link(self, stream: str, connection: Connection) -> Link:
         return Link(
             self._session,
             self.venue,
-            msgspec.structs.replace(connection, url=self._at(connection.url)),
-            reader=lambda: self._reader(listing),
+            connection,
+            reader=self._reader,
             told_gap=lambda gap: self._tell_gap(stream, gap),
             **self._patience,
         )
 
-    def _reader(self, listing: Listing) -> Callable[[str | bytes], Sequence[Told]]:
+    def _reader(self) -> Callable[[str | bytes], Sequence[Told]]:
         """Return what reads the frames of one conversation: its state begins anew with it."""
         number, began_ms = next(self._conversations), _now_ms()
-        state = self.reading.state(listing, began_ms)
+        state = self.reading.state(self._listing, began_ms)
         if self._record is not None:
             self._record(Line("began", began_ms, number))
 
@@ -227,11 +259,10 @@ class Collector:
             text = msgspec.json.encode(answer).decode()
             self._record(Line(kind, _now_ms(), text=text, about=about))
 
-    async def _poll(self, listing: Listing) -> None:
+    async def _poll(self) -> None:
         """Ask for what is not pushed, in rounds that are spread over their time."""
-        requests = self.venue.polls(listing.chosen, self._topics)
-        state = self.reading.state(listing, _now_ms())
-        while requests:
+        state = self.reading.state(self._listing, _now_ms())
+        while requests := self.venue.polls(self._listing.chosen, self._topics):
             pause = self.venue.LIMITS.poll / len(requests)
             for request in requests:
                 wait = await self._ask_once(request, state)

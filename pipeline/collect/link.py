@@ -33,7 +33,7 @@ _LONGEST_EXPONENT: Final = 16
 _TOO_MANY: Final = {418, 429}
 _LEFT_ALONE: Final = 60.0
 """Seconds without a request after too many of them, where the venue does not say."""
-_OVERLAP: Final = 30.0
+OVERLAP: Final = 30.0
 """Seconds that a replacement gets to bring data before the one that it replaces is closed."""
 
 
@@ -68,6 +68,8 @@ class Conversation:
 
     Attributes
     ----------
+    connection
+        Where to, and what is subscribed to.
     live
         Set once data came.
     leaving
@@ -87,7 +89,7 @@ class Conversation:
     ) -> None:
         self._session = session
         self._venue = venue
-        self._connection = connection
+        self.connection = connection
         self._read = read
         self._data_silence = data_silence
         self.live = asyncio.Event()
@@ -104,8 +106,8 @@ class Conversation:
         try:
             async with asyncio.timeout(_CONNECT):
                 return await self._session.ws_connect(
-                    self._connection.url,
-                    headers=dict(self._connection.headers),
+                    self.connection.url,
+                    headers=dict(self.connection.headers),
                     heartbeat=_PROTOCOL_PING if self._venue.HEARTBEAT.protocol else None,
                     max_msg_size=_LARGEST_FRAME,
                     timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
@@ -126,7 +128,7 @@ class Conversation:
                     other.cancel()
 
     async def _subscribe(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        for frame in self._connection.frames:
+        for frame in self.connection.frames:
             await socket.send_str(_dated(frame))
             await asyncio.sleep(1 / self._venue.LIMITS.frames_per_second)
 
@@ -210,26 +212,42 @@ class Link:
         self._told_of = False
         self._longest_wait = longest_wait
         self.connected = False
+        self._current: Conversation | None = None
+
+    def change(self, connection: Connection) -> bool:
+        """Bring something else from now on, and tell whether that is so: the new connection comes first."""
+        if connection == self._connection:
+            return False
+        self._connection = connection
+        if self._current is not None:
+            self._current.leaving.set()
+        return True
+
+    def forget(self) -> None:
+        """Tell that a gap is over that nobody waits for any more."""
+        if self._gap is not None:
+            self._told_gap(self._gap._replace(until=time.time()))
 
     def _start(self) -> Conversation:
         return Conversation(self._session, self._venue, self._connection, self._reader(), self._data_silence)
 
     async def run(self) -> None:
         """Hold a conversation after the other; end only by being cancelled."""
-        failures, current = 0, self._start()
+        failures, self._current = 0, self._start()
         try:
             while True:
+                current = self._current
                 reason = await self._converse(current)
                 if reason is None:  # to be replaced: the other one first
-                    current = await self._replace(current)
+                    self._current = await self._replace(current)
                     continue
                 failures = 1 if current.heard - current.began > _LASTED else failures + 1
                 self._cease(current.heard, reason)
                 pause = self._backoff.compute(min(failures, _LONGEST_EXPONENT))
                 await asyncio.sleep(max(pause, _asked_pause(current.task)))
-                current = self._start()
+                self._current = self._start()
         finally:
-            await current.stop()
+            await self._current.stop()
 
     async def _converse(self, current: Conversation) -> str | None:
         """Wait until a conversation ends, and return why; None when it is to be replaced."""
@@ -260,7 +278,7 @@ class Link:
         try:
             await asyncio.wait(
                 {live, successor.task, current.task},
-                timeout=_OVERLAP,
+                timeout=OVERLAP,
                 return_when=asyncio.FIRST_COMPLETED,
             )
         except asyncio.CancelledError:
@@ -276,6 +294,8 @@ class Link:
                 return current
             self._cease(current.heard, _reason(current.task))
         await current.stop()
+        if successor.connection != self._connection:  # it was changed meanwhile
+            successor.leaving.set()
         return successor
 
     def _cease(self, since: float, reason: str) -> None:

@@ -6,6 +6,7 @@ import time
 import zlib
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from weakref import WeakSet
 
 import msgspec
 import structlog
@@ -53,8 +54,19 @@ class VenueError(Exception):
 class Listing(NamedTuple):
     """A venue's instruments: those to be collected, and the names of all."""
 
-    chosen: list[Instrument]
-    known: frozenset[str]
+    chosen: Sequence[Instrument] = ()
+    known: frozenset[str] = frozenset()
+
+    def after(self, before: Listing) -> Listing:
+        """Return the same in another order: those that were there before keep their places.
+
+        Subscriptions follow the order, so as few connections as possible have to change.
+        """
+        new = {each.name: each for each in self.chosen}
+        places = [new.pop(each.name, None) for each in before.chosen]
+        rest = iter(new.values())
+        filled = [each or next(rest, None) for each in places]
+        return self._replace(chosen=[*filter(None, filled), *rest])
 
 
 class Taking(Protocol):
@@ -99,6 +111,7 @@ class Reading:
         self._price_every_ms = round(price_every * 1_000)
         self._alarmed = False
         self._refused: set[str] = set()
+        self._states: WeakSet[State] = WeakSet()
 
     def next_page(self, request: Request, answer: Any) -> Request | None:
         """Return what to ask for the rest of an answer with instruments.
@@ -160,7 +173,14 @@ class Reading:
 
     def state(self, listing: Listing, began_ms: int) -> State:
         """Return the state of a conversation that begins."""
-        return State(listing.chosen, listing.known, began_ms, self._price_every_ms)
+        state = State(listing.chosen, listing.known, began_ms, self._price_every_ms)
+        self._states.add(state)
+        return state
+
+    def relist(self, listing: Listing) -> None:
+        """Let conversations that go on know of other instruments."""
+        for state in self._states:
+            state.relist(listing.chosen, listing.known)
 
     def frame(self, frame: str | bytes, state: State, now_ms: int) -> Sequence[Told]:
         """Publish what a frame tells, and return it."""
@@ -187,12 +207,13 @@ class Reading:
         states: dict[int, State] = {}
         for line in lines:
             if line.kind == "listing":
-                if listing is not None:  # the instruments changed: all began anew
-                    answers, listing, states = [], None, {}
+                if listing is not None:  # the instruments changed
+                    answers, listing = [], None
                 answers.append(msgspec.json.decode(line.text))
                 continue
             if listing is None:
                 listing = self.choose(answers, symbols)
+                self.relist(listing)
             if line.kind == "began" or line.conversation not in states:
                 states[line.conversation] = self.state(listing, line.at_ms)
             state = states[line.conversation]

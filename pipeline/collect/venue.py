@@ -156,13 +156,17 @@ class State:
         began_ms: int = 0,
         price_every_ms: int = 1_000,
     ) -> None:
-        self.instruments = {each.name: each for each in instruments}
-        self._known = known
+        self.relist(instruments, known)
         self._began_ms = began_ms
         self._price_every_ms = price_every_ms
         self._quotes: dict[str, Quote] = {}
         self.fields: dict[str, dict[str, Any]] = {}
         self.now_ms = began_ms
+
+    def relist(self, instruments: Iterable[Instrument], known: Collection[str]) -> None:
+        """Take other instruments; what was heard of those that stay is still known."""
+        self.instruments = {each.name: each for each in instruments}
+        self._known = known
 
     def absent(self, name: str) -> Dropped:
         """Return why a record of an instrument that is not collected is left out."""

@@ -6,6 +6,7 @@ import json
 import socket
 import time
 from contextlib import asynccontextmanager
+from decimal import Decimal
 
 import aiohttp
 import msgspec
@@ -20,13 +21,14 @@ from pipeline.collect import collector as collector_module
 from pipeline.collect import link
 from pipeline.collect import outbox as outbox_module
 from pipeline.collect.collector import Collector
+from pipeline.collect.instruments import instrument
 from pipeline.collect.observed import create_web
 from pipeline.collect.outbox import Outbox
 from pipeline.collect.ranking import MostTraded, named
-from pipeline.collect.reading import Reading, VenueError
+from pipeline.collect.reading import Listing, Reading, VenueError
 from pipeline.collect.recording import Line, Recorder, recorded, recordings
 from pipeline.collect.sides import SideCheck
-from pipeline.collect.venue import Connection, Heartbeat, Limits
+from pipeline.collect.venue import NOTED, Connection, Heartbeat, Limits
 from pipeline.collect.venues import VENUES
 from pipeline.messages import Liquidation, Price
 
@@ -65,7 +67,9 @@ def exchange_of(monkeypatch):
     """Run an exchange in a venue's place, and a collector on it."""
 
     @asynccontextmanager
-    async def run(name, *, heartbeat=None, limits=None, symbols=("BTCUSDT", "BTCUSDC"), **options):
+    async def run(
+        name, *, heartbeat=None, limits=None, symbols=("BTCUSDT", "BTCUSDC"), wanted=None, **options
+    ):
         exchange, outbox = Exchange(name), Kept()
         async with exchange.running(), aiohttp.ClientSession() as session:
             if heartbeat is not None:
@@ -74,8 +78,8 @@ def exchange_of(monkeypatch):
             monkeypatch.setattr(VENUES[name], "LIMITS", limits or Limits(frames_per_second=1_000, poll=0.05))
             options |= {"endpoints": exchange.endpoints, "longest_wait": 0.05}
             collector = Collector(VENUES[name], session, outbox, **options)
-            listing = await collector.list_instruments(symbols)
-            collecting = asyncio.create_task(collector.run(listing))
+            await collector.list_instruments(symbols)
+            collecting = asyncio.create_task(collector.run(wanted and wanted(exchange)))
             await until(lambda: exchange.connections >= collector.account.connections > 0, "not connected")
             await until(lambda: len(exchange.sockets) >= collector.account.connections, "not connected")
             try:
@@ -232,7 +236,8 @@ async def test_connections_of_a_venue_do_not_begin_all_at_once(monkeypatch):
     exchange = Exchange("binance")
     async with exchange.running(), aiohttp.ClientSession() as session:
         collector = Collector(VENUES["binance"], session, Kept(), endpoints=exchange.endpoints)
-        collecting = asyncio.create_task(collector.run(await collector.list_instruments({"BTCUSDT"})))
+        await collector.list_instruments({"BTCUSDT"})
+        collecting = asyncio.create_task(collector.run())
         await until(lambda: exchange.connections and exchange.requests > 20, "not collected")
         assert (exchange.connections, collector.account.connections) == (1, 2)
         collecting.cancel()
@@ -613,22 +618,97 @@ def test_a_market_that_hardly_moves_tells_nothing_of_sides():
     assert not check.verdicts
 
 
-async def test_instruments_that_change_are_subscribed_to_anew(monkeypatch):
-    exchange, outbox = Exchange("okx"), Kept()
-    monkeypatch.setattr(VENUES["okx"], "LIMITS", Limits(frames_per_second=1_000))
-    async with exchange.running(), aiohttp.ClientSession() as session:
-        collector = Collector(
-            VENUES["okx"], session, outbox, endpoints=exchange.endpoints, longest_wait=0.05, refresh=0.05
-        )
-        listing = await collector.list_instruments({"BTCUSDT"})
-        collecting = asyncio.create_task(collector.collect(listing, named({"BTCUSDT"})))
-        await until(lambda: exchange.requests >= 3, "never asked again")
-        assert not collecting.done()
+def wanting(symbols):
+    """Return what wants whatever the set holds at that time, with a venue that is asked all the time."""
+
+    async def wanted():
+        return frozenset(symbols)
+
+    return {"wanted": lambda _: wanted, "refresh": 0.05}
+
+
+async def test_a_contract_that_changes_is_known_to_connections_that_stay(exchange_of):
+    async with exchange_of("okx", **wanting({"BTCUSDT"})) as (exchange, collector, outbox):
+        await exchange.send(fresh(CASES["okx"].long))
+        await until(lambda: outbox.of(contract.LIQUIDATIONS), "no liquidation came")
         changed = json.loads(json.dumps(CASES["okx"].listing))
         changed[0]["data"][0]["ctVal"] = "0.1"
         exchange.listing = changed
-        await asyncio.wait_for(collecting, 20)
-        await until(lambda: not exchange.sockets, "connections were left open")
+        await until(lambda: collector._listing.chosen[0].unit == Decimal("0.1"), "not asked again")
+        await exchange.send(fresh(CASES["okx"].short))
+        await until(lambda: len(outbox.of(contract.LIQUIDATIONS)) == 2, "no liquidation came")
+        assert [each.quantity for each in outbox.of(contract.LIQUIDATIONS)] == [2, 20]
+        assert (exchange.connections, outbox.records) == (1, [])
+
+
+async def test_symbols_that_are_wanted_later_are_subscribed_to_before_the_old_connection_ends(exchange_of):
+    symbols = {"BTCUSDT"}
+    async with exchange_of("binance", symbols=symbols, **wanting(symbols)) as (exchange, _, outbox):
+        exchange.greeting = lambda: [BOOK]
+        await exchange.send(BOOK)
+        symbols.add("PEPEUSDT")
+        await until(lambda: exchange.connections == 4, "not subscribed")
+        assert sum("1000pepeusdt@aggTrade" in path for path in exchange.paths) == 1
+        assert sum("1000pepeusdt@bookTicker" in path for path in exchange.paths) == 1
+        await until(lambda: len(exchange.sockets) == 2, "the old connections were not closed")
+        assert outbox.records == []
+
+
+async def test_only_connections_that_change_are_replaced_and_those_without_use_end(exchange_of, monkeypatch):
+    monkeypatch.setattr(collector_module, "OVERLAP", 0.05)
+    limits, symbols = Limits(frames_per_second=1_000, streams=3), {"BTCUSDT"}
+    options = wanting(symbols) | {"symbols": symbols, "limits": limits}
+    async with exchange_of("bybit", **options) as (exchange, collector, outbox):
+        await exchange.send(CASES["bybit"].long)
+        await until(lambda: collector.connected, "no data")
+        symbols.add("SHIBUSDT")
+        await until(lambda: len(exchange.sockets) == 2, "no further connection")
+        assert not collector.connected
+        await exchange.send(CASES["bybit"].long)
+        await until(lambda: collector.connected, "no data")
+        symbols.remove("SHIBUSDT")
+        await until(lambda: len(exchange.sockets) == 1, "a connection without use was left open")
+        await exchange.cut()
+        await until(lambda: outbox.records, "the gap is not told")
+        assert {each["stream"] for _, each in outbox.records} == {VENUES["bybit"].WS}
+        assert exchange.connections == 2
+
+
+def test_instruments_that_stay_keep_their_places():
+    def listing(*names):
+        return Listing([instrument("x", name, name, "USDT") for name in names])
+
+    def names(listed):
+        return "".join(each.name for each in listed.chosen)
+
+    before = listing("A", "B", "C", "D")
+    assert names(listing("D", "C", "B", "A").after(before)) == "ABCD"
+    assert names(listing("E", "D", "C", "A").after(before)) == "AECD"
+    assert names(listing("E", "F", "D", "C", "A").after(before)) == "AECDF"
+    assert names(listing("D", "A").after(before)) == "AD"
+
+
+async def test_a_connection_that_is_changed_again_while_it_is_replaced_is_replaced_again():
+    exchange, told = Exchange("okx"), []
+    async with exchange.running(), aiohttp.ClientSession() as session:
+        to = Connection(url=exchange.endpoints[VENUES["okx"].WS])
+        held = link.Link(
+            session, VENUES["okx"], to, reader=lambda: lambda _: [NOTED], told_gap=told.append, longest_wait=9
+        )
+        running = asyncio.create_task(held.run())
+        await until(lambda: exchange.connections == 1, "not connected")
+        assert held.change(Connection(url=to.url + "/second"))
+        await until(lambda: exchange.connections == 2, "not changed")
+        assert held.change(Connection(url=to.url + "/third"))
+        assert not held.change(Connection(url=to.url + "/third"))
+        await exchange.send("x")
+        await until(lambda: exchange.connections == 3, "not changed again")
+        await exchange.send("x")
+        await until(lambda: len(exchange.sockets) == 1, "the old connections were not closed")
+        assert exchange.paths == ["/", "/second", "/third"]
+        assert [gap.reason for gap in told] == ["collection began"]
+        running.cancel()
+        await asyncio.wait({running})
 
 
 async def test_that_data_have_begun_to_come_is_told_once_for_each_connection(exchange_of):

@@ -180,5 +180,9 @@ def parse_poll(request: Request, answer: Any, state: State) -> list[Told]:
         for each in answer:
             state.quote(each["symbol"]).mark = float(each["markPrice"])
         return []
-    of, mark = state.instruments[request.about], state.quote(request.about).mark
+    return state.told_of(request.about, answer, _held)
+
+
+def _held(answer: Any, of: Instrument, state: State) -> list[Told]:
+    mark = state.quote(of.name).mark
     return [open_interest(of, of.usd(answer["openInterest"], mark), answer["time"])] if mark else []
