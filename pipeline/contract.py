@@ -16,6 +16,11 @@ FEEDS: Final = (LIQUIDATIONS, PRICES, OPEN_INTEREST, FUNDING)
 
 #: Times without data of a venue's feed, told by collectors: when it begins, and when it is over.
 FEED_STATUS: Final = "feed-status"
+#: The stream of each venue under which its collectors say that they run.
+FEED_COLLECTOR: Final = "collector"
+#: Seconds from one time that they say so to the next, and without it until none counts as running.
+FEED_BEAT: Final = 60.0
+FEED_UNHEARD: Final = 180.0
 
 SIGNALS: Final = "cascade.signals"
 ALERTS: Final = "cascade.alerts"

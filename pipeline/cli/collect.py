@@ -20,6 +20,7 @@ from rich.table import Table
 
 from pipeline import contract
 from pipeline.cli.collect_check import try_out
+from pipeline.cli.collect_peers import among_peers
 from pipeline.cli.output import USAGE, end_on_sigterm, fail, run
 from pipeline.cli.replay_kafka import producer
 from pipeline.collect.collector import Collector
@@ -156,7 +157,11 @@ async def _collect(  # noqa: PLR0913, PLR0917
         ]
         sender = asyncio.create_task(outbox.run())
         try:
-            async with _served(collectors, outbox, web_port), asyncio.timeout(seconds):
+            async with (
+                _served(collectors, outbox, web_port),
+                among_peers(settings, collectors),
+                asyncio.timeout(seconds),
+            ):
                 await _collect_all(collectors, choice(collectors), sender)
         except TimeoutError:
             pass

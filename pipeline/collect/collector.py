@@ -21,7 +21,7 @@ from pipeline.collect.recording import Line, said
 from pipeline.messages import FeedStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from pipeline.collect.account import Account
     from pipeline.collect.ranking import Wanted
@@ -108,6 +108,7 @@ class Collector:
         self._listing = Listing()
         self._links: dict[str, Link] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._before: dict[str, FeedStatus] = {}
         self._answers: list[Any] = []
         self._listed_at = -_LISTED
 
@@ -153,12 +154,52 @@ class Collector:
 
     async def run(self, wanted: Wanted | None = None) -> None:
         """Collect for ever the instruments that are listed, and those that are wanted later on."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._poll())
-            await self._connect(group)
-            while wanted is not None:
-                await asyncio.sleep(self._refresh)
-                await self._look_again(wanted, group)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._beat())
+                group.create_task(self._poll())
+                await self._connect(group)
+                self._forget_others()
+                while wanted is not None:
+                    await asyncio.sleep(self._refresh)
+                    await self._look_again(wanted, group)
+        finally:
+            for stream in [stream for stream, link in self._links.items() if link.connected]:
+                self._tell(stream, Gap(time.time(), None, "collector stopped"))
+
+    def resume(self, told: Iterable[FeedStatus]) -> None:
+        """Take up, before it runs, what was told of the venue: gaps that last, and when collectors ran."""
+        self._before = {each.stream: each for each in told if each.exchange == self.venue.NAME}
+
+    def hear(self, told: FeedStatus) -> None:
+        """Take what any collector told of the venue, this one too."""
+        if (link := self._links.get(told.stream)) is not None:
+            link.hear(Gap(told.since, told.until, told.reason))
+
+    async def _beat(self) -> None:
+        """Tell that a collector runs: one that is killed cannot tell of its end."""
+        while True:
+            now = time.time()
+            self._tell(contract.FEED_COLLECTOR, Gap(now, now, "collecting"))
+            await asyncio.sleep(contract.FEED_BEAT)
+
+    def _forget_others(self) -> None:
+        """Tell that gaps are over of streams that there were before and that nobody collects now."""
+        for stream, last in self._before.items():
+            if last.until is None and stream not in self._links:
+                self._tell(stream, Gap(last.since, time.time(), "no longer collected"))
+        self._before = {}
+
+    def _gap_before(self, stream: str) -> Gap | None:
+        """Return the gap of a stream that lasts since before this collector ran."""
+        last, beat = self._before.get(stream), self._before.get(contract.FEED_COLLECTOR)
+        if last is not None and last.until is None:
+            return Gap(last.since, None, last.reason)
+        if beat is not None and time.time() - beat.since > contract.FEED_UNHEARD:
+            gap = Gap(beat.since, None, "no collector ran")
+            self._tell_gap(stream, gap)
+            return gap
+        return None
 
     async def _look_again(self, wanted: Wanted, group: asyncio.TaskGroup) -> None:
         before = self._listing.chosen
@@ -236,6 +277,7 @@ class Collector:
             connection,
             reader=self._reader,
             told_gap=lambda gap: self._tell_gap(stream, gap),
+            gap=self._gap_before(stream),
             **self._patience,
         )
 
@@ -289,6 +331,9 @@ class Collector:
             self.account.reconnects += 1
             seconds = round(gap.until - gap.since, 1)
             log.info("a feed is back", venue=self.venue.NAME, stream=stream, seconds=seconds)
+        self._tell(stream, gap)
+
+    def _tell(self, stream: str, gap: Gap) -> None:
         status = FeedStatus(self.venue.NAME, stream, gap.since, gap.until, gap.reason)
         key, told_at = self.venue.NAME.encode(), time.time()
         self._outbox.put_record(contract.FEED_STATUS, key, codec.encode(status), told_at)

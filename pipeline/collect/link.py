@@ -190,6 +190,8 @@ class Link:
         Seconds of frames without data after which a connection is made again.
     longest_wait
         Seconds between two tries at most.
+    gap
+        One that lasts when it begins.
 
     """
 
@@ -203,13 +205,14 @@ class Link:
         told_gap: Callable[[Gap], None],
         data_silence: float = 120.0,
         longest_wait: float = 32.0,
+        gap: Gap | None = None,
     ) -> None:
         self._session, self._venue, self._connection = session, venue, connection
         self._reader, self._data_silence = reader, data_silence
         self._told_gap = told_gap
         self._backoff = EqualJitterBackoff(cap=longest_wait, base=1.0)
-        self._gap: Gap | None = None
-        self._told_of = False
+        self._gap = gap
+        self._live_since = 0.0
         self._longest_wait = longest_wait
         self.connected = False
         self._current: Conversation | None = None
@@ -227,6 +230,15 @@ class Link:
         """Tell that a gap is over that nobody waits for any more."""
         if self._gap is not None:
             self._told_gap(self._gap._replace(until=time.time()))
+
+    def hear(self, told: Gap) -> None:
+        """Take what a collector told of the same stream: it is silent where none of them hears it."""
+        if told.until is None:
+            if self.connected:
+                now = time.time()
+                self._told_gap(Gap(now, now, "another collector hears it"))
+        elif self._gap is not None and told.until > self._gap.since:
+            self._gap, self._live_since = None, 0.0
 
     def _start(self) -> Conversation:
         return Conversation(self._session, self._venue, self._connection, self._reader(), self._data_silence)
@@ -267,9 +279,9 @@ class Link:
         if self._gap is not None:
             ended, self._gap = self._gap._replace(until=now), None
             self._told_gap(ended)
-        elif not self._told_of:  # an empty gap: one that was open when a collector was killed is over
+        elif not self._live_since:  # an empty gap: whatever others told of is over
             self._told_gap(Gap(now, now, "collection began"))
-        self._told_of = True
+        self._live_since = now
 
     async def _replace(self, current: Conversation) -> Conversation:
         """Return the conversation to go on with: the old one, while it lasts and the new one has no data."""
@@ -301,7 +313,7 @@ class Link:
     def _cease(self, since: float, reason: str) -> None:
         self.connected = False
         if self._gap is None:
-            self._gap = Gap(since, None, reason)
+            self._gap = Gap(max(since, self._live_since), None, reason)
             self._told_gap(self._gap)
 
 

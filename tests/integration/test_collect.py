@@ -9,10 +9,14 @@ from contextlib import AsyncExitStack, ExitStack, contextmanager
 
 import pytest
 from exchanges import Exchange, until
+from msgspec import convert
 from venue_frames import CASES, T_MS
-from workers import Worker, read_all, until_caught_up
+from workers import Worker, produce, read_all, until_caught_up
 
 from pipeline import contract
+from pipeline.cli.scenario import Tick
+from pipeline.messages import FeedStatus
+from pipeline.web.feeds import gaps
 
 VENUES = ("binance", "bybit", "gate")
 
@@ -112,6 +116,38 @@ async def test_a_collector_that_is_stopped_first_sends_what_it_has_received(sett
         found = [message["timestamp"] for message in await read_all(settings, contract.LIQUIDATIONS)]
         assert f"liquidations={len(found)} " in log  # as many as it received
         assert found == [frame["data"][0]["T"] / 1_000 for frame in sent[: len(found)]]
+
+
+async def silent_feeds(settings):
+    told = [convert(each, FeedStatus) for each in await read_all(settings, contract.FEED_STATUS)]
+    return [each.reason for each in gaps(told, time.time()) if each.until is None]
+
+
+async def test_a_feed_is_silent_once_no_collector_hears_it_and_a_killed_one_is_missed_later(settings):
+    at = time.time() - 1_000
+    beat = {"exchange": "bybit", "stream": contract.FEED_COLLECTOR, "from": at, "to": at, "reason": ""}
+    await produce(settings, [Tick(contract.FEED_STATUS, "bybit", beat, at)])
+    assert await silent_feeds(settings) == ["no collector runs"]
+    async with Exchange("bybit").running() as exchange:
+        exchange.greeting = lambda: [frames(now_ms())["bybit"]]
+        arguments = ["bybit", "--symbols", "BTCUSDT", *exchange.options]
+        with collecting(settings, *arguments) as first, collecting(settings, *arguments) as second:
+            await until(lambda: len(exchange.sockets) == 2, "not connected", 60)
+            while await silent_feeds(settings):
+                assert first.poll() is second.poll() is None
+            told = await read_all(settings, contract.FEED_STATUS)
+            assert at in {
+                each["from"] for each in told if each["to"] and each["reason"] == "no collector ran"
+            }
+            first.terminate()
+            assert first.wait(30) == 0
+            reasons = {each["reason"] for each in await read_all(settings, contract.FEED_STATUS)}
+            assert "collector stopped" in reasons
+            while await silent_feeds(settings):  # until the second has said that it hears it
+                assert second.poll() is None
+            second.terminate()
+            assert second.wait(30) == 0
+    assert await silent_feeds(settings) == ["collector stopped"]
 
 
 async def test_a_check_tells_what_can_be_reached_and_what_it_brings(settings):

@@ -30,7 +30,7 @@ from pipeline.collect.recording import Line, Recorder, recorded, recordings
 from pipeline.collect.sides import SideCheck
 from pipeline.collect.venue import NOTED, Connection, Heartbeat, Limits
 from pipeline.collect.venues import VENUES
-from pipeline.messages import Liquidation, Price
+from pipeline.messages import FeedStatus, Liquidation, Price
 
 BOOK = {"e": "bookTicker", "s": "BTCUSDT", "b": "59990", "a": "60010", "T": T_MS}
 
@@ -44,7 +44,7 @@ class Kept:
     """An outbox that keeps what it is given."""
 
     def __init__(self):
-        self.begun = 0
+        self.begun = self.beats = 0
         self.messages, self.records, self.waiting, self.dropped, self.sent = [], [], 0, 0, 0
 
     def put(self, topic, message):
@@ -53,10 +53,13 @@ class Kept:
     def put_record(self, topic, key, value, timestamp):
         assert key
         assert timestamp <= time.time()
-        if topic == contract.FEED_STATUS and json.loads(value)["from"] == json.loads(value)["to"]:
+        told = json.loads(value)
+        if told["stream"] == contract.FEED_COLLECTOR:
+            self.beats += 1
+        elif told["from"] == told["to"]:
             self.begun += 1
-            return
-        self.records.append((topic, json.loads(value)))
+        else:
+            self.records.append((topic, told))
 
     def of(self, topic):
         return [message for found, message in self.messages if found == topic]
@@ -68,9 +71,15 @@ def exchange_of(monkeypatch):
 
     @asynccontextmanager
     async def run(
-        name, *, heartbeat=None, limits=None, symbols=("BTCUSDT", "BTCUSDC"), wanted=None, **options
+        name,
+        *,
+        heartbeat=None,
+        limits=None,
+        symbols=("BTCUSDT", "BTCUSDC"),
+        **options,
     ):
         exchange, outbox = Exchange(name), Kept()
+        wanted, before = options.pop("wanted", None), options.pop("before", ())
         async with exchange.running(), aiohttp.ClientSession() as session:
             if heartbeat is not None:
                 monkeypatch.setattr(VENUES[name], "HEARTBEAT", heartbeat)
@@ -79,6 +88,7 @@ def exchange_of(monkeypatch):
             options |= {"endpoints": exchange.endpoints, "longest_wait": 0.05}
             collector = Collector(VENUES[name], session, outbox, **options)
             await collector.list_instruments(symbols)
+            collector.resume(before)
             collecting = asyncio.create_task(collector.run(wanted and wanted(exchange)))
             await until(lambda: exchange.connections >= collector.account.connections > 0, "not connected")
             await until(lambda: len(exchange.sockets) >= collector.account.connections, "not connected")
@@ -143,6 +153,70 @@ async def test_a_cut_connection_is_made_again_and_its_gap_is_told(exchange_of):
         assert ended["from"] == begun["from"] <= ended["to"] <= time.time()
         assert begun["reason"]
         assert (collector.account.gaps, collector.account.reconnects) == (1, 1)
+
+
+async def test_a_collector_that_is_stopped_tells_that_its_feeds_are_silent_from_now_on(exchange_of):
+    async with exchange_of("bybit") as (exchange, collector, outbox):
+        await exchange.send(CASES["bybit"].long)
+        await until(lambda: collector.connected, "no data")
+        assert outbox.records == []
+        stopped = time.time()
+    ((_, told),) = outbox.records
+    assert (told["stream"], told["to"], told["reason"]) == (VENUES["bybit"].WS, None, "collector stopped")
+    assert stopped <= told["from"] <= time.time()
+    assert collector.account.gaps == 0
+    assert outbox.beats == 1
+
+
+def status(since, until=None, stream=VENUES["bybit"].WS, reason="cut"):
+    return FeedStatus("bybit", stream, since, until, reason)
+
+
+@pytest.mark.parametrize(
+    ("before", "told"),
+    [
+        ([status(1e9, reason="collector stopped")], ["collector stopped"]),
+        ([status(1e9, 1e9, contract.FEED_COLLECTOR)], ["no collector ran", "no collector ran"]),
+        ([status(4e9, 4e9, contract.FEED_COLLECTOR), status(5e8, 6e8)], []),  # one still runs
+    ],
+)
+async def test_a_gap_that_began_before_a_collector_ran_ends_with_its_first_data(exchange_of, before, told):
+    others = [FeedStatus("okx", "x", 1e9, None, "of another venue"), status(8e8, 9e8), *before]
+    async with exchange_of("bybit", before=others) as (exchange, collector, outbox):
+        await exchange.send(CASES["bybit"].long)
+        await until(lambda: collector.connected, "no data")
+        assert [each["reason"] for _, each in outbox.records] == told
+        assert outbox.begun == (not told)
+        assert all(each["from"] == 1e9 for _, each in outbox.records)
+        assert not told or 1e9 < outbox.records[-1][1]["to"] <= time.time()
+
+
+async def test_a_gap_of_a_connection_that_is_no_more_is_told_to_be_over(exchange_of):
+    gone = f"{VENUES['bybit'].WS} (2)"
+    async with exchange_of("bybit", before=[status(1e9, None, gone)]) as (_, _, outbox):
+        await until(lambda: outbox.records, "not told")
+        assert [(each["stream"], each["from"]) for _, each in outbox.records] == [(gone, 1e9)]
+        assert outbox.records[0][1]["to"] <= time.time()
+
+
+async def test_a_feed_that_another_collector_hears_has_no_gap(exchange_of):
+    async with exchange_of("bybit") as (exchange, collector, outbox):
+        await exchange.send(CASES["bybit"].long)
+        await until(lambda: outbox.begun == 1, "no data")
+        collector.hear(status(time.time()))
+        assert outbox.begun == 2  # this one hears it
+        exchange.full, exchange.status = True, 503
+        await exchange.cut()
+        await until(lambda: outbox.records, "the gap is not told")
+        collector.hear(status(time.time(), None))
+        collector.hear(status(1e9, outbox.records[0][1]["from"]))
+        assert outbox.begun == 2  # it hears nothing, and what was told before the gap says nothing of it
+        collector.hear(status(time.time(), time.time()))  # another one hears it
+        exchange.full = False
+        await until(lambda: exchange.sockets, "not connected again")
+        await exchange.send(CASES["bybit"].long)
+        await until(lambda: outbox.begun == 3, "not told to be back")
+        assert [each["to"] for _, each in outbox.records] == [None]
 
 
 async def test_silence_after_an_acknowledgement_is_noticed(exchange_of):
