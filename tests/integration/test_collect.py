@@ -136,9 +136,7 @@ async def test_a_feed_is_silent_once_no_collector_hears_it_and_a_killed_one_is_m
             while await silent_feeds(settings):
                 assert first.poll() is second.poll() is None
             told = await read_all(settings, contract.FEED_STATUS)
-            assert at in {
-                each["from"] for each in told if each["to"] and each["reason"] == "no collector ran"
-            }
+            assert any(each["from"] == at and each["to"] for each in told)
             first.terminate()
             assert first.wait(30) == 0
             reasons = {each["reason"] for each in await read_all(settings, contract.FEED_STATUS)}
