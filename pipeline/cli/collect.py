@@ -24,11 +24,13 @@ from pipeline.cli.collect_peers import among_peers
 from pipeline.cli.output import USAGE, end_on_sigterm, fail, run
 from pipeline.cli.replay_kafka import producer
 from pipeline.collect.collector import Collector
+from pipeline.collect.names import USUAL, read_names
 from pipeline.collect.observed import create_web
 from pipeline.collect.outbox import Outbox
 from pipeline.collect.ranking import MostTraded, named
 from pipeline.collect.reading import Reading, VenueError
 from pipeline.collect.recording import Recorder, recorded, recordings
+from pipeline.collect.references import References
 from pipeline.collect.venues import VENUES
 from pipeline.runtime.topics import count_partitions
 from pipeline.settings import load_settings
@@ -36,6 +38,7 @@ from pipeline.settings import load_settings
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
+    from pipeline.collect.names import Names
     from pipeline.collect.ranking import Choice, Wanted
     from pipeline.settings import Settings
 
@@ -67,6 +70,10 @@ def collect(  # noqa: PLR0913, PLR0917
     price_interval: Annotated[
         float, typer.Option(help="Seconds from one price of a symbol and venue to the next.", min=0.0)
     ] = 1.0,
+    names: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="What else venues call coins and bundles of them (TOML)."),
+    ] = None,
     endpoint: Annotated[
         list[str] | None,
         typer.Option(
@@ -96,24 +103,35 @@ def collect(  # noqa: PLR0913, PLR0917
     """
     chosen = _split(venues or list(VENUES), VENUES, "VENUE")
     wanted = _split([topics], contract.FEEDS, "--topics")
-    names = {symbol.strip().upper() for symbol in (symbols or _USUAL).split(",") if symbol.strip()}
-    if not names:
+    symbols_named = {symbol.strip().upper() for symbol in (symbols or _USUAL).split(",") if symbol.strip()}
+    if not symbols_named:
         fail("--symbols: expected at least one", USAGE)
     if top is not None and (symbols is not None or replay is not None):
         other = "--symbols" if replay is None else "--replay, which needs --symbols"
         fail(f"--top: cannot be used with {other}", USAGE)
-    choice: Choice = (lambda _: named(names)) if top is None else partial(MostTraded, number=top)
+    choice: Choice = (lambda _: named(symbols_named)) if top is None else partial(MostTraded, number=top)
     endpoints = dict(_endpoint(text) for text in endpoint or ())
-    options: dict[str, Any] = {"topics": wanted, "price_every": price_interval}
+    options: dict[str, Any] = {
+        "topics": wanted,
+        "price_every": price_interval,
+        "names": USUAL if names is None else _names(names),
+        "references": References(),
+    }
     settings = load_settings()
     with contextlib.suppress(KeyboardInterrupt, asyncio.CancelledError):
         if replay is not None:
-            run(_replay(settings, chosen, names, options, replay))
+            run(_replay(settings, chosen, symbols_named, options, replay))
         elif check:
-            run(try_out(chosen, choice, endpoints, seconds))
+            run(try_out(chosen, choice, options, endpoints, seconds))
         else:
-            options["endpoints"] = endpoints
-            run(_collect(settings, chosen, choice, options, seconds, web_port, record))
+            run(_collect(settings, chosen, choice, options, endpoints, seconds, web_port, record))
+
+
+def _names(path: Path) -> Names:
+    try:
+        return USUAL.with_more(read_names(path.read_text(), VENUES))
+    except (OSError, ValueError) as error:
+        fail(f"--names: {path}: {error}", USAGE)
 
 
 def _endpoint(text: str) -> tuple[str, str]:
@@ -135,6 +153,7 @@ async def _collect(  # noqa: PLR0913, PLR0917
     venues: Sequence[str],
     choice: Choice,
     options: dict[str, Any],
+    endpoints: dict[str, str],
     seconds: float | None,
     web_port: int | None,
     record: Path | None,
@@ -147,11 +166,11 @@ async def _collect(  # noqa: PLR0913, PLR0917
         outbox = Outbox(sending)
         collectors = [
             Collector(
-                VENUES[name],
+                Reading(VENUES[name], outbox, **options),
                 session,
                 outbox,
                 record=recorders[name].write if name in recorders else None,
-                **options,
+                endpoints=endpoints,
             )
             for name in venues
         ]

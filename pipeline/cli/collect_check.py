@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 import typer
@@ -12,7 +12,7 @@ import typer
 from pipeline import contract
 from pipeline.cli.output import PROBLEM, end_on_sigterm, show_table
 from pipeline.collect.collector import Collector
-from pipeline.collect.reading import VenueError
+from pipeline.collect.reading import Reading, VenueError
 from pipeline.collect.venues import VENUES
 
 if TYPE_CHECKING:
@@ -36,12 +36,19 @@ class _Nowhere:
 
 
 async def try_out(
-    venues: Sequence[str], choice: Choice, endpoints: dict[str, str], seconds: float | None
+    venues: Sequence[str],
+    choice: Choice,
+    options: dict[str, Any],
+    endpoints: dict[str, str],
+    seconds: float | None,
 ) -> None:
     """Show what of some venues can be reached, and what comes of it within some seconds."""
     end_on_sigterm()
     async with aiohttp.ClientSession() as session:
-        collectors = [Collector(VENUES[name], session, _Nowhere(), endpoints=endpoints) for name in venues]
+        collectors = [
+            Collector(Reading(VENUES[name], _Nowhere(), **options), session, _Nowhere(), endpoints=endpoints)
+            for name in venues
+        ]
         wanted, patience = choice(collectors), _USUAL if seconds is None else seconds
         found = await asyncio.gather(*(_collect_for(each, wanted, patience) for each in collectors))
     show_table(

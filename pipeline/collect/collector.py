@@ -16,7 +16,7 @@ import structlog
 
 from pipeline import codec, contract
 from pipeline.collect.link import OVERLAP, Gap, Link, left_alone
-from pipeline.collect.reading import Listing, Reading, VenueError
+from pipeline.collect.reading import Listing, VenueError
 from pipeline.collect.recording import Line, said
 from pipeline.messages import FeedStatus
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from pipeline.collect.account import Account
     from pipeline.collect.ranking import Wanted
-    from pipeline.collect.reading import Taking
-    from pipeline.collect.venue import Connection, Request, State, Told, Venue
+    from pipeline.collect.reading import Reading, Taking
+    from pipeline.collect.venue import Connection, Request, State, Told
 
 log = structlog.get_logger(__name__)
 
@@ -66,10 +66,8 @@ class Collector:
 
     Parameters
     ----------
-    venue, session, outbox
-        From where, with what, and where to.
-    topics, price_every
-        As `Reading`.
+    reading, session, outbox
+        Who understands the venue, with what it is asked, and where gaps are told.
     endpoints
         Beginnings of the venue's addresses, and what stands in their place: venues move.
     record
@@ -83,23 +81,20 @@ class Collector:
 
     def __init__(  # noqa: PLR0913
         self,
-        venue: Venue,
+        reading: Reading,
         session: aiohttp.ClientSession,
         outbox: Taking,
         *,
-        topics: Collection[str] = contract.FEEDS,
-        price_every: float = 1.0,
         endpoints: Mapping[str, str] = MappingProxyType({}),
         record: Callable[[Line], None] | None = None,
         refresh: float = 3_600.0,
         data_silence: float = 120.0,
         longest_wait: float = 32.0,
     ) -> None:
-        self.venue = venue
-        self.reading = Reading(venue, outbox, topics, price_every)
+        self.venue = reading.venue
+        self.reading = reading
         self._session = session
         self._outbox = outbox
-        self._topics = frozenset(topics)
         self._endpoints = endpoints
         self._record = record
         self._refresh = refresh
@@ -304,7 +299,7 @@ class Collector:
     async def _poll(self) -> None:
         """Ask for what is not pushed, in rounds that are spread over their time."""
         state = self.reading.state(self._listing, _now_ms())
-        while requests := self.venue.polls(self._listing.chosen, self._topics):
+        while requests := self.venue.polls(self._listing.chosen, self.reading.topics):
             pause = self.venue.LIMITS.poll / len(requests)
             for request in requests:
                 wait = await self._ask_once(request, state)

@@ -13,6 +13,8 @@ import structlog
 
 from pipeline import contract
 from pipeline.collect.account import Account
+from pipeline.collect.names import USUAL
+from pipeline.collect.references import References, fits
 from pipeline.collect.sides import SideCheck
 from pipeline.collect.venue import Dropped, Refused, Request, State
 from pipeline.messages import Funding, Liquidation, OpenInterest, Price
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from pipeline.collect.instruments import Instrument
+    from pipeline.collect.names import Names
     from pipeline.collect.recording import Line
     from pipeline.collect.venue import Feed, Told, Venue
 
@@ -90,9 +93,15 @@ class Reading:
         What is published.
     price_every
         Seconds from one price of a symbol to the next, at least.
+    names
+        What venues call coins.
+    references
+        Prices of all venues together.
 
     Attributes
     ----------
+    topics
+        What is published.
     account
         What it did and met.
     sides
@@ -100,17 +109,28 @@ class Reading:
 
     """
 
-    def __init__(
-        self, venue: Venue, outbox: Taking, topics: Collection[str] = contract.FEEDS, price_every: float = 1.0
+    def __init__(  # noqa: PLR0913
+        self,
+        venue: Venue,
+        outbox: Taking,
+        *,
+        topics: Collection[str] = contract.FEEDS,
+        price_every: float = 1.0,
+        names: Names = USUAL,
+        references: References | None = None,
     ) -> None:
         self.venue = venue
         self.account = Account()
         self.sides = SideCheck()
         self._outbox = outbox
-        self._topics = frozenset(topics)
+        self.topics = frozenset(topics)
         self._price_every_ms = round(price_every * 1_000)
         self._alarmed = False
         self._refused: set[str] = set()
+        self._names = names
+        self._references = references or References()
+        self._bundles: set[str] = set()
+        self._off: set[str] = set()
         self._states: WeakSet[State] = WeakSet()
 
     def next_page(self, request: Request, answer: Any) -> Request | None:
@@ -153,7 +173,7 @@ class Reading:
 
     def _instruments(self, answers: Sequence[Any]) -> tuple[list[Instrument], list[str]]:
         with self._documented("list of instruments"):
-            return self.venue.instruments(answers)
+            return self.venue.instruments(answers, self._names)
 
     def traded(self, answers: Sequence[Any], volumes: Any) -> dict[str, float]:
         """Return what was traded within 24 hours, in US dollars by symbol.
@@ -179,6 +199,7 @@ class Reading:
 
     def relist(self, listing: Listing) -> None:
         """Let conversations that go on know of other instruments."""
+        self._bundles = {each.symbol for each in listing.chosen if each.multiplier > 1}
         for state in self._states:
             state.relist(listing.chosen, listing.known)
 
@@ -261,10 +282,40 @@ class Reading:
         self.account.last = max(self.account.last, message.timestamp)
         self.account.received = time.time()
         self.account.behind = self.account.received - message.timestamp
+        if not self._fits(message):
+            self.account.dropped["price of a bundle is off"] += 1
+            return
         self._check_sides(message)
-        if topic in self._topics:
+        if topic in self.topics:
             self._outbox.put(topic, message)
             self.account.messages[topic] += 1
+
+    def _fits(self, message: Feed) -> bool:
+        """Tell whether a symbol's price is that of other venues, where its contract is a bundle of coins."""
+        if message.symbol not in self._bundles:
+            if isinstance(message, Price):
+                self._references.add(message)
+            return True
+        if isinstance(message, Price):
+            self._compare(message)
+        return message.symbol not in self._off
+
+    def _compare(self, price: Price) -> None:
+        reference = self._references.of(price)
+        if reference is None:  # what was found before holds
+            return
+        if fits(price, reference):
+            self._off.discard(price.symbol)
+        elif price.symbol not in self._off:
+            self._off.add(price.symbol)
+            log.error(
+                "the price of a bundle of coins is not that of the coin: is their number right (--names)?",
+                venue=self.venue.NAME,
+                symbol=price.symbol,
+                price=price.price,
+                reference=reference.price,
+                of=reference.exchange,
+            )
 
     def _check_sides(self, message: Feed) -> None:
         self.sides.add(message)

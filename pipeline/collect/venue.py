@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 import msgspec
 from msgspec import Struct
 
-from pipeline.collect.instruments import UnknownUnitError
+from pipeline.collect.names import USUAL, UnknownUnitError
 from pipeline.collect.quotes import Quote
 from pipeline.messages import Funding, Liquidation, OpenInterest, Price
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from pipeline.collect.instruments import Instrument
+    from pipeline.collect.names import Names
     from pipeline.messages import Side
 
 Feed: TypeAlias = Liquidation | Price | OpenInterest | Funding
@@ -255,7 +256,7 @@ class Venue(Protocol):
     def next_page(self, request: Request, answer: Any) -> Request | None:
         """Return what to ask for the rest of an answer with instruments; None where that was all."""
 
-    def instruments(self, answers: Sequence[Any]) -> tuple[list[Instrument], list[str]]:
+    def instruments(self, answers: Sequence[Any], names: Names = USUAL) -> tuple[list[Instrument], list[str]]:
         """Return the linear perpetuals of the answers, and why others that look like them are refused."""
 
     def volumes(self) -> Request:

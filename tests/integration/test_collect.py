@@ -176,6 +176,7 @@ async def test_a_check_tells_what_can_be_reached_and_what_it_brings(settings):
         (["--symbols", " , "], "--symbols: expected at least one"),
         (["--top", "3", "--symbols", "BTCUSDT"], "--top: cannot be used with --symbols"),
         (["--top", "3", "--replay", "/nonexistent"], "--top: cannot be used with --replay"),
+        (["--names", "/nonexistent"], "--names: /nonexistent: [Errno 2]"),
         (["--endpoint", "x"], "--endpoint: x: expected OLD=NEW"),
         (["--replay", "/nonexistent"], "has no recordings of"),
         (["--record", "/dev/null/x"], "--record: [Errno 20] Not a directory"),

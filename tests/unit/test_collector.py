@@ -21,12 +21,13 @@ from pipeline.collect import collector as collector_module
 from pipeline.collect import link
 from pipeline.collect import outbox as outbox_module
 from pipeline.collect.collector import Collector
-from pipeline.collect.instruments import instrument
+from pipeline.collect.names import USUAL
 from pipeline.collect.observed import create_web
 from pipeline.collect.outbox import Outbox
 from pipeline.collect.ranking import MostTraded, named
 from pipeline.collect.reading import Listing, Reading, VenueError
 from pipeline.collect.recording import Line, Recorder, recorded, recordings
+from pipeline.collect.references import References
 from pipeline.collect.sides import SideCheck
 from pipeline.collect.venue import NOTED, Connection, Heartbeat, Limits
 from pipeline.collect.venues import VENUES
@@ -65,6 +66,12 @@ class Kept:
         return [message for found, message in self.messages if found == topic]
 
 
+def collector_of(exchange, session, outbox=None, *, reading=None, **options):
+    outbox = outbox or Kept()
+    reading = Reading(VENUES[exchange.name], outbox, **(reading or {}))
+    return Collector(reading, session, outbox, endpoints=exchange.endpoints, **options)
+
+
 @pytest.fixture
 def exchange_of(monkeypatch):
     """Run an exchange in a venue's place, and a collector on it."""
@@ -85,8 +92,8 @@ def exchange_of(monkeypatch):
                 monkeypatch.setattr(VENUES[name], "HEARTBEAT", heartbeat)
             monkeypatch.setattr(collector_module, "_APART", 0.01)
             monkeypatch.setattr(VENUES[name], "LIMITS", limits or Limits(frames_per_second=1_000, poll=0.05))
-            options |= {"endpoints": exchange.endpoints, "longest_wait": 0.05}
-            collector = Collector(VENUES[name], session, outbox, **options)
+            options["longest_wait"] = 0.05
+            collector = collector_of(exchange, session, outbox, **options)
             await collector.list_instruments(symbols)
             collector.resume(before)
             collecting = asyncio.create_task(collector.run(wanted and wanted(exchange)))
@@ -114,6 +121,42 @@ async def test_a_liquidation_of_each_venue_becomes_a_message(exchange_of, name):
             assert frame == "ping" or isinstance(json.loads(frame), dict)
 
 
+def price_of(symbol, price, seconds=0):
+    return Price(symbol=symbol, exchange="other", price=price, timestamp=T_MS / 1_000 + seconds)
+
+
+async def test_a_bundle_whose_price_is_not_that_of_the_coin_is_refused_and_counted(exchange_of):
+    references = References()
+    options = {"symbols": {"PEPEUSDT"}, "reading": {"references": references}}
+    async with exchange_of("binance", **options) as (exchange, collector, outbox):
+        dropped = collector.account.dropped
+
+        async def tell(second):
+            at = {"s": "1000PEPEUSDT", "b": "0.01", "a": "0.01", "T": T_MS + 1_000 * second}
+            await exchange.send(BOOK | at, CASES["binance"].long)
+            await until(lambda: dropped["not asked for"] == 2 * (second + 1), "not all came")
+
+        await tell(0)  # nobody to compare with
+        assert [price.price for price in outbox.of(contract.PRICES)] == [pytest.approx(1e-5)] * 2
+        references.add(price_of("PEPEUSDT", 1.2e-5))
+        await tell(1)
+        references.add(price_of("PEPEUSDT", 1e-5, -900))
+        await tell(2)  # too old to compare with: what was found before holds
+        assert len(outbox.of(contract.PRICES)) == 2
+        assert dropped["price of a bundle is off"] > 0
+        references.add(price_of("PEPEUSDT", 1.05e-5))
+        await tell(3)
+        assert len(outbox.of(contract.PRICES)) == 4
+
+
+async def test_prices_of_single_coins_are_references(exchange_of):
+    references = References()
+    async with exchange_of("binance", reading={"references": references}) as (exchange, _, outbox):
+        await exchange.send(BOOK)
+        await until(lambda: outbox.of(contract.PRICES), "no price came")
+    assert references.of(price_of("BTCUSDT", 1)).price == 60_000
+
+
 async def test_instruments_that_are_not_asked_for_are_not_collected(exchange_of):
     async with exchange_of("binance", symbols=["PEPEUSDT"]) as (exchange, collector, outbox):
         await exchange.send(CASES["binance"].long)
@@ -130,7 +173,7 @@ async def test_open_interest_is_asked_for_where_it_is_not_pushed(exchange_of):
 
 
 async def test_only_wanted_topics_are_published(exchange_of):
-    async with exchange_of("binance", topics=[contract.PRICES]) as (exchange, _, outbox):
+    async with exchange_of("binance", reading={"topics": [contract.PRICES]}) as (exchange, _, outbox):
         await exchange.send(CASES["binance"].long, BOOK)
         await until(lambda: outbox.of(contract.PRICES), "no price came")
         assert {topic for topic, _ in outbox.messages} == {contract.PRICES}
@@ -309,7 +352,7 @@ async def test_connections_of_a_venue_do_not_begin_all_at_once(monkeypatch):
     monkeypatch.setattr(VENUES["binance"], "LIMITS", Limits(poll=0.05))
     exchange = Exchange("binance")
     async with exchange.running(), aiohttp.ClientSession() as session:
-        collector = Collector(VENUES["binance"], session, Kept(), endpoints=exchange.endpoints)
+        collector = collector_of(exchange, session)
         await collector.list_instruments({"BTCUSDT"})
         collecting = asyncio.create_task(collector.run())
         await until(lambda: exchange.connections and exchange.requests > 20, "not collected")
@@ -410,9 +453,7 @@ async def test_a_venue_that_does_not_answer_is_an_error_that_says_so(status, tol
     async with exchange.running(), aiohttp.ClientSession() as session:
         exchange.status = status
         with pytest.raises(VenueError, match=f"HTTP {status}") as caught:
-            await Collector(VENUES["gate"], session, Kept(), endpoints=exchange.endpoints).list_instruments(
-                {"BTCUSDT"}
-            )
+            await collector_of(exchange, session).list_instruments({"BTCUSDT"})
         assert caught.value.wait == wait
 
 
@@ -420,13 +461,7 @@ async def test_a_venue_without_the_wanted_symbols_says_so():
     exchange = Exchange("gate")
     async with exchange.running(), aiohttp.ClientSession() as session:
         with pytest.raises(VenueError, match="gate has none of NONEUSDT"):
-            await Collector(VENUES["gate"], session, Kept(), endpoints=exchange.endpoints).list_instruments(
-                {"NONEUSDT"}
-            )
-
-
-def collector_of(exchange, session, **options):
-    return Collector(VENUES[exchange.name], session, Kept(), endpoints=exchange.endpoints, **options)
+            await collector_of(exchange, session).list_instruments({"NONEUSDT"})
 
 
 def traded_on_binance(**usd):
@@ -488,8 +523,7 @@ def test_instruments_that_changed_while_they_were_recorded_are_those_of_then():
 async def test_a_recording_has_one_list_of_instruments_however_often_the_venue_was_asked():
     exchange, lines = Exchange("binance"), []
     async with exchange.running(), aiohttp.ClientSession() as session:
-        options = {"endpoints": exchange.endpoints, "record": lines.append}
-        collector = Collector(VENUES["binance"], session, Kept(), **options)
+        collector = collector_of(exchange, session, record=lines.append)
         with pytest.raises(VenueError):
             await collector.list_instruments({"NONEUSDT"})
         listing = await collector.list_instruments({"BTCUSDT"})
@@ -750,7 +784,7 @@ async def test_only_connections_that_change_are_replaced_and_those_without_use_e
 
 def test_instruments_that_stay_keep_their_places():
     def listing(*names):
-        return Listing([instrument("x", name, name, "USDT") for name in names])
+        return Listing([USUAL.instrument("x", name, name, "USDT") for name in names])
 
     def names(listed):
         return "".join(each.name for each in listed.chosen)

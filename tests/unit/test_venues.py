@@ -10,7 +10,7 @@ from hypothesis import given
 from venue_frames import CASES, T_MS, deribit_trade, listing_of, parse, state_of
 
 from pipeline import contract
-from pipeline.collect.instruments import UnknownUnitError, instrument
+from pipeline.collect.names import USUAL, UnknownUnitError
 from pipeline.collect.reading import TOPIC_OF, UNREADABLE
 from pipeline.collect.venue import (
     HISTORY,
@@ -263,18 +263,18 @@ def test_a_bundle_of_coins_is_told_as_coins():
 @pytest.mark.parametrize("base", ["1000NEWCOIN", "NEWCOIN1000", "1MNEWCOIN", "kNEWCOIN", "1000000NEWCOIN"])
 def test_a_bundle_that_nobody_knows_is_refused(base):
     with pytest.raises(UnknownUnitError, match="how many coins"):
-        instrument("binance", f"{base}USDT", base, "USDT")
+        USUAL.instrument("binance", f"{base}USDT", base, "USDT")
 
 
 @pytest.mark.parametrize("base", ["1INCH", "4STOCK", "BTC", "OKB", "1000X"])
 def test_a_name_with_a_number_in_it_is_no_bundle(base):
-    assert instrument("binance", f"{base}USDT", base, "USDT").multiplier == 1
+    assert USUAL.instrument("binance", f"{base}USDT", base, "USDT").multiplier == 1
 
 
 @pytest.mark.parametrize("unit", ["", None, 0, "nan", -1])
 def test_an_instrument_whose_contract_size_is_unknown_is_refused(unit):
     with pytest.raises(UnknownUnitError, match="contract size"):
-        instrument("okx", "NEW-USDT-SWAP", "NEW", "USDT", unit=unit)
+        USUAL.instrument("okx", "NEW-USDT-SWAP", "NEW", "USDT", unit=unit)
 
 
 @pytest.mark.parametrize("change", [{"quanto_multiplier": "?"}, {"name": "ODD"}, {"funding_interval": None}])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline import contract
+from pipeline.collect.names import USUAL
 from pipeline.collect.venue import Connection, Heartbeat, Limits, Request, decode_json, groups
 from pipeline.collect.venues import binance
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from pipeline.collect.instruments import Instrument
+    from pipeline.collect.names import Names
 
 NAME: Final = "aster"
 COVERAGE: Final = "one order of each symbol and second"
@@ -32,9 +34,9 @@ def listing() -> list[Request]:
     return [Request(url=f"{REST}/exchangeInfo"), Request(url=f"{REST}/fundingInfo")]
 
 
-def instruments(answers: Sequence[Any]) -> tuple[list[Instrument], list[str]]:
+def instruments(answers: Sequence[Any], names: Names = USUAL) -> tuple[list[Instrument], list[str]]:
     """Return the perpetuals against USDT and USDC."""
-    return binance.listed(NAME, answers)
+    return binance.listed(NAME, answers, names)
 
 
 def volumes() -> Request:

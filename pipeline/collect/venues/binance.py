@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline import contract
-from pipeline.collect.instruments import Instrument, instrument
+from pipeline.collect.names import USUAL
 from pipeline.collect.venue import (
     Accepted,
     Connection,
@@ -34,6 +34,9 @@ from pipeline.collect.venue import (
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from pipeline.collect.instruments import Instrument
+    from pipeline.collect.names import Names
+
 NAME: Final = "binance"
 COVERAGE: Final = "the largest order of each symbol and second"
 HEARTBEAT: Final = Heartbeat(silence=30.0, protocol=True)
@@ -54,19 +57,21 @@ def listing() -> list[Request]:
     return [Request(url=f"{REST}/exchangeInfo"), Request(url=f"{REST}/fundingInfo")]
 
 
-def instruments(answers: Sequence[Any]) -> tuple[list[Instrument], list[str]]:
+def instruments(answers: Sequence[Any], names: Names = USUAL) -> tuple[list[Instrument], list[str]]:
     """Return the perpetuals; funding is every eight hours where the second answer does not tell otherwise."""
-    return listed(NAME, answers)
+    return listed(NAME, answers, names)
 
 
-def listed(venue: str, answers: Sequence[Any]) -> tuple[list[Instrument], list[str]]:
+def listed(venue: str, answers: Sequence[Any], names: Names) -> tuple[list[Instrument], list[str]]:
     """Return the perpetuals of a venue that answers as Binance does."""
     info, hours = answers
     by_name = {each["symbol"]: each["fundingIntervalHours"] for each in hours}
 
     def make(each: Any) -> Instrument:
         name = each["symbol"]
-        return instrument(venue, name, each["baseAsset"], each["quoteAsset"], funding_hours=by_name.get(name))
+        return names.instrument(
+            venue, name, each["baseAsset"], each["quoteAsset"], funding_hours=by_name.get(name)
+        )
 
     return collected(info["symbols"], make, _is_perpetual)
 

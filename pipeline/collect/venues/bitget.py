@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from pipeline import contract
-from pipeline.collect.instruments import Instrument, instrument
+from pipeline.collect.names import USUAL
 from pipeline.collect.venue import (
     HISTORY,
     Accepted,
@@ -34,6 +34,8 @@ from pipeline.collect.venue import (
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from pipeline.collect.instruments import Instrument
+    from pipeline.collect.names import Names
     from pipeline.messages import Side
 
 NAME: Final = "bitget"
@@ -61,12 +63,14 @@ def listing() -> list[Request]:
     return [Request(url=f"{REST}/contracts?productType={_KIND}")]
 
 
-def instruments(answers: Sequence[Any]) -> tuple[list[Instrument], list[str]]:
+def instruments(answers: Sequence[Any], names: Names = USUAL) -> tuple[list[Instrument], list[str]]:
     """Return the perpetuals against USDT; sizes are in coins."""
 
     def make(each: Any) -> Instrument:
         hours = each["fundInterval"]
-        return instrument(NAME, each["symbol"], each["baseCoin"], each["quoteCoin"], funding_hours=hours)
+        return names.instrument(
+            NAME, each["symbol"], each["baseCoin"], each["quoteCoin"], funding_hours=hours
+        )
 
     return collected(answers[0]["data"], make, _is_perpetual)
 

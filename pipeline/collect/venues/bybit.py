@@ -9,7 +9,7 @@ from urllib.parse import quote
 import msgspec
 
 from pipeline import contract
-from pipeline.collect.instruments import Instrument, instrument
+from pipeline.collect.names import USUAL
 from pipeline.collect.venue import (
     Accepted,
     Connection,
@@ -34,6 +34,8 @@ from pipeline.collect.venue import (
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from pipeline.collect.instruments import Instrument
+    from pipeline.collect.names import Names
     from pipeline.messages import Side
 
 NAME: Final = "bybit"
@@ -65,12 +67,14 @@ def next_page(request: Request, answer: Any) -> Request | None:
     return Request(url=f"{_INSTRUMENTS}&cursor={quote(cursor)}") if cursor else None
 
 
-def instruments(answers: Sequence[Any]) -> tuple[list[Instrument], list[str]]:
+def instruments(answers: Sequence[Any], names: Names = USUAL) -> tuple[list[Instrument], list[str]]:
     """Return the perpetuals against USDT; the interval of funding is in minutes."""
 
     def make(each: Any) -> Instrument:
         hours = each["fundingInterval"] / _MINUTES
-        return instrument(NAME, each["symbol"], each["baseCoin"], each["quoteCoin"], funding_hours=hours)
+        return names.instrument(
+            NAME, each["symbol"], each["baseCoin"], each["quoteCoin"], funding_hours=hours
+        )
 
     return collected(chain.from_iterable(each["result"]["list"] for each in answers), make, _is_perpetual)
 

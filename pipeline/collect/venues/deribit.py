@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from pipeline import contract
-from pipeline.collect.instruments import Instrument, instrument
+from pipeline.collect.names import USUAL
 from pipeline.collect.venue import (
     Accepted,
     Connection,
@@ -34,6 +34,8 @@ from pipeline.collect.venue import (
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from pipeline.collect.instruments import Instrument
+    from pipeline.collect.names import Names
     from pipeline.messages import Side
 
 NAME: Final = "deribit"
@@ -56,11 +58,11 @@ def listing() -> list[Request]:
     return [Request(url=f"{REST}/public/get_instruments?currency=any&kind=future")]
 
 
-def instruments(answers: Sequence[Any]) -> tuple[list[Instrument], list[str]]:
+def instruments(answers: Sequence[Any], names: Names = USUAL) -> tuple[list[Instrument], list[str]]:
     """Return the linear perpetuals; amounts are in coins, funding is told for eight hours."""
 
     def make(each: Any) -> Instrument:
-        return instrument(NAME, each["instrument_name"], each["base_currency"], each["quote_currency"])
+        return names.instrument(NAME, each["instrument_name"], each["base_currency"], each["quote_currency"])
 
     return collected(answers[0]["result"], make, _is_linear)
 

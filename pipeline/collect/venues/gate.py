@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from pipeline import contract
-from pipeline.collect.instruments import Instrument, instrument
+from pipeline.collect.names import USUAL
 from pipeline.collect.venue import (
     NOW,
     Accepted,
@@ -35,6 +35,8 @@ from pipeline.collect.venue import (
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from pipeline.collect.instruments import Instrument
+    from pipeline.collect.names import Names
     from pipeline.messages import Side
 
 NAME: Final = "gate"
@@ -71,14 +73,14 @@ def next_page(request: Request, answer: Any) -> Request | None:
     return _page(int(request.about) + _PAGE) if len(answer) == _PAGE else None
 
 
-def instruments(answers: Sequence[Any]) -> tuple[list[Instrument], list[str]]:
+def instruments(answers: Sequence[Any], names: Names = USUAL) -> tuple[list[Instrument], list[str]]:
     """Return the perpetuals against USDT; sizes are in contracts."""
 
     def make(each: Any) -> Instrument:
         base, quote = each["name"].split("_")
         hours = each["funding_interval"] / _HOUR
         unit = each["quanto_multiplier"]
-        return instrument(NAME, each["name"], base, quote, unit=unit, funding_hours=hours)
+        return names.instrument(NAME, each["name"], base, quote, unit=unit, funding_hours=hours)
 
     return collected(chain.from_iterable(answers), make, lambda each: not each["in_delisting"])
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from pipeline import contract
-from pipeline.collect.instruments import Instrument, instrument
+from pipeline.collect.names import USUAL
 from pipeline.collect.venue import (
     Accepted,
     Connection,
@@ -38,6 +38,9 @@ from pipeline.collect.venue import (
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
+
+    from pipeline.collect.instruments import Instrument
+    from pipeline.collect.names import Names
 
 NAME: Final = "htx"
 COVERAGE: Final = "all, as far as is known"
@@ -67,12 +70,12 @@ def listing() -> list[Request]:
     return [Request(url=f"{REST}/swap_contract_info?business_type=swap")]
 
 
-def instruments(answers: Sequence[Any]) -> tuple[list[Instrument], list[str]]:
+def instruments(answers: Sequence[Any], names: Names = USUAL) -> tuple[list[Instrument], list[str]]:
     """Return the swaps against USDT; sizes of trades are in contracts."""
 
     def make(each: Any) -> Instrument:
         base, quote = each["contract_code"].split("-")
-        return instrument(NAME, each["contract_code"], base, quote, unit=each["contract_size"])
+        return names.instrument(NAME, each["contract_code"], base, quote, unit=each["contract_size"])
 
     return collected(answers[0]["data"], make, _is_swap)
 

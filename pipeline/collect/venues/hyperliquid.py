@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from pipeline import contract
-from pipeline.collect.instruments import Instrument, instrument
+from pipeline.collect.names import USUAL
 from pipeline.collect.venue import (
     HISTORY,
     Accepted,
@@ -29,14 +29,17 @@ from pipeline.collect.venue import (
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from pipeline.collect.instruments import Instrument
+    from pipeline.collect.names import Names
+
 NAME: Final = "hyperliquid"
 COVERAGE: Final = "none"
 HEARTBEAT: Final = Heartbeat(every=30.0, text='{"method":"ping"}', silence=75.0)
 LIMITS: Final = Limits(streams=400, frames_per_second=10.0, lifetime=None, poll=15.0)
 WS: Final = "wss://api.hyperliquid.xyz/ws"
 REST: Final = "https://api.hyperliquid.xyz/info"
-_QUOTE: Final = "USDT"
-"""USDC, in which it settles, stands for USDT: an alias by decision."""
+_QUOTE: Final = "USDC"
+"""In which it settles; the list does not say so."""
 _STATE: Final = Request(url=REST, body='{"type":"metaAndAssetCtxs"}')
 
 decode = decode_json
@@ -48,11 +51,11 @@ def listing() -> list[Request]:
     return [Request(url=REST, body='{"type":"meta"}')]
 
 
-def instruments(answers: Sequence[Any]) -> tuple[list[Instrument], list[str]]:
+def instruments(answers: Sequence[Any], names: Names = USUAL) -> tuple[list[Instrument], list[str]]:
     """Return the perpetuals of the venue's own list; funding is by the hour."""
 
     def make(each: Any) -> Instrument:
-        return instrument(NAME, each["name"], each["name"], _QUOTE, funding_hours=1)
+        return names.instrument(NAME, each["name"], each["name"], _QUOTE, funding_hours=1)
 
     return collected(answers[0]["universe"], make, lambda each: not each.get("isDelisted"))
 

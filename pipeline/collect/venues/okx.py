@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from pipeline import contract
-from pipeline.collect.instruments import Instrument, UnknownUnitError, instrument
+from pipeline.collect.names import USUAL, UnknownUnitError
 from pipeline.collect.venue import (
     HISTORY,
     Accepted,
@@ -35,6 +35,8 @@ from pipeline.collect.venue import (
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from pipeline.collect.instruments import Instrument
+    from pipeline.collect.names import Names
     from pipeline.messages import Side
 
 NAME: Final = "okx"
@@ -63,7 +65,7 @@ def listing() -> list[Request]:
     return [Request(url=f"{REST}/public/instruments?instType=SWAP")]
 
 
-def instruments(answers: Sequence[Any]) -> tuple[list[Instrument], list[str]]:
+def instruments(answers: Sequence[Any], names: Names = USUAL) -> tuple[list[Instrument], list[str]]:
     """Return the linear swaps against USDT; sizes are in contracts."""
 
     def make(each: Any) -> Instrument:
@@ -71,7 +73,7 @@ def instruments(answers: Sequence[Any]) -> tuple[list[Instrument], list[str]]:
         if each["ctValCcy"] != base:
             raise UnknownUnitError(f"{NAME} {each['instId']}: a contract's value is in {each['ctValCcy']}")
         unit = float(each["ctVal"] or 0) * float(each["ctMult"] or 0)
-        return instrument(NAME, each["instId"], base, quote, unit=unit)
+        return names.instrument(NAME, each["instId"], base, quote, unit=unit)
 
     return collected(answers[0]["data"], make, _is_linear)
 
