@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import WSMsgType, web
-from venue_frames import listing_of
+from venue_frames import clock_of, listing_of
 
 from pipeline.collect.venues import VENUES
 
@@ -43,6 +43,8 @@ class Exchange:
         Pings of the protocol that came.
     listing
         Instruments that it tells, where they are others than usual.
+    ahead
+        Seconds by which its clock is.
     volumes
         What it tells that was traded within 24 hours.
     status
@@ -65,6 +67,7 @@ class Exchange:
         self.requests = 0
         self.listing: list[Any] = []
         self.volumes: Any = None
+        self.ahead = 0.0
         self.greeting: Callable[[], list[Any]] = list
         self._port = 0
 
@@ -131,6 +134,9 @@ class Exchange:
         self.requests += 1
         if self.status != 200:
             return web.Response(status=self.status, headers=self.wait)
+        venue, body = VENUES[self.name], await request.text()
+        if (venue.REST + request.path_qs.rstrip("/"), body) == (venue.clock().url, venue.clock().body or ""):
+            return web.json_response(clock_of(self.name, round((time.time() + self.ahead) * 1_000)))
         return web.json_response(self._content(request.path_qs))
 
     def _content(self, path: str) -> Any:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import sys
-import time
 from functools import partial
 from pathlib import Path  # noqa: TC003 - Typer reads it
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -14,13 +12,11 @@ import aiohttp
 import structlog
 import typer
 from aiohttp import web
-from rich.console import Console
-from rich.live import Live
-from rich.table import Table
 
 from pipeline import contract
 from pipeline.cli.collect_check import try_out
 from pipeline.cli.collect_peers import among_peers
+from pipeline.cli.collect_show import show, summary
 from pipeline.cli.output import USAGE, end_on_sigterm, fail, run
 from pipeline.cli.replay_kafka import producer
 from pipeline.collect.collector import Collector
@@ -45,8 +41,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _USUAL: Final = "BTCUSDT,ETHUSDT"
-_REPORT: Final = 60.0
-"""Seconds from one line of the log to the next, where there is no terminal."""
 _AGAIN: Final = 30.0
 """Seconds until a venue is asked again for its instruments."""
 
@@ -194,7 +188,7 @@ async def _collect(  # noqa: PLR0913, PLR0917
                     log.info("stopping once Kafka has what waits", waiting=outbox.waiting)
                 await sender
             for each in collectors:
-                log.info("collected", **_summary(each))
+                log.info("collected", **summary(each))
 
 
 def _recorders(directory: Path | None, venues: Sequence[str]) -> dict[str, Recorder]:
@@ -232,7 +226,7 @@ async def _collect_all(collectors: Sequence[Collector], wanted: Wanted, sender: 
         group.create_task(_follow(sender))
         for each in collectors:
             group.create_task(_collect_one(each, wanted))
-        group.create_task(_show(collectors))
+        group.create_task(show(collectors))
 
 
 async def _follow(task: asyncio.Task[None]) -> None:
@@ -264,50 +258,3 @@ async def _served(collectors: Sequence[Collector], outbox: Outbox, port: int | N
         yield
     finally:
         await runner.cleanup()
-
-
-async def _show(collectors: Sequence[Collector]) -> None:
-    """Show what comes: a table on a terminal, else a line for each venue now and then."""
-    if not sys.stdout.isatty():
-        while True:
-            await asyncio.sleep(_REPORT)
-            for each in collectors:
-                log.info("collecting", **_summary(each))
-    before = {each.venue.NAME: 0 for each in collectors}
-    with Live(console=Console(), refresh_per_second=1) as live:
-        while True:
-            live.update(_table(collectors, before))
-            await asyncio.sleep(1)
-
-
-def _summary(collector: Collector) -> dict[str, Any]:
-    account = collector.account
-    return {
-        "venue": collector.venue.NAME,
-        **{topic.replace("-", "_"): account.messages[topic] for topic in contract.FEEDS},
-        "gaps": account.gaps,
-        "dropped": account.dropped.total(),
-        "rejected": account.rejected,
-    }
-
-
-def _table(collectors: Sequence[Collector], before: dict[str, int]) -> Table:
-    table = Table(title="Live feeds", expand=True)
-    for column in ("venue", "data"):
-        table.add_column(column)
-    for column in ("per s", "liq.", "prices", "OI", "funding", "last", "lag", "gaps", "dropped", "rejected"):
-        table.add_column(column, justify="right")
-    for each in collectors:
-        account, name, total = each.account, each.venue.NAME, each.account.messages.total()
-        seen = account.last > 0
-        table.add_row(
-            name,
-            "yes" if each.connected else "[red]no",
-            str(total - before[name]),
-            *(f"{account.messages[topic]:,}" for topic in contract.FEEDS),
-            f"{time.time() - account.last:.1f} s" if seen else "",
-            f"{account.behind:.2f} s" if seen else "",
-            *(f"{count:,}" for count in (account.gaps, account.dropped.total(), account.rejected)),
-        )
-        before[name] = total
-    return table

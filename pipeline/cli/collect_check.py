@@ -10,6 +10,7 @@ import aiohttp
 import typer
 
 from pipeline import contract
+from pipeline.cli.collect_show import ahead
 from pipeline.cli.output import PROBLEM, end_on_sigterm, show_table
 from pipeline.collect.collector import Collector
 from pipeline.collect.reading import Reading, VenueError
@@ -52,13 +53,14 @@ async def try_out(
         wanted, patience = choice(collectors), _USUAL if seconds is None else seconds
         found = await asyncio.gather(*(_collect_for(each, wanted, patience) for each in collectors))
     show_table(
-        ["venue", "instruments", *contract.FEEDS, "liquidations are", "trouble"],
+        ["venue", "instruments", *contract.FEEDS, "liquidations are", "clock", "trouble"],
         [
             [
                 each.venue.NAME,
                 listed,
                 *(_came(each, topic) for topic in contract.FEEDS),
                 each.venue.COVERAGE,
+                ahead(each.account),
                 _trouble(each, error),
             ]
             for each, (listed, error) in zip(collectors, found, strict=True)

@@ -35,6 +35,8 @@ _APART: Final = 0.4
 """Seconds from one connection of a venue to the next: OKX allows three a second."""
 _LISTED: Final = 60.0
 """Seconds for which a list of instruments is not asked for again: Deribit allows one such question in ten."""
+_CLOCK: Final = 60.0
+"""Seconds from one look at a venue's clock to the next."""
 _JSON: Final = {"Content-Type": "application/json"}
 
 
@@ -152,6 +154,7 @@ class Collector:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._beat())
+                group.create_task(self._watch_clock())
                 group.create_task(self._poll())
                 await self._connect(group)
                 self._forget_others()
@@ -184,6 +187,18 @@ class Collector:
             if last.until is None and stream not in self._links:
                 self._tell(stream, Gap(last.since, time.time(), "no longer collected"))
         self._before = {}
+
+    async def _watch_clock(self) -> None:
+        while True:
+            try:
+                for _ in range(2):  # the first answer may have waited for a connection
+                    asked = time.time()
+                    answer = await self._ask(self.venue.clock())
+                    self.reading.clock(asked, answer, time.time())
+            except VenueError as error:
+                log.warning("a venue does not tell the time", reason=str(error))
+                await asyncio.sleep(error.wait)
+            await asyncio.sleep(_CLOCK)
 
     def _gap_before(self, stream: str) -> Gap | None:
         """Return the gap of a stream that lasts since before this collector ran."""

@@ -42,6 +42,8 @@ UNREADABLE: Final = (
 """What reading a frame raises that is not as documented."""
 _COMPLAINTS: Final = 5
 """Unreadable frames of a venue that are shown in the log; the others are counted."""
+_CLOCK_OFF: Final = 1.0
+"""Seconds by which clocks may differ: workers refuse what is five seconds ahead."""
 _SHOWN: Final = 500
 """Characters of them."""
 
@@ -125,7 +127,7 @@ class Reading:
         self._outbox = outbox
         self.topics = frozenset(topics)
         self._price_every_ms = round(price_every * 1_000)
-        self._alarmed = False
+        self._alarmed = self._clock_wrong = False
         self._refused: set[str] = set()
         self._names = names
         self._references = references or References()
@@ -190,6 +192,24 @@ class Reading:
         for each in every:
             total[each.symbol] = total.get(each.symbol, 0.0) + by_name.get(each.name, 0.0)
         return total
+
+    def clock(self, asked: float, answer: Any, answered: float) -> None:
+        """Take the venue's time, as it told it when it was asked.
+
+        Raises
+        ------
+        VenueError
+            The answer is not as documented.
+
+        """
+        with self._documented("time"):
+            told = self.venue.clock_ms(answer) / 1_000
+        clock = self.account.clock
+        clock.add(asked, told, answered)
+        wrong = abs(clock.ahead or 0.0) > _CLOCK_OFF + clock.uncertainty
+        if wrong and not self._clock_wrong:
+            log.warning("a venue's clock differs from this one", venue=self.venue.NAME, ahead_s=clock.ahead)
+        self._clock_wrong = wrong
 
     def state(self, listing: Listing, began_ms: int) -> State:
         """Return the state of a conversation that begins."""

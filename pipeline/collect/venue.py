@@ -265,6 +265,12 @@ class Venue(Protocol):
     def traded(self, answer: Any) -> dict[str, float]:
         """Return that in US dollars, by the venue's names: to rank them, not to add it up."""
 
+    def clock(self) -> Request:
+        """Return what to ask for the venue's time."""
+
+    def clock_ms(self, answer: Any) -> float:
+        """Return the Unix time in milliseconds out of the answer."""
+
     def subscriptions(self, instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:
         """Return the connections that bring those topics of those instruments."""
 

@@ -20,6 +20,7 @@ from pipeline.cli.collect import _collect_all
 from pipeline.collect import collector as collector_module
 from pipeline.collect import link
 from pipeline.collect import outbox as outbox_module
+from pipeline.collect.clock import Clock
 from pipeline.collect.collector import Collector
 from pipeline.collect.names import USUAL
 from pipeline.collect.observed import create_web
@@ -539,6 +540,38 @@ async def test_requests_wait_as_long_as_a_venue_wants_after_too_many(exchange_of
         await until(lambda: collector.account.refused, "not refused")
         exchange.status, outbox.messages[:] = 200, []
         await until(lambda: outbox.of(contract.OPEN_INTEREST), "not asked again")
+
+
+@pytest.mark.parametrize("name", sorted(VENUES))
+async def test_a_venue_s_clock_is_looked_at(exchange_of, name):
+    async with exchange_of(name) as (_, collector, _):
+        clock = collector.account.clock
+        await until(lambda: clock.ahead is not None, "not asked")
+        assert abs(clock.ahead) < 0.001 + clock.uncertainty
+
+
+async def test_a_clock_that_is_wrong_is_told_once(exchange_of, monkeypatch, capsys):
+    monkeypatch.setattr(collector_module, "_CLOCK", 0.01)
+    async with exchange_of("bybit") as (exchange, collector, _):
+        exchange.ahead = -7.0
+        clock = collector.account.clock
+        await until(lambda: clock.ahead is not None and clock.ahead < -6, "not noticed")
+        asked = exchange.requests
+        await until(lambda: exchange.requests > asked + 5, "not asked again")
+        assert abs(clock.ahead + 7) < 0.001 + clock.uncertainty
+    assert capsys.readouterr().out.count("a venue's clock differs") == 1
+
+
+def test_of_a_clock_the_fastest_of_its_last_answers_counts():
+    clock = Clock()
+    assert (clock.ahead, clock.uncertainty) == (None, 0)
+    clock.add(100, 103, 104)
+    assert (clock.ahead, clock.uncertainty) == (1, 2)
+    clock.add(200, 203, 202)
+    assert (clock.ahead, clock.uncertainty) == (2, 1)
+    for at in range(300, 1_300, 100):
+        clock.add(at, at + 8, at + 6)
+    assert (clock.ahead, clock.uncertainty) == (5, 3)
 
 
 async def test_figures_tell_of_a_collector(exchange_of, unused_tcp_port_factory):

@@ -7,7 +7,7 @@ import hypothesis.strategies as st
 import msgspec
 import pytest
 from hypothesis import given
-from venue_frames import CASES, T_MS, deribit_trade, listing_of, parse, state_of
+from venue_frames import CASES, T_MS, clock_of, deribit_trade, listing_of, parse, state_of
 
 from pipeline import contract
 from pipeline.collect.names import USUAL, UnknownUnitError
@@ -310,6 +310,11 @@ def test_contracts_of_gate_are_asked_for_until_a_page_is_not_full():
     assert second.url.endswith("limit=1000&offset=1000")
     assert gate.next_page(second, [{}] * 1_000).url.endswith("offset=2000")
     assert gate.next_page(second, [{}] * 999) is None
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_venue_tells_its_time(name):
+    assert VENUES[name].clock_ms(clock_of(name, T_MS)) == pytest.approx(T_MS, abs=0.5)
 
 
 VOLUMES = {

@@ -25,6 +25,7 @@ REST: Final = "https://fapi.asterdex.com/fapi/v1"
 decode = decode_json
 next_page = binance.next_page
 traded = binance.traded
+clock_ms = binance.clock_ms
 parse = binance.parse
 parse_poll = binance.parse_poll
 
@@ -42,6 +43,11 @@ def instruments(answers: Sequence[Any], names: Names = USUAL) -> tuple[list[Inst
 def volumes() -> Request:
     """Return what to ask for what was traded within 24 hours."""
     return Request(url=f"{REST}/ticker/24hr")
+
+
+def clock() -> Request:
+    """Return what to ask for the venue's time."""
+    return Request(url=f"{REST}/time")
 
 
 def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:

@@ -92,6 +92,16 @@ def traded(answer: Any) -> dict[str, float]:
     return amounts(answer, "symbol", "quoteVolume")
 
 
+def clock() -> Request:
+    """Return what to ask for the venue's time."""
+    return Request(url=f"{REST}/time")
+
+
+def clock_ms(answer: Any) -> float:
+    """Return the venue's Unix time in milliseconds."""
+    return float(answer["serverTime"])
+
+
 def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:
     """Return a connection for each root, or more where there are many instruments."""
     names = [each.name.lower() for each in instruments]

@@ -91,6 +91,16 @@ def traded(answer: Any) -> dict[str, float]:
     return amounts(answer["data"], "symbol", "quoteVolume")
 
 
+def clock() -> Request:
+    """Return what to ask for the venue's time."""
+    return Request(url=f"{REST}/current-fund-rate?symbol=BTCUSDT&productType={_KIND}")
+
+
+def clock_ms(answer: Any) -> float:
+    """Return the venue's Unix time in milliseconds: every answer has it."""
+    return float(answer["requestTime"])
+
+
 def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:
     """Return the connections that bring those topics; liquidations come for all pairs at once."""
     args = [{"instType": _KIND, "topic": "liquidation"}] if contract.LIQUIDATIONS in topics else []

@@ -97,6 +97,16 @@ def traded(answer: Any) -> dict[str, float]:
     return amounts(answer["result"]["list"], "symbol", "turnover24h")
 
 
+def clock() -> Request:
+    """Return what to ask for the venue's time."""
+    return Request(url=f"{REST}/market/time")
+
+
+def clock_ms(answer: Any) -> float:
+    """Return the venue's Unix time in milliseconds."""
+    return float(answer["time"])
+
+
 def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:
     """Return the connections that bring those topics."""
     kinds = []

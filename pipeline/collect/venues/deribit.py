@@ -83,6 +83,16 @@ def traded(answer: Any) -> dict[str, float]:
     return amounts(answer["result"], "instrument_name", "volume_usd")
 
 
+def clock() -> Request:
+    """Return what to ask for the venue's time."""
+    return Request(url=f"{REST}/public/get_time")
+
+
+def clock_ms(answer: Any) -> float:
+    """Return the venue's Unix time in milliseconds."""
+    return float(answer["result"])
+
+
 def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:
     """Return the connections that bring those topics; trades bring liquidations and volumes."""
     kinds = ["trades"] if not {contract.LIQUIDATIONS, contract.PRICES}.isdisjoint(topics) else []

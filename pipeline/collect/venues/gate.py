@@ -95,6 +95,16 @@ def traded(answer: Any) -> dict[str, float]:
     return amounts(answer, "contract", "volume_24h_quote")
 
 
+def clock() -> Request:
+    """Return what to ask for the venue's time."""
+    return Request(url=f"{REST}/order_book?contract=BTC_USDT&limit=1")
+
+
+def clock_ms(answer: Any) -> float:
+    """Return the venue's Unix time in milliseconds: a book has it in seconds."""
+    return float(answer["current"]) * 1_000
+
+
 def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:
     """Return one connection; liquidations come for all contracts at once."""
     names = [each.name for each in instruments]

@@ -96,6 +96,16 @@ def traded(answer: Any) -> dict[str, float]:
     }
 
 
+def clock() -> Request:
+    """Return what to ask for the venue's time."""
+    return Request(url=f"{REST}/swap_open_interest?contract_code=BTC-USDT")
+
+
+def clock_ms(answer: Any) -> float:
+    """Return the venue's Unix time in milliseconds: every answer has it."""
+    return float(answer["ts"])
+
+
 def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:
     """Return a connection for notifications, and as many for quotes and trades as there are instruments."""
     notified = ["public.*.liquidation_orders"] if contract.LIQUIDATIONS in topics else []

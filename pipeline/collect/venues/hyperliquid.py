@@ -73,6 +73,16 @@ def traded(answer: Any) -> dict[str, float]:
     }
 
 
+def clock() -> Request:
+    """Return what to ask for the venue's time."""
+    return Request(url=REST, body='{"type":"l2Book","coin":"BTC"}')
+
+
+def clock_ms(answer: Any) -> float:
+    """Return the Unix time in milliseconds of the venue's newest block: there is no other."""
+    return float(answer["time"])
+
+
 def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:
     """Return the connections that bring prices and volumes."""
     kinds = ("bbo", "trades") if contract.PRICES in topics else ()

@@ -5,6 +5,7 @@ That the liquidated party is the taker is what the venue's documentation suggest
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -87,6 +88,16 @@ def volumes() -> Request:
 def traded(answer: Any) -> dict[str, float]:
     """Return what was traded in US dollars: quote coins are."""
     return amounts(answer["tickers"], "symbol", "volumeQuote")
+
+
+def clock() -> Request:
+    """Return what to ask for the venue's time."""
+    return Request(url=f"{REST}/tickers/PF_XBTUSD")
+
+
+def clock_ms(answer: Any) -> float:
+    """Return the venue's Unix time in milliseconds: every answer has it as text."""
+    return datetime.fromisoformat(answer["serverTime"]).timestamp() * 1_000
 
 
 def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:

@@ -94,6 +94,16 @@ def traded(answer: Any) -> dict[str, float]:
     }
 
 
+def clock() -> Request:
+    """Return what to ask for the venue's time."""
+    return Request(url=f"{REST}/public/time")
+
+
+def clock_ms(answer: Any) -> float:
+    """Return the venue's Unix time in milliseconds."""
+    return float(answer["data"][0]["ts"])
+
+
 def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:
     """Return the connections that bring those topics; liquidations come for all swaps at once."""
     channels = {
