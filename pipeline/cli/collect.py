@@ -27,6 +27,7 @@ from pipeline.collect.ranking import MostTraded, named
 from pipeline.collect.reading import Reading, VenueError
 from pipeline.collect.recording import Recorder, recorded, recordings
 from pipeline.collect.references import References
+from pipeline.collect.replay import Replay
 from pipeline.collect.venues import VENUES
 from pipeline.runtime.topics import count_partitions
 from pipeline.settings import load_settings
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _USUAL: Final = "BTCUSDT,ETHUSDT"
+_AT_ONCE: Final = 1_000
+"""Messages of a recording that wait for Kafka before it is read on."""
 _AGAIN: Final = 30.0
 """Seconds until a venue is asked again for its instruments."""
 
@@ -184,11 +187,20 @@ async def _collect(  # noqa: PLR0913, PLR0917
                 for recorder in recorders.values():
                     recorder.close()
             finally:  # a full disk is no reason to lose what waits
-                if outbox.waiting:
-                    log.info("stopping once Kafka has what waits", waiting=outbox.waiting)
-                await sender
+                await _finish(outbox, sender)
             for each in collectors:
                 log.info("collected", **summary(each))
+
+
+async def _finish(outbox: Outbox, sender: asyncio.Task[None]) -> None:
+    """Wait until Kafka has what waits; whoever does not want to wait is told what is lost."""
+    if outbox.waiting:
+        log.info("stopping once Kafka has what waits", **outbox.waiting_by_topic())
+    try:
+        await sender
+    except asyncio.CancelledError:
+        lost = ", ".join(f"{number} {topic}" for topic, number in outbox.waiting_by_topic().items())
+        fail(f"stopped before Kafka had confirmed all, which is lost: {lost or 'nothing'}")
 
 
 def _recorders(directory: Path | None, venues: Sequence[str]) -> dict[str, Recorder]:
@@ -212,12 +224,16 @@ async def _replay(
         outbox = Outbox(sending, most=None)
         for name, path in found:
             reading = Reading(VENUES[name], outbox, **options)
+            replay = Replay(reading, symbols)
             try:
-                reading.replay(recorded(path), symbols)
+                for line in recorded(path):
+                    replay.take(line)
+                    if outbox.waiting >= _AT_ONCE:
+                        await outbox.flush()
             except (VenueError, ValueError) as error:
                 fail(f"--replay: {path}: {error}")
-            log.info("replayed", file=path.name, **dict(reading.account.messages))
             await outbox.flush()
+            log.info("replayed", file=path.name, **dict(reading.account.messages))
 
 
 async def _collect_all(collectors: Sequence[Collector], wanted: Wanted, sender: asyncio.Task[None]) -> None:

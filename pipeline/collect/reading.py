@@ -20,11 +20,10 @@ from pipeline.collect.venue import Dropped, Refused, Request, State
 from pipeline.messages import Funding, Liquidation, OpenInterest, Price
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from pipeline.collect.instruments import Instrument
     from pipeline.collect.names import Names
-    from pipeline.collect.recording import Line
     from pipeline.collect.venue import Feed, Told, Venue
 
 log = structlog.get_logger(__name__)
@@ -233,36 +232,6 @@ class Reading:
         """Publish what an answer tells."""
         state.now_ms = now_ms
         self._understood(lambda: self.venue.parse_poll(request, answer, state), answer)
-
-    def replay(self, lines: Iterable[Line], symbols: Collection[str]) -> None:
-        """Understand again what was recorded, by the clock of then.
-
-        Raises
-        ------
-        VenueError
-            The recording does not begin with the venue's instruments, or has none of those symbols.
-
-        """
-        answers: list[Any] = []
-        listing: Listing | None = None
-        states: dict[int, State] = {}
-        for line in lines:
-            if line.kind == "listing":
-                if listing is not None:  # the instruments changed
-                    answers, listing = [], None
-                answers.append(msgspec.json.decode(line.text))
-                continue
-            if listing is None:
-                listing = self.choose(answers, symbols)
-                self.relist(listing)
-            if line.kind == "began" or line.conversation not in states:
-                states[line.conversation] = self.state(listing, line.at_ms)
-            state = states[line.conversation]
-            if line.kind == "frame":
-                self.frame(line.content, state, line.at_ms)
-            elif line.kind == "answer":
-                request = Request(url="", about=line.about)
-                self.answer(request, msgspec.json.decode(line.text), state, line.at_ms)
 
     def _parse(self, frame: str | bytes, state: State) -> Sequence[Told]:
         content = self.venue.decode(frame)

@@ -118,6 +118,30 @@ async def test_a_collector_that_is_stopped_first_sends_what_it_has_received(sett
         assert found == [frame["data"][0]["T"] / 1_000 for frame in sent[: len(found)]]
 
 
+async def until_said(process, text):
+    """Wait until a line of the log has a text."""
+    while text not in (line := await asyncio.to_thread(process.stderr.readline)):
+        assert line, f"the log ended without: {text}"
+
+
+async def test_who_does_not_wait_for_kafka_is_told_what_is_lost(own_settings, own_broker):
+    async with Exchange("bybit").running() as exchange:
+        with collecting(own_settings, "bybit", "--symbols", "BTCUSDT", *exchange.options) as process:
+            await until(lambda: exchange.sockets, "not connected", 60)
+            await exchange.send(frames(now_ms())["bybit"])
+            await until_there(own_settings, 1, [process])
+            own_broker.kill()
+            await exchange.send(*(frames(now_ms() + number)["bybit"] for number in range(3)))
+            await exchange.send(CASES["bybit"].long, "no json")
+            await until_said(process, "not as documented")  # so the others have come, too
+            process.terminate()
+            await until_said(process, "stopping once Kafka has what waits")
+            process.terminate()
+            _, log = await asyncio.to_thread(process.communicate)
+    assert process.returncode == 1
+    assert "stopped before Kafka had confirmed all, which is lost: 4 liquidations" in log
+
+
 async def silent_feeds(settings):
     told = [convert(each, FeedStatus) for each in await read_all(settings, contract.FEED_STATUS)]
     return [each.reason for each in gaps(told, time.time()) if each.until is None]

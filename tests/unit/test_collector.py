@@ -29,6 +29,7 @@ from pipeline.collect.ranking import MostTraded, named
 from pipeline.collect.reading import Listing, Reading, VenueError
 from pipeline.collect.recording import Line, Recorder, recorded, recordings
 from pipeline.collect.references import References
+from pipeline.collect.replay import Replay
 from pipeline.collect.sides import SideCheck
 from pipeline.collect.venue import NOTED, Connection, Heartbeat, Limits
 from pipeline.collect.venues import VENUES
@@ -511,13 +512,19 @@ async def test_a_list_of_instruments_is_read_to_its_last_page():
             await collector.list_instruments({"BTCUSDT"})
 
 
+def replay(reading, lines):
+    replay = Replay(reading, {"BTCUSDT"})
+    for line in lines:
+        replay.take(line)
+
+
 def test_instruments_that_changed_while_they_were_recorded_are_those_of_then():
     (contracts,), again, lines = CASES["gate"].listing, Kept(), []
     for size in ("0.0001", "0.001"):
         listed = [each | {"quanto_multiplier": size} for each in contracts]
         lines.append(Line("listing", T_MS, text=json.dumps(listed)))
         lines.append(Line("frame", T_MS, conversation=len(lines), text=json.dumps(CASES["gate"].long)))
-    Reading(VENUES["gate"], again).replay(lines, {"BTCUSDT"})
+    replay(Reading(VENUES["gate"], again), lines)
     assert [each.quantity for each in again.of(contract.LIQUIDATIONS)] == [2, 20]
 
 
@@ -683,9 +690,33 @@ async def test_what_was_recorded_is_understood_as_it_was_live(exchange_of, tmp_p
     ((name, path),) = recordings(tmp_path)
     again = Kept()
     reading = Reading(VENUES[name], again)
-    reading.replay(recorded(path), {"BTCUSDT"})
+    replay(reading, recorded(path))
     assert again.messages == live.messages
     assert reading.account.rejected == 6
+
+
+async def test_a_connection_that_stays_while_instruments_change_is_understood_as_it_was(
+    exchange_of, tmp_path
+):
+    """What it was told before, it still knows: a delta of Bybit's is of no use without the rest."""
+    recorder = Recorder(tmp_path, "bybit")
+    first = {"bid1Price": "59990", "ask1Price": "60010"}
+    ticker = {"topic": "tickers.BTCUSDT", "type": "snapshot", "ts": T_MS, "data": first}
+    delta = ticker | {"type": "delta", "ts": T_MS + 1_000, "data": {"ask1Price": "60030"}}
+    options = {"record": recorder.write, **wanting({"BTCUSDT"})}
+    async with exchange_of("bybit", **options) as (exchange, collector, live):
+        await exchange.send(ticker)
+        changed = json.loads(json.dumps(CASES["bybit"].listing))
+        changed[0]["result"]["list"][0]["fundingInterval"] = 60
+        exchange.listing = changed
+        await until(lambda: collector._listing.chosen[0].funding_hours == 1, "not asked again")
+        await exchange.send(delta)
+        await until(lambda: len(live.of(contract.PRICES)) == 2, "no price came")
+    recorder.close()
+    again = Kept()
+    replay(Reading(VENUES["bybit"], again), recorded(recordings(tmp_path)[0][1]))
+    assert again.messages == live.messages
+    assert [price.price for price in again.of(contract.PRICES)] == [60_000, 60_010]
 
 
 async def test_frames_that_are_bytes_are_kept_as_they_are(exchange_of, tmp_path):
@@ -695,7 +726,7 @@ async def test_frames_that_are_bytes_are_kept_as_they_are(exchange_of, tmp_path)
         await until(lambda: len(live.of(contract.LIQUIDATIONS)) == 2, "not all came")
     recorder.close()
     again = Kept()
-    Reading(VENUES["htx"], again).replay(recorded(recordings(tmp_path)[0][1]), {"BTCUSDT"})
+    replay(Reading(VENUES["htx"], again), recorded(recordings(tmp_path)[0][1]))
     assert again.of(contract.LIQUIDATIONS) == live.of(contract.LIQUIDATIONS)
 
 
