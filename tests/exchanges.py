@@ -135,13 +135,13 @@ class Exchange:
         if self.status != 200:
             return web.Response(status=self.status, headers=self.wait)
         venue, body = VENUES[self.name], await request.text()
-        if (venue.REST + request.path_qs.rstrip("/"), body) == (venue.clock().url, venue.clock().body or ""):
+        if (venue.REST + request.path_qs.rstrip("/"), body) == (venue.CLOCK.url, venue.CLOCK.body or ""):
             return web.json_response(clock_of(self.name, round((time.time() + self.ahead) * 1_000)))
         return web.json_response(self._content(request.path_qs))
 
     def _content(self, path: str) -> Any:
         venue = VENUES[self.name]
-        if self.volumes is not None and venue.volumes().url == venue.REST + path:
+        if self.volumes is not None and venue.VOLUMES.url == venue.REST + path:
             return self.volumes
         if path.startswith("/openInterest"):
             return {"symbol": "BTCUSDT", "openInterest": "10", "time": round(time.time() * 1_000)}

@@ -19,6 +19,7 @@ from pipeline.cli.collect_peers import among_peers
 from pipeline.cli.collect_show import show, summary
 from pipeline.cli.output import USAGE, end_on_sigterm, fail, run
 from pipeline.cli.replay_kafka import producer
+from pipeline.collect.bundles import References
 from pipeline.collect.collector import Collector
 from pipeline.collect.names import USUAL, read_names
 from pipeline.collect.observed import create_web
@@ -26,7 +27,6 @@ from pipeline.collect.outbox import Outbox
 from pipeline.collect.ranking import MostTraded, named
 from pipeline.collect.reading import Reading, VenueError
 from pipeline.collect.recording import Recorder, recorded, recordings
-from pipeline.collect.references import References
 from pipeline.collect.replay import Replay
 from pipeline.collect.venues import VENUES
 from pipeline.runtime.topics import count_partitions

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from pipeline.collect.collector import Collector
+    from pipeline.messages import FeedStatus
     from pipeline.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -31,10 +32,10 @@ async def among_peers(settings: Settings, collectors: Sequence[Collector]) -> As
     await consumer.start()
     try:
         await consumer.seek_to_end()
-        before = await told_of_feeds(settings)
-        for each in collectors:
-            each.resume(before)
-        listening = asyncio.create_task(_listen(consumer, {each.venue.NAME: each for each in collectors}))
+        by_venue = {each.venue.NAME: each for each in collectors}
+        for told in await told_of_feeds(settings):
+            _pass_on(told, by_venue)
+        listening = asyncio.create_task(_listen(consumer, by_venue))
         yield
         listening.cancel()
         await asyncio.wait({listening})
@@ -42,14 +43,15 @@ async def among_peers(settings: Settings, collectors: Sequence[Collector]) -> As
         await consumer.stop()
 
 
+def _pass_on(told: FeedStatus, collectors: dict[str, Collector]) -> None:
+    if told.exchange in collectors:
+        collectors[told.exchange].hear(told)
+
+
 async def _listen(consumer: AIOKafkaConsumer, collectors: dict[str, Collector]) -> None:
     try:
         async for record in consumer:
-            try:
-                told = decode_status(record.value or b"")
-            except msgspec.MsgspecError:
-                continue
-            if told.exchange in collectors:
-                collectors[told.exchange].hear(told)
+            with suppress(msgspec.MsgspecError):  # somebody else's; it says nothing of a feed
+                _pass_on(decode_status(record.value or b""), collectors)
     except KafkaError as error:
         log.warning("what other collectors tell cannot be read any more", reason=str(error))

@@ -89,7 +89,7 @@ class MostTraded:
 
 async def _traded(collector: Collector) -> dict[str, float]:
     try:
-        return await collector.traded()
+        return await collector.asking.traded()
     except VenueError as error:
         log.warning("a venue does not tell what is traded most", reason=str(error))
         return {}

@@ -13,8 +13,8 @@ import structlog
 
 from pipeline import contract
 from pipeline.collect.account import Account
+from pipeline.collect.bundles import Bundles, References
 from pipeline.collect.names import USUAL
-from pipeline.collect.references import References, fits
 from pipeline.collect.sides import SideCheck
 from pipeline.collect.venue import Dropped, Refused, Request, State
 from pipeline.messages import Funding, Liquidation, OpenInterest, Price
@@ -129,9 +129,7 @@ class Reading:
         self._alarmed = self._clock_wrong = False
         self._refused: set[str] = set()
         self._names = names
-        self._references = references or References()
-        self._bundles: set[str] = set()
-        self._off: set[str] = set()
+        self._bundles = Bundles(venue.NAME, references or References())
         self._states: WeakSet[State] = WeakSet()
 
     def next_page(self, request: Request, answer: Any) -> Request | None:
@@ -218,7 +216,7 @@ class Reading:
 
     def relist(self, listing: Listing) -> None:
         """Let conversations that go on know of other instruments."""
-        self._bundles = {each.symbol for each in listing.chosen if each.multiplier > 1}
+        self._bundles.relist(listing.chosen)
         for state in self._states:
             state.relist(listing.chosen, listing.known)
 
@@ -271,40 +269,13 @@ class Reading:
         self.account.last = max(self.account.last, message.timestamp)
         self.account.received = time.time()
         self.account.behind = self.account.received - message.timestamp
-        if not self._fits(message):
+        if not self._bundles.take(message):
             self.account.dropped["price of a bundle is off"] += 1
             return
         self._check_sides(message)
         if topic in self.topics:
             self._outbox.put(topic, message)
             self.account.messages[topic] += 1
-
-    def _fits(self, message: Feed) -> bool:
-        """Tell whether a symbol's price is that of other venues, where its contract is a bundle of coins."""
-        if message.symbol not in self._bundles:
-            if isinstance(message, Price):
-                self._references.add(message)
-            return True
-        if isinstance(message, Price):
-            self._compare(message)
-        return message.symbol not in self._off
-
-    def _compare(self, price: Price) -> None:
-        reference = self._references.of(price)
-        if reference is None:  # what was found before holds
-            return
-        if fits(price, reference):
-            self._off.discard(price.symbol)
-        elif price.symbol not in self._off:
-            self._off.add(price.symbol)
-            log.error(
-                "the price of a bundle of coins is not that of the coin: is their number right (--names)?",
-                venue=self.venue.NAME,
-                symbol=price.symbol,
-                price=price.price,
-                reference=reference.price,
-                of=reference.exchange,
-            )
 
     def _check_sides(self, message: Feed) -> None:
         self.sides.add(message)

@@ -239,13 +239,15 @@ class Venue(Protocol):
     """A venue's file: constants, and functions without any effect but on the state they are given.
 
     `parse` and `parse_poll` raise ValueError, KeyError, TypeError or IndexError where a frame is not what
-    the venue's documentation says.
+    the venue's documentation says. `VOLUMES` and `CLOCK` ask for what `traded` and `clock_ms` read.
     """
 
     NAME: str
     COVERAGE: str
     HEARTBEAT: Heartbeat
     LIMITS: Limits
+    VOLUMES: Request
+    CLOCK: Request
 
     def decode(self, frame: str | bytes) -> Any:
         """Return what a frame says; None for one that says nothing."""
@@ -259,17 +261,11 @@ class Venue(Protocol):
     def instruments(self, answers: Sequence[Any], names: Names = USUAL) -> tuple[list[Instrument], list[str]]:
         """Return the linear perpetuals of the answers, and why others that look like them are refused."""
 
-    def volumes(self) -> Request:
-        """Return what to ask for what was traded within 24 hours."""
-
     def traded(self, answer: Any) -> dict[str, float]:
-        """Return that in US dollars, by the venue's names: to rank them, not to add it up."""
-
-    def clock(self) -> Request:
-        """Return what to ask for the venue's time."""
+        """Return what was traded within 24 hours in US dollars, by the venue's names: to rank them."""
 
     def clock_ms(self, answer: Any) -> float:
-        """Return the Unix time in milliseconds out of the answer."""
+        """Return the venue's Unix time in milliseconds."""
 
     def subscriptions(self, instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:
         """Return the connections that bring those topics of those instruments."""

@@ -21,6 +21,8 @@ HEARTBEAT: Final = Heartbeat(silence=60.0, protocol=True)
 LIMITS: Final = Limits(streams=200, frames_per_second=5.0, poll=30.0)
 WS: Final = "wss://fstream.asterdex.com"
 REST: Final = "https://fapi.asterdex.com/fapi/v1"
+VOLUMES: Final = Request(url=f"{REST}/ticker/24hr")
+CLOCK: Final = Request(url=f"{REST}/time")
 
 decode = decode_json
 next_page = binance.next_page
@@ -38,16 +40,6 @@ def listing() -> list[Request]:
 def instruments(answers: Sequence[Any], names: Names = USUAL) -> tuple[list[Instrument], list[str]]:
     """Return the perpetuals against USDT and USDC."""
     return binance.listed(NAME, answers, names)
-
-
-def volumes() -> Request:
-    """Return what to ask for what was traded within 24 hours."""
-    return Request(url=f"{REST}/ticker/24hr")
-
-
-def clock() -> Request:
-    """Return what to ask for the venue's time."""
-    return Request(url=f"{REST}/time")
 
 
 def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:

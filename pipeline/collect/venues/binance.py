@@ -47,6 +47,8 @@ QUOTES: Final = ("USDT", "USDC")
 _COIN_MARGINED: Final = 2
 _CONTROL: Final = "btcusdt@aggTrade"
 """What always flows: liquidations may be silent for minutes."""
+VOLUMES: Final = Request(url=f"{REST}/ticker/24hr")
+CLOCK: Final = Request(url=f"{REST}/time")
 
 decode = decode_json
 next_page = all_at_once
@@ -82,19 +84,9 @@ def _is_perpetual(each: Any) -> bool:
     )
 
 
-def volumes() -> Request:
-    """Return what to ask for what was traded within 24 hours."""
-    return Request(url=f"{REST}/ticker/24hr")
-
-
 def traded(answer: Any) -> dict[str, float]:
     """Return what was traded in US dollars: quote coins are."""
     return amounts(answer, "symbol", "quoteVolume")
-
-
-def clock() -> Request:
-    """Return what to ask for the venue's time."""
-    return Request(url=f"{REST}/time")
 
 
 def clock_ms(answer: Any) -> float:

@@ -47,6 +47,8 @@ REST: Final = "https://api.bitget.com/api/v2/mix/market"
 _KIND: Final = "usdt-futures"
 _POSITIONS: Final[Mapping[str, Side]] = {"buy": "long", "sell": "short"}
 """`side` is the side of the position, not of the order that closed it."""
+VOLUMES: Final = Request(url=f"{REST}/tickers?productType={_KIND}")
+CLOCK: Final = Request(url=f"{REST}/current-fund-rate?symbol=BTCUSDT&productType={_KIND}")
 
 next_page = all_at_once
 polls = nothing_to_ask
@@ -81,19 +83,9 @@ def _is_perpetual(each: Any) -> bool:
     )
 
 
-def volumes() -> Request:
-    """Return what to ask for what was traded within 24 hours."""
-    return Request(url=f"{REST}/tickers?productType={_KIND}")
-
-
 def traded(answer: Any) -> dict[str, float]:
     """Return what was traded in US dollars: quote coins are."""
     return amounts(answer["data"], "symbol", "quoteVolume")
-
-
-def clock() -> Request:
-    """Return what to ask for the venue's time."""
-    return Request(url=f"{REST}/current-fund-rate?symbol=BTCUSDT&productType={_KIND}")
 
 
 def clock_ms(answer: Any) -> float:

@@ -50,6 +50,8 @@ _FRAME: Final = 100
 _MINUTES: Final = 60
 _POSITIONS: Final[Mapping[str, Side]] = {"Buy": "long", "Sell": "short"}
 """`S` is the side of the position, not of the order that closed it."""
+VOLUMES: Final = Request(url=f"{REST}/market/tickers?category=linear")
+CLOCK: Final = Request(url=f"{REST}/market/time")
 
 decode = decode_json
 polls = nothing_to_ask
@@ -87,19 +89,9 @@ def _is_perpetual(each: Any) -> bool:
     )
 
 
-def volumes() -> Request:
-    """Return what to ask for what was traded within 24 hours."""
-    return Request(url=f"{REST}/market/tickers?category=linear")
-
-
 def traded(answer: Any) -> dict[str, float]:
     """Return what was traded in US dollars."""
     return amounts(answer["result"]["list"], "symbol", "turnover24h")
-
-
-def clock() -> Request:
-    """Return what to ask for the venue's time."""
-    return Request(url=f"{REST}/market/time")
 
 
 def clock_ms(answer: Any) -> float:

@@ -46,6 +46,8 @@ WS: Final = "wss://streams.deribit.com/ws/api/v2"
 REST: Final = "https://www.deribit.com/api/v2"
 _ANSWER: Final = '{"jsonrpc":"2.0","id":9,"method":"public/test","params":{}}'
 _OTHER: Final[Mapping[Side, Side]] = {"long": "short", "short": "long"}
+VOLUMES: Final = Request(url=f"{REST}/public/get_book_summary_by_currency?currency=USDC&kind=future")
+CLOCK: Final = Request(url=f"{REST}/public/get_time")
 
 decode = decode_json
 next_page = all_at_once
@@ -73,19 +75,9 @@ def _is_linear(each: Any) -> bool:
     )
 
 
-def volumes() -> Request:
-    """Return what to ask for what was traded within 24 hours."""
-    return Request(url=f"{REST}/public/get_book_summary_by_currency?currency=USDC&kind=future")
-
-
 def traded(answer: Any) -> dict[str, float]:
     """Return what was traded in US dollars."""
     return amounts(answer["result"], "instrument_name", "volume_usd")
-
-
-def clock() -> Request:
-    """Return what to ask for the venue's time."""
-    return Request(url=f"{REST}/public/get_time")
 
 
 def clock_ms(answer: Any) -> float:

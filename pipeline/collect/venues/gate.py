@@ -53,6 +53,8 @@ _PAGE: Final = 1_000
 _HOUR: Final = 3_600
 _SECONDS_END: Final = 100_000_000_000
 """A time below is in seconds, above in milliseconds: the venue changed from one to the other."""
+VOLUMES: Final = Request(url=f"{REST}/tickers")
+CLOCK: Final = Request(url=f"{REST}/order_book?contract=BTC_USDT&limit=1")
 
 decode = decode_json
 polls = nothing_to_ask
@@ -85,19 +87,9 @@ def instruments(answers: Sequence[Any], names: Names = USUAL) -> tuple[list[Inst
     return collected(chain.from_iterable(answers), make, lambda each: not each["in_delisting"])
 
 
-def volumes() -> Request:
-    """Return what to ask for what was traded within 24 hours."""
-    return Request(url=f"{REST}/tickers")
-
-
 def traded(answer: Any) -> dict[str, float]:
     """Return what was traded in US dollars: quote coins are."""
     return amounts(answer, "contract", "volume_24h_quote")
-
-
-def clock() -> Request:
-    """Return what to ask for the venue's time."""
-    return Request(url=f"{REST}/order_book?contract=BTC_USDT&limit=1")
 
 
 def clock_ms(answer: Any) -> float:

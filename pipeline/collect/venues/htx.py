@@ -56,6 +56,8 @@ _HELD: Final = Request(url=f"{REST}/swap_open_interest")
 """Tells open interest and volumes of all swaps."""
 _SIDES: Final = 2
 """Open interest and volumes are sums of both sides."""
+VOLUMES: Final = _HELD
+CLOCK: Final = Request(url=f"{REST}/swap_open_interest?contract_code=BTC-USDT")
 
 next_page = all_at_once
 
@@ -84,21 +86,11 @@ def _is_swap(each: Any) -> bool:
     return bool(each["contract_status"] == _LISTED and each["business_type"] == "swap")
 
 
-def volumes() -> Request:
-    """Return what to ask for what was traded within 24 hours."""
-    return _HELD
-
-
 def traded(answer: Any) -> dict[str, float]:
     """Return what was traded in US dollars."""
     return {
         name: usd / _SIDES for name, usd in amounts(answer["data"], "contract_code", "trade_turnover").items()
     }
-
-
-def clock() -> Request:
-    """Return what to ask for the venue's time."""
-    return Request(url=f"{REST}/swap_open_interest?contract_code=BTC-USDT")
 
 
 def clock_ms(answer: Any) -> float:

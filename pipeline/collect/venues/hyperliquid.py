@@ -41,6 +41,8 @@ REST: Final = "https://api.hyperliquid.xyz/info"
 _QUOTE: Final = "USDC"
 """In which it settles; the list does not say so."""
 _STATE: Final = Request(url=REST, body='{"type":"metaAndAssetCtxs"}')
+VOLUMES: Final = _STATE
+CLOCK: Final = Request(url=REST, body='{"type":"l2Book","coin":"BTC"}')
 
 decode = decode_json
 next_page = all_at_once
@@ -60,22 +62,12 @@ def instruments(answers: Sequence[Any], names: Names = USUAL) -> tuple[list[Inst
     return collected(answers[0]["universe"], make, lambda each: not each.get("isDelisted"))
 
 
-def volumes() -> Request:
-    """Return what to ask for what was traded within 24 hours."""
-    return _STATE
-
-
 def traded(answer: Any) -> dict[str, float]:
     """Return what was traded in US dollars."""
     return {
         each["name"]: float(context["dayNtlVlm"])
         for each, context in zip(answer[0]["universe"], answer[1], strict=True)
     }
-
-
-def clock() -> Request:
-    """Return what to ask for the venue's time."""
-    return Request(url=REST, body='{"type":"l2Book","coin":"BTC"}')
 
 
 def clock_ms(answer: Any) -> float:

@@ -48,6 +48,8 @@ LIMITS: Final = Limits(streams=200, frames_per_second=5.0, lifetime=None)
 WS: Final = "wss://futures.kraken.com/ws/v1"
 REST: Final = "https://futures.kraken.com/derivatives/api/v3"
 _QUOTE: Final = "USD"
+VOLUMES: Final = Request(url=f"{REST}/tickers")
+CLOCK: Final = Request(url=f"{REST}/tickers/PF_XBTUSD")
 
 decode = decode_json
 next_page = all_at_once
@@ -80,19 +82,9 @@ def _is_perpetual(each: Any) -> bool:
     )
 
 
-def volumes() -> Request:
-    """Return what to ask for what was traded within 24 hours."""
-    return Request(url=f"{REST}/tickers")
-
-
 def traded(answer: Any) -> dict[str, float]:
     """Return what was traded in US dollars: quote coins are."""
     return amounts(answer["tickers"], "symbol", "volumeQuote")
-
-
-def clock() -> Request:
-    """Return what to ask for the venue's time."""
-    return Request(url=f"{REST}/tickers/PF_XBTUSD")
 
 
 def clock_ms(answer: Any) -> float:

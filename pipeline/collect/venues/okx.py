@@ -49,6 +49,8 @@ _FRAME: Final = 100
 _HOUR_MS: Final = 3_600_000
 _CLOSES_SOON: Final = "64008"
 _SIDES: Final[Mapping[str, Side]] = {"long": "long", "short": "short"}
+VOLUMES: Final = Request(url=f"{REST}/market/tickers?instType=SWAP")
+CLOCK: Final = Request(url=f"{REST}/public/time")
 
 next_page = all_at_once
 polls = nothing_to_ask
@@ -82,21 +84,11 @@ def _is_linear(each: Any) -> bool:
     return bool(each["ctType"] == "linear" and each["settleCcy"] == "USDT" and each["state"] == "live")
 
 
-def volumes() -> Request:
-    """Return what to ask for what was traded within 24 hours."""
-    return Request(url=f"{REST}/market/tickers?instType=SWAP")
-
-
 def traded(answer: Any) -> dict[str, float]:
     """Return what was traded in US dollars: coins at the last price."""
     return {
         each["instId"]: float(each["volCcy24h"] or 0) * float(each["last"] or 0) for each in answer["data"]
     }
-
-
-def clock() -> Request:
-    """Return what to ask for the venue's time."""
-    return Request(url=f"{REST}/public/time")
 
 
 def clock_ms(answer: Any) -> float:

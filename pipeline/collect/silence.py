@@ -1,0 +1,87 @@
+"""What is told of a venue on `feed-status`: which of its streams are silent, and that a collector runs."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+import structlog
+
+from pipeline import codec, contract
+from pipeline.collect.link import Gap
+from pipeline.messages import FeedStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from pipeline.collect.account import Account
+    from pipeline.collect.reading import Taking
+
+log = structlog.get_logger(__name__)
+
+
+class Silence:
+    """Tells of the gaps of one venue's streams, and knows what collectors told of them last.
+
+    Parameters
+    ----------
+    venue, account, outbox
+        Which venue, where gaps are counted, and where they are told.
+
+    """
+
+    def __init__(self, venue: str, account: Account, outbox: Taking) -> None:
+        self._venue = venue
+        self._account = account
+        self._outbox = outbox
+        self._last: dict[str, FeedStatus] = {}
+
+    def hear(self, told: FeedStatus) -> None:
+        """Take what some collector told, this one or another, now or before this one ran."""
+        self._last[told.stream] = told
+
+    async def beat(self) -> None:
+        """Tell that a collector runs: one that is killed cannot tell of its end."""
+        while True:
+            now = time.time()
+            self._tell(contract.FEED_COLLECTOR, Gap(now, now, "collecting"))
+            await asyncio.sleep(contract.FEED_BEAT)
+
+    def gap_before(self, stream: str) -> Gap | None:
+        """Return the gap in which a stream is when its connection begins; what nobody told is told now."""
+        last, beat = self._last.get(stream), self._last.get(contract.FEED_COLLECTOR)
+        if last is not None and last.until is None:
+            return Gap(last.since, None, last.reason)
+        if beat is not None and time.time() - beat.since > contract.FEED_UNHEARD:
+            gap = Gap(beat.since, None, "no collector ran")
+            self.tell(stream, gap)
+            return gap
+        return None
+
+    def tell(self, stream: str, gap: Gap) -> None:
+        """Tell of a gap when it begins and when it is over; an empty one says that data begin to come."""
+        if gap.until is None:
+            self._account.gaps += 1
+            log.warning("a feed is silent", venue=self._venue, stream=stream, reason=gap.reason)
+        elif gap.until > gap.since:
+            self._account.reconnects += 1
+            seconds = round(gap.until - gap.since, 1)
+            log.info("a feed is back", venue=self._venue, stream=stream, seconds=seconds)
+        self._tell(stream, gap)
+
+    def forget_all_but(self, streams: Collection[str]) -> None:
+        """Tell that gaps are over of streams that there were before and that nobody collects now."""
+        for stream, last in self._last.items():
+            if last.until is None and stream not in streams:
+                self._tell(stream, Gap(last.since, time.time(), "no longer collected"))
+
+    def stop(self, streams: Iterable[str]) -> None:
+        """Tell that nothing is heard of these streams from now on."""
+        for stream in streams:
+            self._tell(stream, Gap(time.time(), None, "collector stopped"))
+
+    def _tell(self, stream: str, gap: Gap) -> None:
+        status = FeedStatus(self._venue, stream, gap.since, gap.until, gap.reason)
+        key = self._venue.encode()
+        self._outbox.put_record(contract.FEED_STATUS, key, codec.encode(status), time.time())
