@@ -24,11 +24,11 @@ log = structlog.get_logger(__name__)
 
 _REPORT: Final = 60.0
 """Seconds from one line of the log to the next, where there is no terminal."""
-_FIGURES: Final = (
-    *("per s", "liq.", "prices", "OI", "funding"),
-    *("last", "lag", "clock", "gaps", "reconnects", "dropped", "rejected"),
+_COLUMNS: Final = (
+    *("venue", "data", "per s", "liq.", "last", "lag", "clock"),
+    *("gaps", "reconn.", "dropped", "rejected"),
 )
-"""Of the table."""
+"""Of the table, which fits 80 characters: `last`, `lag` and `clock` are in seconds."""
 
 
 def ahead(account: Account) -> str:
@@ -46,7 +46,7 @@ async def show(collectors: Sequence[Collector]) -> None:
     before = {each.venue.NAME: 0 for each in collectors}
     with Live(console=Console(), refresh_per_second=1) as live:
         while True:
-            live.update(_table(collectors, before))
+            live.update(table_of(collectors, before))
             await asyncio.sleep(1)
 
 
@@ -61,24 +61,11 @@ def summary(collector: Collector) -> dict[str, Any]:
     }
 
 
-def _table(collectors: Sequence[Collector], before: dict[str, int]) -> Table:
-    table = Table(title="Live feeds", expand=True)
-    for column in ("venue", "data"):
-        table.add_column(column)
-    for column in (
-        "per s",
-        "liq.",
-        "prices",
-        "OI",
-        "funding",
-        "last",
-        "lag",
-        "clock",
-        "gaps",
-        "dropped",
-        "rejected",
-    ):
-        table.add_column(column, justify="right")
+def table_of(collectors: Sequence[Collector], before: dict[str, int]) -> Table:
+    """Return the table; `before` has the venues' messages of a second ago, and gets those of now."""
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    for number, column in enumerate(_COLUMNS):
+        table.add_column(column, justify="right" if number > 1 else "left", no_wrap=True)
     for each in collectors:
         account, name, total = each.account, each.venue.NAME, each.account.messages.total()
         seen = account.last > 0
@@ -86,12 +73,11 @@ def _table(collectors: Sequence[Collector], before: dict[str, int]) -> Table:
             name,
             "yes" if each.connected else "[red]no",
             str(total - before[name]),
-            *(f"{account.messages[topic]:,}" for topic in contract.FEEDS),
-            f"{time.time() - account.last:.1f} s" if seen else "",
-            f"{account.behind:.2f} s" if seen else "",
-            ahead(account),
-            *(f"{count:,}" for count in (account.gaps, account.reconnects)),
-            *(f"{count:,}" for count in (account.dropped.total(), account.rejected)),
+            str(account.messages[contract.LIQUIDATIONS]),
+            f"{time.time() - account.last:.1f}" if seen else "",
+            f"{account.behind:.2f}" if seen else "",
+            ahead(account).removesuffix(" s"),
+            *map(str, (account.gaps, account.reconnects, account.dropped.total(), account.rejected)),
         )
         before[name] = total
     return table

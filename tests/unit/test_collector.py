@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import io
 import json
 import socket
 import time
@@ -13,10 +14,12 @@ import msgspec
 import pytest
 from aiokafka.errors import KafkaTimeoutError
 from exchanges import Exchange, until
+from rich.console import Console
 from venue_frames import CASES, T_MS
 
 from pipeline import contract
 from pipeline.cli.collect import _collect_all
+from pipeline.cli.collect_show import table_of
 from pipeline.collect import collector as collector_module
 from pipeline.collect import link
 from pipeline.collect import outbox as outbox_module
@@ -580,6 +583,25 @@ def test_of_a_clock_the_fastest_of_its_last_answers_counts():
     for at in range(300, 1_300, 100):
         clock.add(at, at + 8, at + 6)
     assert (clock.ahead, clock.uncertainty) == (5, 3)
+
+
+async def test_the_table_fits_a_terminal_of_80_characters(exchange_of):
+    async with exchange_of("hyperliquid") as (exchange, collector, _):
+        await exchange.send({"channel": "trades", "data": []}, "no json")
+        await until(lambda: collector.account.rejected and collector.account.clock.ahead, "not asked")
+        account = collector.account
+        account.messages.update({contract.LIQUIDATIONS: 12_345, contract.PRICES: 200_000})
+        account.last, account.behind, account.gaps, account.reconnects = time.time() - 9, 12.34, 12, 11
+        account.dropped["x"] = 1_234_567
+        text = io.StringIO()
+        Console(file=text, width=80).print(table_of([collector], {"hyperliquid": 200_000}))
+        _, row = (line.split() for line in text.getvalue().splitlines())
+        assert "…" not in text.getvalue()
+        assert (row[:4], row[5], row[7:]) == (
+            ["hyperliquid", "no", "12345", "12345"],
+            "12.34",
+            ["12", "11", "1234567", "1"],
+        )
 
 
 async def test_figures_tell_of_a_collector(exchange_of, unused_tcp_port_factory):
