@@ -8,6 +8,7 @@ import socket
 import time
 from contextlib import asynccontextmanager
 from decimal import Decimal
+from types import SimpleNamespace
 
 import aiohttp
 import msgspec
@@ -20,9 +21,10 @@ from venue_frames import CASES, T_MS
 from pipeline import contract
 from pipeline.cli.collect import _collect_all
 from pipeline.cli.collect_show import table_of
+from pipeline.collect import bundles, link
 from pipeline.collect import collector as collector_module
-from pipeline.collect import link
 from pipeline.collect import outbox as outbox_module
+from pipeline.collect import reading as reading_module
 from pipeline.collect.bundles import References
 from pipeline.collect.clock import Clock
 from pipeline.collect.collector import Collector
@@ -131,8 +133,9 @@ def price_of(symbol, price, seconds=0):
     return Price(symbol=symbol, exchange="other", price=price, timestamp=T_MS / 1_000 + seconds)
 
 
-async def test_a_bundle_whose_price_is_not_that_of_the_coin_is_refused_and_counted(exchange_of, capsys):
-    references = References()
+async def test_a_bundle_whose_price_is_not_that_of_the_coin_is_refused_and_counted(exchange_of, monkeypatch):
+    references, said = References(), []
+    monkeypatch.setattr(bundles, "log", SimpleNamespace(error=lambda *_, **told: said.append(told)))
     options = {"symbols": {"PEPEUSDT"}, "reading": {"references": references}}
     async with exchange_of("binance", **options) as (exchange, collector, outbox):
         dropped = collector.account.dropped
@@ -153,7 +156,7 @@ async def test_a_bundle_whose_price_is_not_that_of_the_coin_is_refused_and_count
         references.add(price_of("PEPEUSDT", 1.05e-5))
         await tell(3)
         assert len(outbox.of(contract.PRICES)) == 4
-    assert capsys.readouterr().out.count("is not that of the coin") == 1
+    assert [(told["symbol"], told["of"]) for told in said] == [("PEPEUSDT", "other")]
 
 
 async def test_prices_of_single_coins_are_references(exchange_of):
@@ -561,8 +564,10 @@ async def test_a_venue_s_clock_is_looked_at(exchange_of, name):
         assert abs(clock.ahead) < 0.001 + clock.uncertainty
 
 
-async def test_a_clock_that_is_wrong_is_told_once(exchange_of, monkeypatch, capsys):
+async def test_a_clock_that_is_wrong_is_told_once(exchange_of, monkeypatch):
+    said = []
     monkeypatch.setattr(collector_module, "_CLOCK", 0.01)
+    monkeypatch.setattr(reading_module, "log", SimpleNamespace(warning=lambda text, **_: said.append(text)))
     async with exchange_of("bybit") as (exchange, collector, _):
         exchange.ahead = -7.0
         clock = collector.account.clock
@@ -570,7 +575,7 @@ async def test_a_clock_that_is_wrong_is_told_once(exchange_of, monkeypatch, caps
         asked = exchange.requests
         await until(lambda: exchange.requests > asked + 5, "not asked again")
         assert abs(clock.ahead + 7) < 0.001 + clock.uncertainty
-    assert capsys.readouterr().out.count("a venue's clock differs") == 1
+    assert said == ["a venue's clock differs from this one"]
 
 
 def test_of_a_clock_the_fastest_of_its_last_answers_counts():
