@@ -74,6 +74,8 @@ class Conversation:
         Set once data came.
     leaving
         Set when it is to be replaced.
+    accepted
+        Whether the venue took a subscription.
     began, heard
         When it began, and when data came last (before any: when it began), in Unix seconds.
 
@@ -94,6 +96,7 @@ class Conversation:
         self._data_silence = data_silence
         self.live = asyncio.Event()
         self.leaving = asyncio.Event()
+        self.accepted = False
         self.began = self.heard = time.time()
         self.task = asyncio.create_task(self._hold())
 
@@ -167,7 +170,9 @@ class Conversation:
                 self.leaving.set()
             elif isinstance(told, Refused):
                 log.warning("refused", venue=self._venue.NAME, reason=told.reason)
-            elif not isinstance(told, Accepted):
+            elif isinstance(told, Accepted):
+                self.accepted = True
+            else:
                 data = True
         if data:
             self.heard = time.time()
@@ -298,12 +303,12 @@ class Link:
             raise
         finally:
             live.cancel()
-        if not successor.live.is_set():
-            if not current.task.done():
-                await successor.stop()
-                current.leaving.clear()
-                asyncio.get_running_loop().call_later(self._longest_wait, current.leaving.set)
-                return current
+        if not current.task.done() and not _as_good(successor, current):
+            await successor.stop()
+            current.leaving.clear()
+            asyncio.get_running_loop().call_later(self._longest_wait, current.leaving.set)
+            return current
+        if not _as_good(successor, current):
             self._cease(current.heard, _reason(current.task))
         await current.stop()
         if successor.connection != self._connection:  # it was changed meanwhile
@@ -315,6 +320,13 @@ class Link:
         if self._gap is None:
             self._gap = Gap(max(since, self._live_since), None, reason)
             self._told_gap(self._gap)
+
+
+def _as_good(successor: Conversation, current: Conversation) -> bool:
+    """Tell whether one can take the other's place: it has data, or it was accepted and both are quiet."""
+    if successor.task.done():
+        return False
+    return successor.live.is_set() or (successor.accepted and current.heard < successor.began)
 
 
 def _dated(text: str) -> str:

@@ -334,6 +334,25 @@ async def test_a_connection_stays_while_nothing_can_take_its_place(exchange_of):
         assert outbox.records == []
 
 
+@pytest.mark.parametrize("quiet", [True, False])
+async def test_a_connection_that_is_taken_takes_the_place_of_one_that_is_as_quiet(
+    exchange_of, monkeypatch, quiet
+):
+    monkeypatch.setattr(link, "OVERLAP", 0.1)
+    async with exchange_of("okx") as (exchange, _, outbox):
+        old = exchange.sockets[0]
+        await exchange.send(fresh(CASES["okx"].long))
+        exchange.greeting = lambda: [{"event": "subscribe", "arg": {}}]
+        await exchange.send({"event": "notice", "code": "64008", "msg": "closing soon"})
+        while exchange.connections < (2 if quiet else 5):
+            if not quiet:
+                await exchange._write(old, fresh(CASES["okx"].short))
+            await asyncio.sleep(0.01)
+        assert quiet or old in exchange.sockets
+        await until(lambda: not quiet or old not in exchange.sockets, "the old connection stayed")
+        assert outbox.records == []
+
+
 async def test_a_connection_that_is_cut_while_it_is_replaced_leaves_a_gap(exchange_of):
     async with exchange_of("okx") as (exchange, collector, outbox):
         await exchange.send(fresh(CASES["okx"].long))
