@@ -100,13 +100,11 @@ def collect(  # noqa: PLR0913, PLR0917
     """
     chosen = _split(venues or list(VENUES), VENUES, "VENUE")
     wanted = _split([topics], contract.FEEDS, "--topics")
-    symbols_named = {symbol.strip().upper() for symbol in (symbols or _USUAL).split(",") if symbol.strip()}
-    if not symbols_named:
-        fail("--symbols: expected at least one", USAGE)
+    listed = _symbols(_USUAL if symbols is None else symbols)
     if top is not None and (symbols is not None or replay is not None):
         other = "--symbols" if replay is None else "--replay, which needs --symbols"
         fail(f"--top: cannot be used with {other}", USAGE)
-    choice: Choice = (lambda _: named(symbols_named)) if top is None else partial(MostTraded, number=top)
+    choice: Choice = (lambda _: named(listed)) if top is None else partial(MostTraded, number=top)
     endpoints = dict(_endpoint(text) for text in endpoint or ())
     options: dict[str, Any] = {
         "topics": wanted,
@@ -117,11 +115,18 @@ def collect(  # noqa: PLR0913, PLR0917
     settings = load_settings()
     with contextlib.suppress(KeyboardInterrupt, asyncio.CancelledError):
         if replay is not None:
-            run(_replay(settings, chosen, symbols_named, options, replay))
+            run(_replay(settings, chosen, listed, options, replay))
         elif check:
             run(try_out(chosen, choice, options, endpoints, seconds))
         else:
             run(_collect(settings, chosen, choice, options, endpoints, seconds, web_port, record))
+
+
+def _symbols(text: str) -> set[str]:
+    found = {symbol.strip().upper() for symbol in text.split(",") if symbol.strip()}
+    if not found:
+        fail("--symbols: expected at least one", USAGE)
+    return found
 
 
 def _names(path: Path) -> Names:

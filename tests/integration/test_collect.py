@@ -197,6 +197,7 @@ async def test_a_check_tells_what_can_be_reached_and_what_it_brings(settings):
     [
         (["nowhere"], "VENUE: nowhere: expected some of binance"),
         (["--topics", "trades"], "--topics: trades: expected some of liquidations"),
+        (["--symbols", ""], "--symbols: expected at least one"),
         (["--symbols", " , "], "--symbols: expected at least one"),
         (["--top", "3", "--symbols", "BTCUSDT"], "--top: cannot be used with --symbols"),
         (["--top", "3", "--replay", "/nonexistent"], "--top: cannot be used with --replay"),
