@@ -7,7 +7,6 @@ import sys
 import time
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 
-import pytest
 from exchanges import Exchange, until
 from msgspec import convert
 from venue_frames import CASES, T_MS
@@ -190,27 +189,6 @@ async def test_a_check_tells_what_can_be_reached_and_what_it_brings(settings):
     )
     assert int(told["prices"]) >= 1
     assert "Cannot connect" in dict(zip(header, bad, strict=True))["trouble"]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["nowhere"], "VENUE: nowhere: expected some of binance"),
-        (["--topics", "trades"], "--topics: trades: expected some of liquidations"),
-        (["--symbols", ""], "--symbols: expected at least one"),
-        (["--symbols", " , "], "--symbols: expected at least one"),
-        (["--top", "3", "--symbols", "BTCUSDT"], "--top: cannot be used with --symbols"),
-        (["--top", "3", "--replay", "/nonexistent"], "--top: cannot be used with --replay"),
-        (["--names", "/nonexistent"], "--names: /nonexistent: [Errno 2]"),
-        (["--endpoint", "x"], "--endpoint: x: expected OLD=NEW"),
-        (["--replay", "/nonexistent"], "has no recordings of"),
-        (["--record", "/dev/null/x"], "--record: [Errno 20] Not a directory"),
-    ],
-)
-async def test_wrong_arguments_are_told(settings, arguments, message):
-    code, _, error = await collected(settings, *arguments)
-    assert code == 2
-    assert message in " ".join(error.split())
 
 
 async def test_a_recording_is_sent_again_as_it_was(settings, tmp_path):
