@@ -132,8 +132,8 @@ class Collector:
 
     def hear(self, told: FeedStatus) -> None:
         """Take what any collector told of the venue, before this one ran or now, itself too."""
-        self._silence.hear(told)
-        if (link := self._links.get(told.stream)) is not None:
+        link = self._links.get(told.stream)
+        if self._silence.hear(told) and link is not None:
             link.hear(Gap(told.since, told.until, told.reason))
 
     async def _watch_clock(self) -> None:

@@ -237,12 +237,12 @@ class Link:
             self._told_gap(self._gap._replace(until=time.time()))
 
     def hear(self, told: Gap) -> None:
-        """Take what a collector told of the same stream: it is silent where none of them hears it."""
+        """Take what another collector told of the same stream: it is silent where none of them hears it."""
         if told.until is None:
             if self.connected:
-                now = time.time()
-                self._told_gap(Gap(now, now, "another collector hears it"))
-        elif self._gap is not None and told.until > self._gap.since:
+                over = max(told.since, self._live_since)
+                self._told_gap(Gap(over, over, "another collector hears it"))
+        elif self._gap is not None and told.until >= self._gap.since:
             self._gap, self._live_since = None, 0.0
 
     def _start(self) -> Conversation:

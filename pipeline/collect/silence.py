@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from collections import deque
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from pipeline.collect.reading import Taking
 
 log = structlog.get_logger(__name__)
+
+_REMEMBERED: Final = 1_000
+"""What it said last, by which it knows its own words when they come back from Kafka."""
 
 
 class Silence:
@@ -36,10 +40,12 @@ class Silence:
         self._account = account
         self._outbox = outbox
         self._last: dict[str, FeedStatus] = {}
+        self._said: deque[FeedStatus] = deque(maxlen=_REMEMBERED)
 
-    def hear(self, told: FeedStatus) -> None:
-        """Take what some collector told, this one or another, now or before this one ran."""
+    def hear(self, told: FeedStatus) -> bool:
+        """Take what some collector told, now or before this one ran; tell whether it was another one."""
         self._last[told.stream] = told
+        return told not in self._said
 
     async def beat(self) -> None:
         """Tell that a collector runs: one that is killed cannot tell of its end."""
@@ -83,5 +89,6 @@ class Silence:
 
     def _tell(self, stream: str, gap: Gap) -> None:
         status = FeedStatus(self._venue, stream, gap.since, gap.until, gap.reason)
+        self._said.append(status)
         key = self._venue.encode()
         self._outbox.put_record(contract.FEED_STATUS, key, codec.encode(status), time.time())

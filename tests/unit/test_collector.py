@@ -53,6 +53,7 @@ class Kept:
 
     def __init__(self):
         self.begun = self.beats = 0
+        self.ends = []
         self.messages, self.records, self.waiting, self.dropped, self.sent = [], [], 0, 0, 0
 
     def put(self, topic, message):
@@ -66,6 +67,7 @@ class Kept:
             self.beats += 1
         elif told["from"] == told["to"]:
             self.begun += 1
+            self.ends.append(told["to"])
         else:
             self.records.append((topic, told))
 
@@ -260,15 +262,36 @@ async def test_a_feed_that_another_collector_hears_has_no_gap(exchange_of):
         exchange.full, exchange.status = True, 503
         await exchange.cut()
         await until(lambda: outbox.records, "the gap is not told")
+        ((_, own),) = outbox.records
+        collector.hear(msgspec.convert(own, FeedStatus))  # its own words
         collector.hear(status(time.time(), None))
-        collector.hear(status(1e9, outbox.records[0][1]["from"]))
-        assert outbox.begun == 2  # it hears nothing, and what was told before the gap says nothing of it
-        collector.hear(status(time.time(), time.time()))  # another one hears it
+        collector.hear(status(1e9, own["from"] - 1))  # said before the gap
+        assert outbox.begun == 2
+        collector.hear(status(own["from"], own["from"]))  # another one has heard it all the time
         exchange.full = False
         await until(lambda: exchange.sockets, "not connected again")
         await exchange.send(CASES["bybit"].long)
         await until(lambda: outbox.begun == 3, "not told to be back")
         assert [each["to"] for _, each in outbox.records] == [None]
+
+
+async def test_who_hears_a_feed_says_since_when_and_knows_its_own_words(exchange_of):
+    async with exchange_of("bybit") as (exchange, collector, outbox):
+        before = time.time()
+        await exchange.send(CASES["bybit"].long)
+        await until(lambda: outbox.begun == 1, "no data")
+        after = time.time()
+        collector.hear(status(1e9))
+        collector.hear(status(after))
+        (_, late, none) = outbox.ends
+        assert before <= late <= after  # silent until this one had data
+        assert none == after  # it heard what the other one missed
+        await exchange.cut()
+        await until(lambda: outbox.records, "the gap is not told")
+        since = outbox.records[0][1]["from"]
+        own = FeedStatus("bybit", VENUES["bybit"].WS, outbox.ends[0], outbox.ends[0], "collection began")
+        assert not collector._silence.hear(own)
+        assert collector._links[own.stream]._gap.since == since
 
 
 async def test_silence_after_an_acknowledgement_is_noticed(exchange_of):
