@@ -10,6 +10,11 @@ CONTROL: Final = "control"
 CONTEXT: Final = "cascade.context"
 #: Times without data of a venue's feed, told by collectors: when it begins, and when it is over.
 FEED_STATUS: Final = "feed-status"
+#: The stream of each venue under which its collectors say that they run.
+FEED_COLLECTOR: Final = "collector"
+#: Seconds from one time that they say so to the next, and without it until none counts as running.
+FEED_BEAT: Final = 60.0
+FEED_UNHEARD: Final = 180.0
 
 #: Topics read by the pipeline, in the order in which records of the same millisecond are applied.
 INPUTS: Final = (CONTROL, FEED_STATUS, CONTEXT, FUNDING, OPEN_INTEREST, PRICES, LIQUIDATIONS)

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import WSMsgType, web
-from venue_frames import listing_of
+from venue_frames import clock_of, listing_of
 
 from pipeline.collect.venues import VENUES
 
@@ -43,6 +43,10 @@ class Exchange:
         Pings of the protocol that came.
     listing
         Instruments that it tells, where they are others than usual.
+    ahead
+        Seconds by which its clock is.
+    volumes
+        What it tells that was traded within 24 hours.
     status
         What requests are answered with.
 
@@ -62,6 +66,8 @@ class Exchange:
         self.wait = {"Retry-After": "0.1"}
         self.requests = 0
         self.listing: list[Any] = []
+        self.volumes: Any = None
+        self.ahead = 0.0
         self.greeting: Callable[[], list[Any]] = list
         self._port = 0
 
@@ -128,9 +134,15 @@ class Exchange:
         self.requests += 1
         if self.status != 200:
             return web.Response(status=self.status, headers=self.wait)
+        venue, body = VENUES[self.name], await request.text()
+        if (venue.REST + request.path_qs.rstrip("/"), body) == (venue.CLOCK.url, venue.CLOCK.body or ""):
+            return web.json_response(clock_of(self.name, round((time.time() + self.ahead) * 1_000)))
         return web.json_response(self._content(request.path_qs))
 
     def _content(self, path: str) -> Any:
+        venue = VENUES[self.name]
+        if self.volumes is not None and venue.VOLUMES.url == venue.REST + path:
+            return self.volumes
         if path.startswith("/openInterest"):
             return {"symbol": "BTCUSDT", "openInterest": "10", "time": round(time.time() * 1_000)}
         if path.startswith("/premiumIndex"):
@@ -138,7 +150,7 @@ class Exchange:
         if path.startswith("/swap_open_interest"):
             rows = [{"contract_code": "BTC-USDT", "value": 1_200_000}]
             return {"ts": round(time.time() * 1_000), "data": rows}
-        number = 1 if path.startswith("/fundingInfo") else 0
+        number = 1 if path.startswith("/fundingInfo") or "cursor=2" in path else 0
         return (self.listing or listing_of(self.name))[number]
 
     @asynccontextmanager

@@ -4,6 +4,7 @@ For each venue: the answers with its instruments, and frames for a long and a sh
 with what has to come of them.
 """
 
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from pipeline.collect.venue import State
@@ -283,6 +284,22 @@ CASES = {
 HYPERLIQUID_LISTING = [
     {"universe": [{"name": "BTC"}, {"name": "kPEPE"}, {"name": "OLD", "isDelisted": True}]}
 ]
+
+
+def clock_of(name, ms):
+    """Return what a venue answers when it is asked for the time."""
+    return {
+        "binance": {"serverTime": ms},
+        "aster": {"serverTime": ms},
+        "bybit": {"retCode": 0, "result": {"timeSecond": "1"}, "time": ms},
+        "okx": {"code": "0", "data": [{"ts": str(ms)}]},
+        "bitget": {"code": "00000", "requestTime": ms, "data": []},
+        "gate": {"current": ms / 1_000, "update": 1.0, "asks": [], "bids": []},
+        "htx": {"status": "ok", "data": [], "ts": ms},
+        "kraken": {"serverTime": datetime.fromtimestamp(ms / 1_000, UTC).isoformat(timespec="milliseconds")},
+        "deribit": {"jsonrpc": "2.0", "result": ms, "usIn": 1},
+        "hyperliquid": {"coin": "BTC", "time": ms, "levels": [[], []]},
+    }[name]
 
 
 def listing_of(name):

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import sys
-import time
+from functools import partial
 from pathlib import Path  # noqa: TC003 - Typer reads it
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -13,19 +12,22 @@ import aiohttp
 import structlog
 import typer
 from aiohttp import web
-from rich.console import Console
-from rich.live import Live
-from rich.table import Table
 
 from pipeline import contract
 from pipeline.cli.collect_check import try_out
+from pipeline.cli.collect_peers import among_peers
+from pipeline.cli.collect_show import show, summary
 from pipeline.cli.output import USAGE, end_on_sigterm, fail, run
 from pipeline.cli.replay_kafka import producer
+from pipeline.collect.bundles import References
 from pipeline.collect.collector import Collector
+from pipeline.collect.names import USUAL, read_names
 from pipeline.collect.observed import create_web
 from pipeline.collect.outbox import Outbox
+from pipeline.collect.ranking import MostTraded, named
 from pipeline.collect.reading import Reading, VenueError
 from pipeline.collect.recording import Recorder, recorded, recordings
+from pipeline.collect.replay import Replay
 from pipeline.collect.venues import VENUES
 from pipeline.runtime.topics import count_partitions
 from pipeline.settings import load_settings
@@ -33,12 +35,15 @@ from pipeline.settings import load_settings
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
+    from pipeline.collect.names import Names
+    from pipeline.collect.ranking import Choice, Wanted
     from pipeline.settings import Settings
 
 log = structlog.get_logger(__name__)
 
-_REPORT: Final = 60.0
-"""Seconds from one line of the log to the next, where there is no terminal."""
+_USUAL: Final = "BTCUSDT,ETHUSDT"
+_AT_ONCE: Final = 1_000
+"""Messages of a recording that wait for Kafka before it is read on."""
 _AGAIN: Final = 30.0
 """Seconds until a venue is asked again for its instruments."""
 
@@ -47,13 +52,25 @@ def collect(  # noqa: PLR0913, PLR0917
     venues: Annotated[
         list[str] | None, typer.Argument(metavar="[VENUE]...", help=f"Of {', '.join(VENUES)} [default: all].")
     ] = None,
-    symbols: Annotated[str, typer.Option(help="Base and quote, separated by commas.")] = "BTCUSDT,ETHUSDT",
+    symbols: Annotated[
+        str | None, typer.Option(help=f"Base and quote, separated by commas [default: {_USUAL}].")
+    ] = None,
+    top: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=1, help="Instead: the N that are traded most, all venues together, by the hour."
+        ),
+    ] = None,
     topics: Annotated[str, typer.Option(help="What is published, separated by commas.")] = ",".join(
         contract.FEEDS
     ),
     price_interval: Annotated[
         float, typer.Option(help="Seconds from one price of a symbol and venue to the next.", min=0.0)
     ] = 1.0,
+    names: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="What else venues call coins and bundles of them (TOML)."),
+    ] = None,
     endpoint: Annotated[
         list[str] | None,
         typer.Option(
@@ -83,20 +100,40 @@ def collect(  # noqa: PLR0913, PLR0917
     """
     chosen = _split(venues or list(VENUES), VENUES, "VENUE")
     wanted = _split([topics], contract.FEEDS, "--topics")
-    names = {symbol.strip().upper() for symbol in symbols.split(",") if symbol.strip()}
-    if not names:
-        fail("--symbols: expected at least one", USAGE)
+    listed = _symbols(_USUAL if symbols is None else symbols)
+    if top is not None and (symbols is not None or replay is not None):
+        other = "--symbols" if replay is None else "--replay, which needs --symbols"
+        fail(f"--top: cannot be used with {other}", USAGE)
+    choice: Choice = (lambda _: named(listed)) if top is None else partial(MostTraded, number=top)
     endpoints = dict(_endpoint(text) for text in endpoint or ())
-    options: dict[str, Any] = {"topics": wanted, "price_every": price_interval}
+    options: dict[str, Any] = {
+        "topics": wanted,
+        "price_every": price_interval,
+        "names": USUAL if names is None else _names(names),
+        "references": References(),
+    }
     settings = load_settings()
     with contextlib.suppress(KeyboardInterrupt, asyncio.CancelledError):
         if replay is not None:
-            run(_replay(settings, chosen, names, options, replay))
+            run(_replay(settings, chosen, listed, options, replay))
         elif check:
-            run(try_out(chosen, names, endpoints, seconds))
+            run(try_out(chosen, choice, options, endpoints, seconds))
         else:
-            options["endpoints"] = endpoints
-            run(_collect(settings, chosen, names, options, seconds, web_port, record))
+            run(_collect(settings, chosen, choice, options, endpoints, seconds, web_port, record))
+
+
+def _symbols(text: str) -> set[str]:
+    found = {symbol.strip().upper() for symbol in text.split(",") if symbol.strip()}
+    if not found:
+        fail("--symbols: expected at least one", USAGE)
+    return found
+
+
+def _names(path: Path) -> Names:
+    try:
+        return USUAL.with_more(read_names(path.read_text(), VENUES))
+    except (OSError, ValueError) as error:
+        fail(f"--names: {path}: {error}", USAGE)
 
 
 def _endpoint(text: str) -> tuple[str, str]:
@@ -116,8 +153,9 @@ def _split(texts: Sequence[str], known: Any, option: str) -> list[str]:
 async def _collect(  # noqa: PLR0913, PLR0917
     settings: Settings,
     venues: Sequence[str],
-    symbols: set[str],
+    choice: Choice,
     options: dict[str, Any],
+    endpoints: dict[str, str],
     seconds: float | None,
     web_port: int | None,
     record: Path | None,
@@ -131,18 +169,22 @@ async def _collect(  # noqa: PLR0913, PLR0917
         outbox = Outbox(sending, partitions=partitions)
         collectors = [
             Collector(
-                VENUES[name],
+                Reading(VENUES[name], outbox, **options),
                 session,
                 outbox,
                 record=recorders[name].write if name in recorders else None,
-                **options,
+                endpoints=endpoints,
             )
             for name in venues
         ]
         sender = asyncio.create_task(outbox.run())
         try:
-            async with _served(collectors, outbox, web_port), asyncio.timeout(seconds):
-                await _collect_all(collectors, symbols, sender)
+            async with (
+                _served(collectors, outbox, web_port),
+                among_peers(settings, collectors),
+                asyncio.timeout(seconds),
+            ):
+                await _collect_all(collectors, choice(collectors), sender)
         except TimeoutError:
             pass
         finally:
@@ -151,11 +193,20 @@ async def _collect(  # noqa: PLR0913, PLR0917
                 for recorder in recorders.values():
                     recorder.close()
             finally:  # a full disk is no reason to lose what waits
-                if outbox.waiting:
-                    log.info("stopping once Kafka has what waits", waiting=outbox.waiting)
-                await sender
+                await _finish(outbox, sender)
             for each in collectors:
-                log.info("collected", **_summary(each))
+                log.info("collected", **summary(each))
+
+
+async def _finish(outbox: Outbox, sender: asyncio.Task[None]) -> None:
+    """Wait until Kafka has what waits; whoever does not want to wait is told what is lost."""
+    if outbox.waiting:
+        log.info("stopping once Kafka has what waits", **outbox.waiting_by_topic())
+    try:
+        await sender
+    except asyncio.CancelledError:
+        lost = ", ".join(f"{number} {topic}" for topic, number in outbox.waiting_by_topic().items())
+        fail(f"stopped before Kafka had confirmed all, which is lost: {lost or 'nothing'}")
 
 
 def _recorders(directory: Path | None, venues: Sequence[str]) -> dict[str, Recorder]:
@@ -179,23 +230,25 @@ async def _replay(
         outbox = Outbox(sending, most=None)
         for name, path in found:
             reading = Reading(VENUES[name], outbox, **options)
+            replay = Replay(reading, symbols)
             try:
-                reading.replay(recorded(path), symbols)
+                for line in recorded(path):
+                    replay.take(line)
+                    if outbox.waiting >= _AT_ONCE:
+                        await outbox.flush()
             except (VenueError, ValueError) as error:
                 fail(f"--replay: {path}: {error}")
-            log.info("replayed", file=path.name, **dict(reading.account.messages))
             await outbox.flush()
+            log.info("replayed", file=path.name, **dict(reading.account.messages))
 
 
-async def _collect_all(
-    collectors: Sequence[Collector], symbols: set[str], sender: asyncio.Task[None]
-) -> None:
+async def _collect_all(collectors: Sequence[Collector], wanted: Wanted, sender: asyncio.Task[None]) -> None:
     """Collect for ever; without a sender all would wait in vain."""
     async with asyncio.TaskGroup() as group:
         group.create_task(_follow(sender))
         for each in collectors:
-            group.create_task(_collect_one(each, symbols))
-        group.create_task(_show(collectors))
+            group.create_task(_collect_one(each, wanted))
+        group.create_task(show(collectors))
 
 
 async def _follow(task: asyncio.Task[None]) -> None:
@@ -203,17 +256,16 @@ async def _follow(task: asyncio.Task[None]) -> None:
     await asyncio.shield(task)
 
 
-async def _collect_one(collector: Collector, symbols: set[str]) -> None:
+async def _collect_one(collector: Collector, wanted: Wanted) -> None:
     """Collect from one venue; one that does not answer holds no other up."""
     while True:
         try:
-            listing = await collector.list_instruments(symbols)
+            await collector.list_instruments(await wanted())
         except VenueError as error:
             log.warning("a venue cannot be used, it is tried again", reason=str(error))
             await asyncio.sleep(max(_AGAIN, error.wait))
         else:
-            await collector.collect(listing, symbols)
-            log.info("instruments have changed, all is subscribed to anew", venue=collector.venue.NAME)
+            await collector.run(wanted)
 
 
 @contextlib.asynccontextmanager
@@ -228,50 +280,3 @@ async def _served(collectors: Sequence[Collector], outbox: Outbox, port: int | N
         yield
     finally:
         await runner.cleanup()
-
-
-async def _show(collectors: Sequence[Collector]) -> None:
-    """Show what comes: a table on a terminal, else a line for each venue now and then."""
-    if not sys.stdout.isatty():
-        while True:
-            await asyncio.sleep(_REPORT)
-            for each in collectors:
-                log.info("collecting", **_summary(each))
-    before = {each.venue.NAME: 0 for each in collectors}
-    with Live(console=Console(), refresh_per_second=1) as live:
-        while True:
-            live.update(_table(collectors, before))
-            await asyncio.sleep(1)
-
-
-def _summary(collector: Collector) -> dict[str, Any]:
-    account = collector.account
-    return {
-        "venue": collector.venue.NAME,
-        **{topic.replace("-", "_"): account.messages[topic] for topic in contract.FEEDS},
-        "gaps": account.gaps,
-        "dropped": account.dropped.total(),
-        "rejected": account.rejected,
-    }
-
-
-def _table(collectors: Sequence[Collector], before: dict[str, int]) -> Table:
-    table = Table(title="Live feeds", expand=True)
-    for column in ("venue", "data"):
-        table.add_column(column)
-    for column in ("per s", "liq.", "prices", "OI", "funding", "last", "lag", "gaps", "dropped", "rejected"):
-        table.add_column(column, justify="right")
-    for each in collectors:
-        account, name, total = each.account, each.venue.NAME, each.account.messages.total()
-        seen = account.last > 0
-        table.add_row(
-            name,
-            "yes" if each.connected else "[red]no",
-            str(total - before[name]),
-            *(f"{account.messages[topic]:,}" for topic in contract.FEEDS),
-            f"{time.time() - account.last:.1f} s" if seen else "",
-            f"{account.behind:.2f} s" if seen else "",
-            *(f"{count:,}" for count in (account.gaps, account.dropped.total(), account.rejected)),
-        )
-        before[name] = total
-    return table

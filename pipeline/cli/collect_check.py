@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 import typer
 
 from pipeline import contract
+from pipeline.cli.collect_show import ahead
 from pipeline.cli.output import PROBLEM, end_on_sigterm, show_table
 from pipeline.collect.collector import Collector
-from pipeline.collect.reading import VenueError
+from pipeline.collect.reading import Reading, VenueError
 from pipeline.collect.venues import VENUES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pipeline.collect.ranking import Choice, Wanted
     from pipeline.collect.venue import Feed
     from pipeline.messages import FeedStatus
 
@@ -36,23 +38,30 @@ class _Nowhere:
 
 
 async def try_out(
-    venues: Sequence[str], symbols: set[str], endpoints: dict[str, str], seconds: float | None
+    venues: Sequence[str],
+    choice: Choice,
+    options: dict[str, Any],
+    endpoints: dict[str, str],
+    seconds: float | None,
 ) -> None:
     """Show what of some venues can be reached, and what comes of it within some seconds."""
     end_on_sigterm()
     async with aiohttp.ClientSession() as session:
-        collectors = [Collector(VENUES[name], session, _Nowhere(), endpoints=endpoints) for name in venues]
-        found = await asyncio.gather(
-            *(_collect_for(each, symbols, _USUAL if seconds is None else seconds) for each in collectors)
-        )
+        collectors = [
+            Collector(Reading(VENUES[name], _Nowhere(), **options), session, _Nowhere(), endpoints=endpoints)
+            for name in venues
+        ]
+        wanted, patience = choice(collectors), _USUAL if seconds is None else seconds
+        found = await asyncio.gather(*(_collect_for(each, wanted, patience) for each in collectors))
     show_table(
-        ["venue", "instruments", *contract.FEEDS, "liquidations are", "trouble"],
+        ["venue", "instruments", *contract.FEEDS, "liquidations are", "clock", "trouble"],
         [
             [
                 each.venue.NAME,
                 listed,
                 *(_came(each, topic) for topic in contract.FEEDS),
                 each.venue.COVERAGE,
+                ahead(each.account),
                 _trouble(each, error),
             ]
             for each, (listed, error) in zip(collectors, found, strict=True)
@@ -62,15 +71,15 @@ async def try_out(
         raise typer.Exit(PROBLEM)
 
 
-async def _collect_for(collector: Collector, symbols: set[str], seconds: float) -> tuple[str, str]:
+async def _collect_for(collector: Collector, wanted: Wanted, seconds: float) -> tuple[str, str]:
     """Collect for a while; return how many instruments there are, and what went wrong."""
     try:
-        listing = await collector.list_instruments(symbols)
+        listing = await collector.list_instruments(await wanted())
     except VenueError as error:
         return "", str(error)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
-            await collector.run(listing)
+            await collector.run()
     missing = not collector.account.messages[contract.PRICES]
     return f"{len(listing.known):,}", "connected, but no prices came" if missing else ""
 

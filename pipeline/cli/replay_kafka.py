@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 FASTEST: Final = float("inf")
 CHUNK: Final = 1_000
 """Records sent before their delivery is waited for: topics stay about as far as each other."""
+_LAST_WAIT: Final = 3.0
+"""Seconds for the broker to take leave."""
 _HOUR_MS: Final = 3_600_000
 
 
@@ -74,8 +76,9 @@ async def producer(settings: Settings, linger_ms: int = 5) -> AsyncIterator[AIOK
     try:
         await sending.start()
         yield sending
-    finally:
-        await sending.stop()
+    finally:  # what had to arrive was waited for; what nobody waited for is no reason to hang
+        with suppress(TimeoutError):
+            await asyncio.wait_for(sending.stop(), _LAST_WAIT)
 
 
 async def _send(sending: AIOKafkaProducer, records: Iterable[Recorded]) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from pipeline.collect.clock import Clock
+
 
 @dataclass
 class Account:
@@ -30,6 +32,8 @@ class Account:
         When a record came last, by this machine's clock; 0 before any.
     behind
         Seconds from its own time until then: on the way, and what the clocks differ.
+    clock
+        How far the venue's clock is ahead.
 
     """
 
@@ -44,3 +48,4 @@ class Account:
     last: float = 0.0
     received: float = 0.0
     behind: float = 0.0
+    clock: Clock = field(default_factory=Clock)

@@ -1,59 +1,42 @@
-"""A collector of one venue: its connections and requests, and what is told of gaps."""
+"""A collector of one venue: its connections, what is asked in rounds, and instruments that change."""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from itertools import count
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-import aiohttp
 import msgspec
 import structlog
 
 from pipeline import contract
-from pipeline.collect.link import Gap, Link, left_alone
-from pipeline.collect.reading import Listing, Reading, VenueError
+from pipeline.collect.asking import LISTED, Asking
+from pipeline.collect.link import OVERLAP, Gap, Link
+from pipeline.collect.reading import Listing, VenueError
 from pipeline.collect.recording import Line, said
-from pipeline.messages import FeedStatus
+from pipeline.collect.silence import Silence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
+    import aiohttp
+
     from pipeline.collect.account import Account
-    from pipeline.collect.reading import Taking
-    from pipeline.collect.venue import Connection, Request, State, Told, Venue
+    from pipeline.collect.ranking import Wanted
+    from pipeline.collect.reading import Reading, Taking
+    from pipeline.collect.venue import Connection, Request, State, Told
+    from pipeline.messages import FeedStatus
 
 log = structlog.get_logger(__name__)
 
-_ANSWER: Final = aiohttp.ClientTimeout(total=10.0)
 _APART: Final = 0.4
 """Seconds from one connection of a venue to the next: OKX allows three a second."""
-_JSON: Final = {"Content-Type": "application/json"}
-
-
-async def ask(session: aiohttp.ClientSession, request: Request) -> Any:
-    """Return the answer to a request.
-
-    Raises
-    ------
-    VenueError
-        There is none, or not the one that was asked for.
-
-    """
-    method, headers = ("GET", {}) if request.body is None else ("POST", _JSON)
-    try:
-        async with session.request(
-            method, request.url, data=request.body, headers=headers, timeout=_ANSWER
-        ) as answer:
-            if wait := left_alone(answer.status, answer.headers):
-                raise VenueError(f"{request.url}: too many requests, HTTP {answer.status}", wait)
-            if not answer.ok:
-                raise VenueError(f"{request.url}: HTTP {answer.status}")
-            return msgspec.json.decode(await answer.read())
-    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-        raise VenueError(f"{request.url}: {error or type(error).__name__}") from error
+_CLOCK: Final = 60.0
+"""Seconds from one look at a venue's clock to the next."""
 
 
 class Collector:
@@ -61,10 +44,8 @@ class Collector:
 
     Parameters
     ----------
-    venue, session, outbox
-        From where, with what, and where to.
-    topics, price_every
-        As `Reading`.
+    reading, session, outbox
+        Who understands the venue, with what it is asked, and where gaps are told.
     endpoints
         Beginnings of the venue's addresses, and what stands in their place: venues move.
     record
@@ -74,33 +55,37 @@ class Collector:
     data_silence, longest_wait
         As `Link`.
 
+    Attributes
+    ----------
+    asking
+        Asks the venue.
+
     """
 
     def __init__(  # noqa: PLR0913
         self,
-        venue: Venue,
+        reading: Reading,
         session: aiohttp.ClientSession,
         outbox: Taking,
         *,
-        topics: Collection[str] = contract.FEEDS,
-        price_every: float = 1.0,
         endpoints: Mapping[str, str] = MappingProxyType({}),
         record: Callable[[Line], None] | None = None,
         refresh: float = 3_600.0,
         data_silence: float = 120.0,
         longest_wait: float = 32.0,
     ) -> None:
-        self.venue = venue
-        self.reading = Reading(venue, outbox, topics, price_every)
+        self.venue = reading.venue
+        self.reading = reading
+        self.asking = Asking(reading, session, endpoints, min(LISTED, refresh / 2))
+        self._silence = Silence(reading.venue.NAME, reading.account, outbox)
         self._session = session
-        self._outbox = outbox
-        self._topics = frozenset(topics)
-        self._endpoints = endpoints
         self._record = record
         self._refresh = refresh
         self._conversations = count(1)
         self._patience = {"data_silence": data_silence, "longest_wait": longest_wait}
-        self._links: list[Link] = []
+        self._listing = Listing()
+        self._links: dict[str, Link] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
 
     @property
     def account(self) -> Account:
@@ -110,7 +95,7 @@ class Collector:
     @property
     def connected(self) -> bool:
         """Whether all connections bring data."""
-        return bool(self._links) and all(link.connected for link in self._links)
+        return bool(self._links) and all(link.connected for link in self._links.values())
 
     async def list_instruments(self, symbols: Collection[str]) -> Listing:
         """Ask for the venue's instruments, and choose those of some symbols.
@@ -121,69 +106,100 @@ class Collector:
             It does not answer, or has none of them.
 
         """
-        answers = await self._listed()
-        listing = self.reading.choose(answers, symbols)
-        for answer in answers:  # once they are of use: a recording has one list
-            self._keep("listing", answer)
+        answers = await self.asking.instruments()
+        listing = self.reading.choose(answers, symbols).after(self._listing)
+        if listing.chosen != self._listing.chosen:  # else a recording has it
+            for answer in answers:
+                self._keep("listing", answer)
+        self._listing = listing
+        self.reading.relist(listing)
         return listing
 
-    async def collect(self, listing: Listing, symbols: Collection[str]) -> None:
-        """Collect until the venue's instruments of those symbols change: contract sizes, funding, names."""
-        async with asyncio.TaskGroup() as group:
-            collecting = group.create_task(self.run(listing))
-            await self._until_changed(listing, symbols)
-            collecting.cancel()
+    async def run(self, wanted: Wanted | None = None) -> None:
+        """Collect for ever the instruments that are listed, and those that are wanted later on."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._silence.beat())
+                group.create_task(self._watch_clock())
+                group.create_task(self._poll())
+                await self._connect(group)
+                self._silence.forget_all_but(self._links)
+                while wanted is not None:
+                    await asyncio.sleep(self._refresh)
+                    await self._look_again(wanted, group)
+        finally:
+            self._silence.stop([stream for stream, link in self._links.items() if link.connected])
 
-    async def _until_changed(self, listing: Listing, symbols: Collection[str]) -> None:
+    def hear(self, told: FeedStatus) -> None:
+        """Take what any collector told of the venue, before this one ran or now, itself too."""
+        link = self._links.get(told.stream)
+        if self._silence.hear(told) and link is not None:
+            link.hear(Gap(told.since, told.until, told.reason))
+
+    async def _watch_clock(self) -> None:
         while True:
-            await asyncio.sleep(self._refresh)
             try:
-                if self.reading.choose(await self._listed(), symbols).chosen != listing.chosen:
-                    return
+                await self.asking.time()
             except VenueError as error:
-                log.warning("the list of instruments could not be looked at again", reason=str(error))
+                log.warning("a venue does not tell the time", reason=str(error))
+                await asyncio.sleep(error.wait)
+            await asyncio.sleep(_CLOCK)
 
-    async def run(self, listing: Listing) -> None:
-        """Collect for ever."""
-        connections = self.venue.subscriptions(listing.chosen, frozenset(contract.FEEDS))
+    async def _look_again(self, wanted: Wanted, group: asyncio.TaskGroup) -> None:
+        before = self._listing.chosen
+        try:
+            await self.list_instruments(await wanted())
+        except VenueError as error:
+            log.warning("the list of instruments could not be looked at again", reason=str(error))
+            return
+        if self._listing.chosen != before:
+            log.info("instruments have changed", venue=self.venue.NAME, number=len(self._listing.chosen))
+            await self._connect(group)
+
+    async def _connect(self, group: asyncio.TaskGroup) -> None:
+        """Begin connections that are missing, change those that have to bring others, end the rest."""
+        connections = self._connections()
         self.account.connections = len(connections)
-        self._links = [
-            self._link(connection, stream, listing)
-            for connection, stream in zip(connections, stream_names(connections), strict=True)
-        ]
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._poll(listing))
-            for link in self._links:
-                group.create_task(link.run())
-                await asyncio.sleep(_APART)
+        for stream, connection in connections.items():
+            if (link := self._links.get(stream)) is None:
+                link = self._links[stream] = self._link(stream, connection)
+                self._tasks[stream] = group.create_task(link.run())
+            elif not link.change(connection):
+                continue
+            await asyncio.sleep(_APART)
+        for stream in self._links.keys() - connections.keys():
+            group.create_task(self._end(stream))
 
-    async def _listed(self) -> list[Any]:
-        return [await self._ask(request) for request in self.venue.listing()]
+    async def _end(self, stream: str) -> None:
+        """End a connection once the others had time to bring what it brought."""
+        link, task = self._links.pop(stream), self._tasks.pop(stream)
+        await asyncio.sleep(OVERLAP)
+        task.cancel()
+        await asyncio.wait({task})
+        link.forget()
 
-    async def _ask(self, request: Request) -> Any:
-        return await ask(self._session, msgspec.structs.replace(request, url=self._at(request.url)))
+    def _connections(self) -> dict[str, Connection]:
+        wanted = self.venue.subscriptions(self._listing.chosen, frozenset(contract.FEEDS))
+        return {
+            stream: msgspec.structs.replace(each, url=self.asking.at(each.url))
+            for stream, each in by_stream(wanted).items()
+        }
 
-    def _at(self, url: str) -> str:
-        """Return where an address of the venue's is to be found."""
-        for beginning, other in self._endpoints.items():
-            if url.startswith(beginning):
-                return other + url.removeprefix(beginning)
-        return url
-
-    def _link(self, connection: Connection, stream: str, listing: Listing) -> Link:
+    def _link(self, stream: str, connection: Connection) -> Link:
         return Link(
             self._session,
             self.venue,
-            msgspec.structs.replace(connection, url=self._at(connection.url)),
-            reader=lambda: self._reader(listing),
-            told_gap=lambda gap: self._tell_gap(stream, gap),
+            connection,
+            reader=self._reader,
+            told_gap=lambda gap: self._silence.tell(stream, gap),
+            gap=self._silence.gap_before(stream),
             **self._patience,
         )
 
-    def _reader(self, listing: Listing) -> Callable[[str | bytes], Sequence[Told]]:
+    def _reader(self) -> Callable[[str | bytes], Sequence[Told]]:
         """Return what reads the frames of one conversation: its state begins anew with it."""
         number, began_ms = next(self._conversations), _now_ms()
-        state = self.reading.state(listing, began_ms)
+        state = self.reading.state(self._listing, began_ms)
         if self._record is not None:
             self._record(Line("began", began_ms, number))
 
@@ -200,11 +216,10 @@ class Collector:
             text = msgspec.json.encode(answer).decode()
             self._record(Line(kind, _now_ms(), text=text, about=about))
 
-    async def _poll(self, listing: Listing) -> None:
+    async def _poll(self) -> None:
         """Ask for what is not pushed, in rounds that are spread over their time."""
-        requests = self.venue.polls(listing.chosen, self._topics)
-        state = self.reading.state(listing, _now_ms())
-        while requests:
+        state = self.reading.state(self._listing, _now_ms())
+        while requests := self.venue.polls(self._listing.chosen, self.reading.topics):
             pause = self.venue.LIMITS.poll / len(requests)
             for request in requests:
                 wait = await self._ask_once(request, state)
@@ -213,7 +228,7 @@ class Collector:
     async def _ask_once(self, request: Request, state: State) -> float:
         """Ask, and return for how many seconds the venue wants to be left alone."""
         try:
-            answer = await self._ask(request)
+            answer = await self.asking.ask(request)
         except VenueError as error:
             self.account.refused[str(error)] += 1
             log.warning("no answer", venue=self.venue.NAME, reason=str(error))
@@ -222,22 +237,16 @@ class Collector:
         self.reading.answer(request, answer, state, _now_ms())
         return 0.0
 
-    def _tell_gap(self, stream: str, gap: Gap) -> None:
-        """Tell of a gap when it begins and when it is over; an empty one says that data begin to come."""
-        if gap.until is None:
-            self.account.gaps += 1
-            log.warning("a feed is silent", venue=self.venue.NAME, stream=stream, reason=gap.reason)
-        elif gap.until > gap.since:
-            self.account.reconnects += 1
-            seconds = round(gap.until - gap.since, 1)
-            log.info("a feed is back", venue=self.venue.NAME, stream=stream, seconds=seconds)
-        self._outbox.tell(FeedStatus(self.venue.NAME, stream, gap.since, gap.until, gap.reason, time.time()))
 
-
-def stream_names(connections: Sequence[Connection]) -> list[str]:
-    """Return the names of connections: their addresses, numbered where several have the same."""
-    urls = [connection.url.partition("?")[0] for connection in connections]
-    return [f"{url}#{number}" if urls.count(url) > 1 else url for number, url in enumerate(urls, 1)]
+def by_stream(connections: Iterable[Connection]) -> dict[str, Connection]:
+    """Return connections by the names of their streams: addresses, numbered where several have the same."""
+    found: dict[str, Connection] = {}
+    numbers = defaultdict[str, Iterator[int]](lambda: count(1))
+    for each in connections:
+        address = each.url.partition("?")[0]
+        number = next(numbers[address])
+        found[address if number == 1 else f"{address} ({number})"] = each
+    return found
 
 
 def _now_ms() -> int:

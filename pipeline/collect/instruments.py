@@ -2,34 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from decimal import Decimal
 from typing import Final
 
 from msgspec import Struct
 
 _ONE: Final = Decimal(1)
-_FUNDING_HOURS: Final = 8.0
+FUNDING_HOURS: Final = 8.0
 """What rates of the `funding` topic are for."""
-
-ALIASES: Final = {"XBT": "BTC"}
-"""Coins that a venue calls otherwise."""
-MULTIPLIED: Final = {
-    **{
-        f"1000{coin}": (coin, 1_000)
-        for coin in "PEPE SHIB BONK FLOKI LUNC XEC SATS RATS CAT CHEEMS".split()  # noqa: SIM905
-    },
-    **{f"k{coin}": (coin, 1_000) for coin in "PEPE SHIB BONK FLOKI LUNC DOGS NEIRO".split()},  # noqa: SIM905
-    "SHIB1000": ("SHIB", 1_000),
-    "1000000MOG": ("MOG", 1_000_000),
-    "1MBABYDOGE": ("BABYDOGE", 1_000_000),
-}
-"""Contracts on so many coins at a time, by the name that venues give such a bundle."""
-_BUNDLE: Final = re.compile(r"(1000+|1M|k)[A-Z]{2,}|[A-Z]{2,}1000+")
-
-
-class UnknownUnitError(ValueError):
-    """Nobody says how many coins an instrument's unit is."""
 
 
 class Instrument(Struct, frozen=True, kw_only=True):
@@ -55,7 +35,7 @@ class Instrument(Struct, frozen=True, kw_only=True):
     symbol: str
     unit: Decimal = _ONE
     multiplier: int = 1
-    funding_hours: float = _FUNDING_HOURS
+    funding_hours: float = FUNDING_HOURS
 
     def price(self, price: float | str) -> float:
         """Return a price of one coin in US dollars."""
@@ -71,37 +51,4 @@ class Instrument(Struct, frozen=True, kw_only=True):
 
     def rate(self, rate: float | str) -> float:
         """Return a rate for one settlement as the rate for eight hours."""
-        return float(rate) * _FUNDING_HOURS / self.funding_hours
-
-
-def instrument(  # noqa: PLR0913
-    venue: str,
-    name: str,
-    base: str,
-    quote: str,
-    *,
-    unit: float | str = 1,
-    funding_hours: float | str | None = None,
-) -> Instrument:
-    """Return an instrument by its base and quote as the venue's list tells them.
-
-    Raises
-    ------
-    UnknownUnitError
-        Its unit is not a positive number, or its name is that of a bundle of coins which is not known.
-
-    """
-    coin, multiplier = MULTIPLIED.get(base, (base, 1))
-    if multiplier == 1 and _BUNDLE.fullmatch(base):
-        raise UnknownUnitError(f"{venue} {name}: how many coins is a {base}? Add it to `MULTIPLIED`")
-    size = Decimal(str(unit or 0))
-    if not size.is_finite() or size <= 0:
-        raise UnknownUnitError(f"{venue} {name}: its contract size is {unit!r}")
-    return Instrument(
-        venue=venue,
-        name=name,
-        symbol=f"{ALIASES.get(coin, coin)}{quote}".upper(),
-        unit=size,
-        multiplier=multiplier,
-        funding_hours=float(funding_hours or _FUNDING_HOURS),
-    )
+        return float(rate) * FUNDING_HOURS / self.funding_hours

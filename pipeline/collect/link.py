@@ -33,7 +33,7 @@ _LONGEST_EXPONENT: Final = 16
 _TOO_MANY: Final = {418, 429}
 _LEFT_ALONE: Final = 60.0
 """Seconds without a request after too many of them, where the venue does not say."""
-_OVERLAP: Final = 30.0
+OVERLAP: Final = 30.0
 """Seconds that a replacement gets to bring data before the one that it replaces is closed."""
 
 
@@ -68,10 +68,14 @@ class Conversation:
 
     Attributes
     ----------
+    connection
+        Where to, and what is subscribed to.
     live
         Set once data came.
     leaving
         Set when it is to be replaced.
+    accepted
+        Whether the venue took a subscription.
     began, heard
         When it began, and when data came last (before any: when it began), in Unix seconds.
 
@@ -87,11 +91,12 @@ class Conversation:
     ) -> None:
         self._session = session
         self._venue = venue
-        self._connection = connection
+        self.connection = connection
         self._read = read
         self._data_silence = data_silence
         self.live = asyncio.Event()
         self.leaving = asyncio.Event()
+        self.accepted = False
         self.began = self.heard = time.time()
         self.task = asyncio.create_task(self._hold())
 
@@ -104,8 +109,8 @@ class Conversation:
         try:
             async with asyncio.timeout(_CONNECT):
                 return await self._session.ws_connect(
-                    self._connection.url,
-                    headers=dict(self._connection.headers),
+                    self.connection.url,
+                    headers=dict(self.connection.headers),
                     heartbeat=_PROTOCOL_PING if self._venue.HEARTBEAT.protocol else None,
                     max_msg_size=_LARGEST_FRAME,
                     timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
@@ -126,7 +131,7 @@ class Conversation:
                     other.cancel()
 
     async def _subscribe(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        for frame in self._connection.frames:
+        for frame in self.connection.frames:
             await socket.send_str(_dated(frame))
             await asyncio.sleep(1 / self._venue.LIMITS.frames_per_second)
 
@@ -165,7 +170,9 @@ class Conversation:
                 self.leaving.set()
             elif isinstance(told, Refused):
                 log.warning("refused", venue=self._venue.NAME, reason=told.reason)
-            elif not isinstance(told, Accepted):
+            elif isinstance(told, Accepted):
+                self.accepted = True
+            else:
                 data = True
         if data:
             self.heard = time.time()
@@ -188,6 +195,8 @@ class Link:
         Seconds of frames without data after which a connection is made again.
     longest_wait
         Seconds between two tries at most.
+    gap
+        One that lasts when it begins.
 
     """
 
@@ -201,35 +210,61 @@ class Link:
         told_gap: Callable[[Gap], None],
         data_silence: float = 120.0,
         longest_wait: float = 32.0,
+        gap: Gap | None = None,
     ) -> None:
         self._session, self._venue, self._connection = session, venue, connection
         self._reader, self._data_silence = reader, data_silence
         self._told_gap = told_gap
         self._backoff = EqualJitterBackoff(cap=longest_wait, base=1.0)
-        self._gap: Gap | None = None
-        self._told_of = False
+        self._gap = gap
+        self._live_since = 0.0
         self._longest_wait = longest_wait
         self.connected = False
+        self._current: Conversation | None = None
+
+    def change(self, connection: Connection) -> bool:
+        """Bring something else from now on, and tell whether that is so: the new connection comes first."""
+        if connection == self._connection:
+            return False
+        self._connection = connection
+        if self._current is not None:
+            self._current.leaving.set()
+        return True
+
+    def forget(self) -> None:
+        """Tell that a gap is over that nobody waits for any more."""
+        if self._gap is not None:
+            self._told_gap(self._gap._replace(until=time.time()))
+
+    def hear(self, told: Gap) -> None:
+        """Take what another collector told of the same stream: it is silent where none of them hears it."""
+        if told.until is None:
+            if self.connected:
+                over = max(told.since, self._live_since)
+                self._told_gap(Gap(over, over, "another collector hears it"))
+        elif self._gap is not None and told.until >= self._gap.since:
+            self._gap, self._live_since = None, 0.0
 
     def _start(self) -> Conversation:
         return Conversation(self._session, self._venue, self._connection, self._reader(), self._data_silence)
 
     async def run(self) -> None:
         """Hold a conversation after the other; end only by being cancelled."""
-        failures, current = 0, self._start()
+        failures, self._current = 0, self._start()
         try:
             while True:
+                current = self._current
                 reason = await self._converse(current)
                 if reason is None:  # to be replaced: the other one first
-                    current = await self._replace(current)
+                    self._current = await self._replace(current)
                     continue
                 failures = 1 if current.heard - current.began > _LASTED else failures + 1
                 self._cease(current.heard, reason)
                 pause = self._backoff.compute(min(failures, _LONGEST_EXPONENT))
                 await asyncio.sleep(max(pause, _asked_pause(current.task)))
-                current = self._start()
+                self._current = self._start()
         finally:
-            await current.stop()
+            await self._current.stop()
 
     async def _converse(self, current: Conversation) -> str | None:
         """Wait until a conversation ends, and return why; None when it is to be replaced."""
@@ -249,9 +284,9 @@ class Link:
         if self._gap is not None:
             ended, self._gap = self._gap._replace(until=now), None
             self._told_gap(ended)
-        elif not self._told_of:  # an empty gap: one that was open when a collector was killed is over
+        elif not self._live_since:  # an empty gap: whatever others told of is over
             self._told_gap(Gap(now, now, "collection began"))
-        self._told_of = True
+        self._live_since = now
 
     async def _replace(self, current: Conversation) -> Conversation:
         """Return the conversation to go on with: the old one, while it lasts and the new one has no data."""
@@ -260,7 +295,7 @@ class Link:
         try:
             await asyncio.wait(
                 {live, successor.task, current.task},
-                timeout=_OVERLAP,
+                timeout=OVERLAP,
                 return_when=asyncio.FIRST_COMPLETED,
             )
         except asyncio.CancelledError:
@@ -268,21 +303,30 @@ class Link:
             raise
         finally:
             live.cancel()
-        if not successor.live.is_set():
-            if not current.task.done():
-                await successor.stop()
-                current.leaving.clear()
-                asyncio.get_running_loop().call_later(self._longest_wait, current.leaving.set)
-                return current
+        if not current.task.done() and not _as_good(successor, current):
+            await successor.stop()
+            current.leaving.clear()
+            asyncio.get_running_loop().call_later(self._longest_wait, current.leaving.set)
+            return current
+        if not _as_good(successor, current):
             self._cease(current.heard, _reason(current.task))
         await current.stop()
+        if successor.connection != self._connection:  # it was changed meanwhile
+            successor.leaving.set()
         return successor
 
     def _cease(self, since: float, reason: str) -> None:
         self.connected = False
         if self._gap is None:
-            self._gap = Gap(since, None, reason)
+            self._gap = Gap(max(since, self._live_since), None, reason)
             self._told_gap(self._gap)
+
+
+def _as_good(successor: Conversation, current: Conversation) -> bool:
+    """Tell whether one can take the other's place: it has data, or it was accepted and both are quiet."""
+    if successor.task.done():
+        return False
+    return successor.live.is_set() or (successor.accepted and current.heard < successor.began)
 
 
 def _dated(text: str) -> str:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from pipeline.collect.outbox import Outbox
 
 
-_OfVenue: TypeAlias = "tuple[tuple[str, str, Callable[[Collector], float]], ...]"
-"""Names, what they are, and the figure of a venue."""
+_OfVenue: TypeAlias = "tuple[tuple[str, str, Callable[[Collector], float | None]], ...]"
+"""Names, what they are, and the figure of a venue; None where it is not known yet."""
 _GAUGES: Final[_OfVenue] = (
     ("connections", "Connections that there should be.", lambda each: each.account.connections),
     ("connected", "Whether all connections of a venue bring data.", lambda each: each.connected),
@@ -34,6 +34,16 @@ _GAUGES: Final[_OfVenue] = (
         "behind_seconds",
         "From the newest record to its receipt: the way, and what the clocks differ.",
         lambda each: each.account.behind,
+    ),
+    (
+        "clock_offset_seconds",
+        "By how much a venue's clock is ahead of this one.",
+        lambda each: each.account.clock.ahead,
+    ),
+    (
+        "clock_uncertainty_seconds",
+        "By how much that may be wrong: half of the way there and back.",
+        lambda each: each.account.clock.uncertainty,
     ),
 )
 _COUNTERS: Final[_OfVenue] = (
@@ -72,7 +82,8 @@ class Figures:
         for name, text, of in figures:
             family = kind(f"collect_{name}", text, labels=["venue"])
             for each in self._collectors:
-                family.add_metric([each.venue.NAME], of(each))
+                if (figure := of(each)) is not None:
+                    family.add_metric([each.venue.NAME], figure)
             yield family
 
     def _counted(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from itertools import compress
+from collections import Counter, deque
+from itertools import chain, compress
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import structlog
@@ -62,13 +62,17 @@ class Outbox:
         self._states: deque[_Record] = deque(maxlen=most)
         self._came = asyncio.Event()
         self._closed = False
-        self._under_way = 0
+        self._under_way: list[_Record] = []
         self.dropped = self.sent = 0
 
     @property
     def waiting(self) -> int:
         """How many messages wait for Kafka, or for its confirmation."""
-        return len(self._events) + len(self._states) + self._under_way
+        return len(self._events) + len(self._states) + len(self._under_way)
+
+    def waiting_by_topic(self) -> Counter[str]:
+        """Return the same by topic."""
+        return Counter(topic for topic, *_ in chain(self._under_way, self._events, self._states))
 
     def put(self, topic: str, message: Feed) -> None:
         """Take a message; topics are merged by their records' times."""
@@ -108,10 +112,10 @@ class Outbox:
     async def _send(self, part: list[_Record]) -> None:
         """Send until all is confirmed, and nothing twice that was: a volume would count twice."""
         while part:
-            self._under_way = len(part)
+            self._under_way = part
             part = await self._unconfirmed(part)
-            self.sent += self._under_way - len(part)
-            self._under_way = len(part)
+            self.sent += len(self._under_way) - len(part)
+            self._under_way = part
             if part:
                 await asyncio.sleep(_AGAIN)
 

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import time
 import zlib
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from weakref import WeakSet
 
 import msgspec
 import structlog
 
 from pipeline import contract
 from pipeline.collect.account import Account
+from pipeline.collect.bundles import Bundles, References
+from pipeline.collect.names import USUAL
 from pipeline.collect.sides import SideCheck
 from pipeline.collect.venue import Dropped, Refused, Request, State
 from pipeline.messages import Funding, Liquidation, OpenInterest, Price
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from pipeline.collect.instruments import Instrument
-    from pipeline.collect.recording import Line
+    from pipeline.collect.names import Names
     from pipeline.collect.venue import Feed, Told, Venue
     from pipeline.messages import FeedStatus
 
@@ -38,6 +42,8 @@ UNREADABLE: Final = (
 """What reading a frame raises that is not as documented."""
 _COMPLAINTS: Final = 5
 """Unreadable frames of a venue that are shown in the log; the others are counted."""
+_CLOCK_OFF: Final = 1.0
+"""Seconds by which clocks may differ: workers refuse what is five seconds ahead."""
 _SHOWN: Final = 500
 """Characters of them."""
 
@@ -53,8 +59,19 @@ class VenueError(Exception):
 class Listing(NamedTuple):
     """A venue's instruments: those to be collected, and the names of all."""
 
-    chosen: list[Instrument]
-    known: frozenset[str]
+    chosen: Sequence[Instrument] = ()
+    known: frozenset[str] = frozenset()
+
+    def after(self, before: Listing) -> Listing:
+        """Return the same in another order: those that were there before keep their places.
+
+        Subscriptions follow the order, so as few connections as possible have to change.
+        """
+        new = {each.name: each for each in self.chosen}
+        places = [new.pop(each.name, None) for each in before.chosen]
+        rest = iter(new.values())
+        filled = [each or next(rest, None) for each in places]
+        return self._replace(chosen=[*filter(None, filled), *rest])
 
 
 class Taking(Protocol):
@@ -78,9 +95,15 @@ class Reading:
         What is published.
     price_every
         Seconds from one price of a symbol to the next, at least.
+    names
+        What venues call coins.
+    references
+        Prices of all venues together.
 
     Attributes
     ----------
+    topics
+        What is published.
     account
         What it did and met.
     sides
@@ -88,17 +111,46 @@ class Reading:
 
     """
 
-    def __init__(
-        self, venue: Venue, outbox: Taking, topics: Collection[str] = contract.FEEDS, price_every: float = 1.0
+    def __init__(  # noqa: PLR0913
+        self,
+        venue: Venue,
+        outbox: Taking,
+        *,
+        topics: Collection[str] = contract.FEEDS,
+        price_every: float = 1.0,
+        names: Names = USUAL,
+        references: References | None = None,
     ) -> None:
         self.venue = venue
         self.account = Account()
         self.sides = SideCheck()
         self._outbox = outbox
-        self._topics = frozenset(topics)
+        self.topics = frozenset(topics)
         self._price_every_ms = round(price_every * 1_000)
-        self._alarmed = False
+        self._alarmed = self._clock_wrong = False
         self._refused: set[str] = set()
+        self._names = names
+        self._bundles = Bundles(venue.NAME, references or References())
+        self._states: WeakSet[State] = WeakSet()
+
+    def next_page(self, request: Request, answer: Any) -> Request | None:
+        """Return what to ask for the rest of an answer with instruments.
+
+        Raises
+        ------
+        VenueError
+            It is not as documented.
+
+        """
+        with self._documented("list of instruments"):
+            return self.venue.next_page(request, answer)
+
+    @contextmanager
+    def _documented(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except UNREADABLE as error:
+            raise VenueError(f"{self.venue.NAME}: its {what} is not as documented: {error!r}") from error
 
     def choose(self, answers: Sequence[Any], symbols: Collection[str]) -> Listing:
         """Return the instruments of some symbols out of the venue's answers.
@@ -109,11 +161,7 @@ class Reading:
             The answers are not as documented, or have none of them.
 
         """
-        try:
-            every, refused = self.venue.instruments(answers)
-        except UNREADABLE as error:
-            text = f"{self.venue.NAME}: its list of instruments is not as documented: {error!r}"
-            raise VenueError(text) from error
+        every, refused = self._instruments(answers)
         for reason in sorted(set(refused) - self._refused):
             log.warning("an instrument is not collected", reason=reason)
             self.account.dropped["instrument refused"] += 1
@@ -123,9 +171,55 @@ class Reading:
             raise VenueError(f"{self.venue.NAME} has none of {', '.join(sorted(symbols))}")
         return Listing(chosen, frozenset(each.name for each in every))
 
+    def _instruments(self, answers: Sequence[Any]) -> tuple[list[Instrument], list[str]]:
+        with self._documented("list of instruments"):
+            return self.venue.instruments(answers, self._names)
+
+    def traded(self, answers: Sequence[Any], volumes: Any) -> dict[str, float]:
+        """Return what was traded within 24 hours, in US dollars by symbol.
+
+        Raises
+        ------
+        VenueError
+            The answers are not as documented.
+
+        """
+        every, _ = self._instruments(answers)
+        with self._documented("list of volumes"):
+            by_name, total = self.venue.traded(volumes), dict[str, float]()
+        for each in every:
+            total[each.symbol] = total.get(each.symbol, 0.0) + by_name.get(each.name, 0.0)
+        return total
+
+    def clock(self, asked: float, answer: Any, answered: float) -> None:
+        """Take the venue's time, as it told it when it was asked.
+
+        Raises
+        ------
+        VenueError
+            The answer is not as documented.
+
+        """
+        with self._documented("time"):
+            told = self.venue.clock_ms(answer) / 1_000
+        clock = self.account.clock
+        clock.add(asked, told, answered)
+        wrong = abs(clock.ahead or 0.0) > _CLOCK_OFF + clock.uncertainty
+        if wrong and not self._clock_wrong:
+            log.warning("a venue's clock differs from this one", venue=self.venue.NAME, ahead_s=clock.ahead)
+        self._clock_wrong = wrong
+
     def state(self, listing: Listing, began_ms: int) -> State:
         """Return the state of a conversation that begins."""
-        return State(listing.chosen, listing.known, began_ms, self._price_every_ms)
+        state = State(listing.chosen, listing.known, began_ms, self._price_every_ms)
+        self._states.add(state)
+        return state
+
+    def relist(self, listing: Listing) -> None:
+        """Let conversations that go on know of other instruments."""
+        self._bundles.relist(listing.chosen)
+        for state in self._states:
+            state.relist(listing.chosen, listing.known)
 
     def frame(self, frame: str | bytes, state: State, now_ms: int) -> Sequence[Told]:
         """Publish what a frame tells, and return it."""
@@ -137,35 +231,6 @@ class Reading:
         """Publish what an answer tells."""
         state.now_ms = now_ms
         self._understood(lambda: self.venue.parse_poll(request, answer, state), answer)
-
-    def replay(self, lines: Iterable[Line], symbols: Collection[str]) -> None:
-        """Understand again what was recorded, by the clock of then.
-
-        Raises
-        ------
-        VenueError
-            The recording does not begin with the venue's instruments, or has none of those symbols.
-
-        """
-        answers: list[Any] = []
-        listing: Listing | None = None
-        states: dict[int, State] = {}
-        for line in lines:
-            if line.kind == "listing":
-                if listing is not None:  # the instruments changed: all began anew
-                    answers, listing, states = [], None, {}
-                answers.append(msgspec.json.decode(line.text))
-                continue
-            if listing is None:
-                listing = self.choose(answers, symbols)
-            if line.kind == "began" or line.conversation not in states:
-                states[line.conversation] = self.state(listing, line.at_ms)
-            state = states[line.conversation]
-            if line.kind == "frame":
-                self.frame(line.content, state, line.at_ms)
-            elif line.kind == "answer":
-                request = Request(url="", about=line.about)
-                self.answer(request, msgspec.json.decode(line.text), state, line.at_ms)
 
     def _parse(self, frame: str | bytes, state: State) -> Sequence[Told]:
         content = self.venue.decode(frame)
@@ -205,8 +270,11 @@ class Reading:
         self.account.last = max(self.account.last, message.timestamp)
         self.account.received = time.time()
         self.account.behind = self.account.received - message.timestamp
+        if not self._bundles.take(message):
+            self.account.dropped["price of a bundle is off"] += 1
+            return
         self._check_sides(message)
-        if topic in self._topics:
+        if topic in self.topics:
             self._outbox.put(topic, message)
             self.account.messages[topic] += 1
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 import msgspec
 from msgspec import Struct
 
-from pipeline.collect.instruments import UnknownUnitError
+from pipeline.collect.names import USUAL, UnknownUnitError
 from pipeline.collect.quotes import Quote
 from pipeline.messages import Funding, Liquidation, OpenInterest, Price
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from pipeline.collect.instruments import Instrument
+    from pipeline.collect.names import Names
     from pipeline.messages import Side
 
 Feed: TypeAlias = Liquidation | Price | OpenInterest | Funding
@@ -156,13 +157,17 @@ class State:
         began_ms: int = 0,
         price_every_ms: int = 1_000,
     ) -> None:
-        self.instruments = {each.name: each for each in instruments}
-        self._known = known
+        self.relist(instruments, known)
         self._began_ms = began_ms
         self._price_every_ms = price_every_ms
         self._quotes: dict[str, Quote] = {}
         self.fields: dict[str, dict[str, Any]] = {}
         self.now_ms = began_ms
+
+    def relist(self, instruments: Iterable[Instrument], known: Collection[str]) -> None:
+        """Take other instruments; what was heard of those that stay is still known."""
+        self.instruments = {each.name: each for each in instruments}
+        self._known = known
 
     def absent(self, name: str) -> Dropped:
         """Return why a record of an instrument that is not collected is left out."""
@@ -234,13 +239,15 @@ class Venue(Protocol):
     """A venue's file: constants, and functions without any effect but on the state they are given.
 
     `parse` and `parse_poll` raise ValueError, KeyError, TypeError or IndexError where a frame is not what
-    the venue's documentation says.
+    the venue's documentation says. `VOLUMES` and `CLOCK` ask for what `traded` and `clock_ms` read.
     """
 
     NAME: str
     COVERAGE: str
     HEARTBEAT: Heartbeat
     LIMITS: Limits
+    VOLUMES: Request
+    CLOCK: Request
 
     def decode(self, frame: str | bytes) -> Any:
         """Return what a frame says; None for one that says nothing."""
@@ -248,8 +255,17 @@ class Venue(Protocol):
     def listing(self) -> Sequence[Request]:
         """Return what to ask for the list of instruments."""
 
-    def instruments(self, answers: Sequence[Any]) -> tuple[list[Instrument], list[str]]:
+    def next_page(self, request: Request, answer: Any) -> Request | None:
+        """Return what to ask for the rest of an answer with instruments; None where that was all."""
+
+    def instruments(self, answers: Sequence[Any], names: Names = USUAL) -> tuple[list[Instrument], list[str]]:
         """Return the linear perpetuals of the answers, and why others that look like them are refused."""
+
+    def traded(self, answer: Any) -> dict[str, float]:
+        """Return what was traded within 24 hours in US dollars, by the venue's names: to rank them."""
+
+    def clock_ms(self, answer: Any) -> float:
+        """Return the venue's Unix time in milliseconds."""
 
     def subscriptions(self, instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:
         """Return the connections that bring those topics of those instruments."""
@@ -262,6 +278,11 @@ class Venue(Protocol):
 
     def parse_poll(self, request: Request, answer: Any, state: State) -> list[Told]:
         """Return what the answer to such a request tells."""
+
+
+def all_at_once(_request: Request, _answer: Any) -> Request | None:
+    """Return no request for a next page, for a venue that lists everything in one answer."""
+    return None
 
 
 def nothing_to_ask(_instruments: Sequence[Instrument], _topics: Collection[str]) -> Sequence[Request]:
@@ -316,6 +337,11 @@ def open_interest(of: Instrument, usd: float | str, time_ms: int) -> OpenInteres
     return OpenInterest(
         symbol=of.symbol, open_interest_usd=float(usd), timestamp=time_ms / 1_000, exchange=of.venue
     )
+
+
+def amounts(rows: Iterable[Mapping[str, Any]], name: str, amount: str) -> dict[str, float]:
+    """Return one field of rows by another one, which names their instruments."""
+    return {row[name]: float(row[amount] or 0) for row in rows}
 
 
 def groups(names: Iterable[str], most: int) -> list[list[str]]:

@@ -47,7 +47,7 @@ class Feeds:
         self.gaps: list[Gap] = []
 
     def take(self, status: FeedStatus) -> None:
-        """Note a gap, or the end of those of a stream that is back."""
+        """Note a gap, or the end of those of a stream that is back; one that ends where it began was none."""
         since, until = micros(status.since), FOREVER
         own = [gap for gap in self.gaps if (gap.exchange, gap.stream) == (status.exchange, status.stream)]
         if status.until is not None:
@@ -55,6 +55,7 @@ class Feeds:
             for gap in own:
                 if gap.since <= until < gap.until:
                     gap.until = until
+            self.gaps = [gap for gap in self.gaps if gap.since < gap.until]
         if since < until and all(gap.since != since for gap in own):
             told = max(micros(status.told), since)
             self.gaps.append(Gap(status.exchange, status.stream, told, since, until))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from operator import attrgetter
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -23,24 +23,24 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-_NEWEST: Final = 200
-"""Records of each partition that are read."""
+_NEWEST: Final = 1_000
+"""Records of each partition that are read: every minute has one of each venue's collectors."""
 _FRESH: Final = 10.0
 """Seconds for which what was read is told again."""
 _DAY: Final = 86_400.0
 
-_decode: Final = msgspec.json.Decoder(FeedStatus).decode
-_told: Final = attrgetter("told")
+decode_status: Final = msgspec.json.Decoder(FeedStatus).decode
 
 
 def gaps(told: Iterable[FeedStatus], now: float) -> list[FeedStatus]:
     """Return the gaps of the last day: each once, as told last; those that last first, then the newest.
 
-    A gap lasts until its stream is told to be back, whichever gap that is told of. What is told may come in
-    any order, and several times: every partition has a copy.
+    A gap lasts until its stream is told to be back, whichever gap that is told of. A venue whose
+    collectors have told nothing for minutes has one, too.
     """
+    told = list(told)
     by_stream: dict[tuple[str, str], dict[float, FeedStatus]] = {}
-    for each in sorted(told, key=_told):
+    for each in chain(told, _unheard(told, now)):
         known = by_stream.setdefault((each.exchange, each.stream), {})
         if each.until is not None:
             known = by_stream[each.exchange, each.stream] = {
@@ -51,6 +51,36 @@ def gaps(told: Iterable[FeedStatus], now: float) -> list[FeedStatus]:
     found = [gap for known in by_stream.values() for gap in known.values()]
     recent = [gap for gap in found if gap.until is None or gap.until > now - _DAY]
     return sorted(recent, key=lambda gap: (gap.until is not None, -gap.since))
+
+
+def _unheard(told: Iterable[FeedStatus], now: float) -> list[FeedStatus]:
+    """Return as gaps when collectors told last that they run, where that is too long ago."""
+    last = {each.exchange: each.since for each in told if each.stream == contract.FEED_COLLECTOR}
+    return [
+        FeedStatus(exchange, contract.FEED_COLLECTOR, since, None, "no collector runs")
+        for exchange, since in last.items()
+        if now - since > contract.FEED_UNHEARD
+    ]
+
+
+async def told_of_feeds(settings: Settings) -> list[FeedStatus]:
+    """Return what collectors told last.
+
+    Raises
+    ------
+    TopicsError
+        The topic is missing.
+
+    """
+    found = []
+    async for record in read_topic(settings, contract.FEED_STATUS, _NEWEST):
+        if record.partition:
+            continue  # each has a copy
+        try:
+            found.append(decode_status(record.value or b""))
+        except msgspec.MsgspecError:
+            continue  # somebody else's; it says nothing of a feed
+    return found
 
 
 class Feeds:
@@ -67,17 +97,8 @@ class Feeds:
         async with self._reading:
             if time.monotonic() - self._read_at >= _FRESH:
                 try:
-                    self._gaps = gaps(await self._read(), time.time())
+                    self._gaps = gaps(await told_of_feeds(self._settings), time.time())
                 except (TopicsError, KafkaError) as error:
                     log.info("what collectors tell of feeds cannot be read", reason=str(error))
                 self._read_at = time.monotonic()
         return self._gaps
-
-    async def _read(self) -> list[FeedStatus]:
-        found = []
-        async for record in read_topic(self._settings, contract.FEED_STATUS, _NEWEST):
-            try:
-                found.append(_decode(record.value or b""))
-            except msgspec.MsgspecError:
-                continue  # somebody else's; it says nothing of a feed
-        return found

@@ -7,12 +7,15 @@ import sys
 import time
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 
-import pytest
 from exchanges import Exchange, until
+from msgspec import convert
 from venue_frames import CASES, T_MS
-from workers import Worker, read_all, until_caught_up
+from workers import Worker, produce, read_all, until_caught_up
 
 from pipeline import contract
+from pipeline.cli.scenario import Tick
+from pipeline.messages import FeedStatus
+from pipeline.web.feeds import gaps
 
 VENUES = ("binance", "bybit", "gate")
 
@@ -144,11 +147,66 @@ async def test_a_collector_that_is_stopped_first_sends_what_it_has_received(sett
         assert found == [frame["data"][0]["T"] / 1_000 for frame in sent[: len(found)]]
 
 
+async def until_said(process, text):
+    """Wait until a line of the log has a text."""
+    while text not in (line := await asyncio.to_thread(process.stderr.readline)):
+        assert line, f"the log ended without: {text}"
+
+
+async def test_who_does_not_wait_for_kafka_is_told_what_is_lost(own_settings, own_broker):
+    async with Exchange("bybit").running() as exchange:
+        with collecting(own_settings, "bybit", "--symbols", "BTCUSDT", *exchange.options) as process:
+            await until(lambda: exchange.sockets, "not connected", 60)
+            await exchange.send(frames(now_ms())["bybit"])
+            await until_there(own_settings, 1, [process])
+            own_broker.kill()
+            await exchange.send(*(frames(now_ms() + number)["bybit"] for number in range(3)))
+            await exchange.send(CASES["bybit"].long, "no json")
+            await until_said(process, "not as documented")  # so the others have come, too
+            process.terminate()
+            await until_said(process, "stopping once Kafka has what waits")
+            process.terminate()
+            _, log = await asyncio.to_thread(process.communicate)
+    assert process.returncode == 1
+    assert "stopped before Kafka had confirmed all, which is lost: 4 liquidations" in log
+
+
+async def silent_feeds(settings):
+    told = [convert(each, FeedStatus) for each in await read_all(settings, contract.FEED_STATUS)]
+    return [each.reason for each in gaps(told, time.time()) if each.until is None]
+
+
+async def test_a_feed_is_silent_once_no_collector_hears_it_and_a_killed_one_is_missed_later(settings):
+    at = time.time() - 1_000
+    beat = {"exchange": "bybit", "stream": contract.FEED_COLLECTOR, "from": at, "to": at, "reason": ""}
+    await produce(settings, [Tick(contract.FEED_STATUS, "bybit", beat, at)])
+    assert await silent_feeds(settings) == ["no collector runs"]
+    async with Exchange("bybit").running() as exchange:
+        exchange.greeting = lambda: [frames(now_ms())["bybit"]]
+        arguments = ["bybit", "--symbols", "BTCUSDT", *exchange.options]
+        with collecting(settings, *arguments) as first, collecting(settings, *arguments) as second:
+            await until(lambda: len(exchange.sockets) == 2, "not connected", 60)
+            while await silent_feeds(settings):
+                assert first.poll() is second.poll() is None
+            told = await read_all(settings, contract.FEED_STATUS)
+            assert any(each["from"] == at and each["to"] for each in told)
+            first.terminate()
+            assert first.wait(30) == 0
+            reasons = {each["reason"] for each in await read_all(settings, contract.FEED_STATUS)}
+            assert "collector stopped" in reasons
+            while await silent_feeds(settings):  # until the second has said that it hears it
+                assert second.poll() is None
+            second.terminate()
+            assert second.wait(30) == 0
+    assert await silent_feeds(settings) == ["collector stopped"]
+
+
 async def test_a_check_tells_what_can_be_reached_and_what_it_brings(settings):
     async with Exchange("binance").running() as exchange:
         exchange.greeting = lambda: [frames(now_ms())["binance"], book()]
+        exchange.volumes = [{"symbol": "BTCUSDT", "quoteVolume": "120000"}]
         ends = [*exchange.options, "--endpoint", "https://api.bybit.com=http://127.0.0.1:9"]
-        options = ["--check", "--seconds", "2", "--symbols", "BTCUSDT"]
+        options = ["--check", "--seconds", "2", "--top", "1"]
         code, out, _ = await collected(settings, "binance", "bybit", *options, *ends)
     assert code == 1  # one of them cannot be reached
     header, good, bad = (line.split("\t") for line in out.splitlines())
@@ -161,23 +219,6 @@ async def test_a_check_tells_what_can_be_reached_and_what_it_brings(settings):
     )
     assert int(told["prices"]) >= 1
     assert "Cannot connect" in dict(zip(header, bad, strict=True))["trouble"]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["nowhere"], "VENUE: nowhere: expected some of binance"),
-        (["--topics", "trades"], "--topics: trades: expected some of liquidations"),
-        (["--symbols", " , "], "--symbols: expected at least one"),
-        (["--endpoint", "x"], "--endpoint: x: expected OLD=NEW"),
-        (["--replay", "/nonexistent"], "has no recordings of"),
-        (["--record", "/dev/null/x"], "--record: [Errno 20] Not a directory"),
-    ],
-)
-async def test_wrong_arguments_are_told(settings, arguments, message):
-    code, _, error = await collected(settings, *arguments)
-    assert code == 2
-    assert message in " ".join(error.split())
 
 
 async def test_a_recording_is_sent_again_as_it_was(settings, tmp_path):

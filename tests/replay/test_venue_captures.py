@@ -4,7 +4,7 @@ import msgspec
 import pytest
 from conftest import RECORDED
 
-from pipeline.collect.instruments import instrument
+from pipeline.collect.names import USUAL
 from pipeline.collect.venue import Dropped, Reply, Request, State
 from pipeline.collect.venues import VENUES
 
@@ -61,7 +61,7 @@ class Everything(dict):
     def get(self, name, _=None):
         base = name.removesuffix("-SWAP").replace("_", "-").replace("-USDT", "").replace("-PERPETUAL", "")
         base = base.removeprefix("PF-").removeprefix("PI-").removesuffix("USDT").removesuffix("USD")
-        return instrument(self._venue, name, base, "USDC" if self._venue == "deribit" else "USDT")
+        return USUAL.instrument(self._venue, name, base, "USDC" if self._venue == "deribit" else "USDT")
 
 
 @pytest.mark.parametrize("name", SIDES)

@@ -2,30 +2,41 @@
 
 import asyncio
 import gzip
+import io
 import json
 import socket
 import time
 from contextlib import asynccontextmanager
+from decimal import Decimal
+from types import SimpleNamespace
 
 import aiohttp
 import msgspec
 import pytest
 from aiokafka.errors import KafkaTimeoutError
 from exchanges import Exchange, until
+from rich.console import Console
 from venue_frames import CASES, T_MS
 
 from pipeline import codec, contract
 from pipeline.cli.collect import _collect_all
+from pipeline.cli.collect_show import table_of
+from pipeline.collect import bundles, link
 from pipeline.collect import collector as collector_module
-from pipeline.collect import link
 from pipeline.collect import outbox as outbox_module
+from pipeline.collect import reading as reading_module
+from pipeline.collect.bundles import References
+from pipeline.collect.clock import Clock
 from pipeline.collect.collector import Collector
+from pipeline.collect.names import USUAL
 from pipeline.collect.observed import create_web
 from pipeline.collect.outbox import Outbox
-from pipeline.collect.reading import Reading, VenueError
+from pipeline.collect.ranking import MostTraded, named
+from pipeline.collect.reading import Listing, Reading, VenueError
 from pipeline.collect.recording import Line, Recorder, recorded, recordings
+from pipeline.collect.replay import Replay
 from pipeline.collect.sides import SideCheck
-from pipeline.collect.venue import Connection, Heartbeat, Limits
+from pipeline.collect.venue import NOTED, Connection, Heartbeat, Limits
 from pipeline.collect.venues import VENUES
 from pipeline.messages import FeedStatus, Liquidation, Price
 
@@ -41,7 +52,8 @@ class Kept:
     """An outbox that keeps what it is given."""
 
     def __init__(self):
-        self.begun = 0
+        self.begun = self.beats = 0
+        self.back = []
         self.messages, self.gaps, self.waiting, self.dropped, self.sent = [], [], 0, 0, 0
 
     def put(self, topic, message):
@@ -49,8 +61,11 @@ class Kept:
 
     def tell(self, status):
         assert status.since <= status.told <= time.time()
-        if status.since == status.until:
+        if status.stream == contract.FEED_COLLECTOR:
+            self.beats += 1
+        elif status.since == status.until:
             self.begun += 1
+            self.back.append(status)
         else:
             self.gaps.append(status)
 
@@ -58,22 +73,38 @@ class Kept:
         return [message for found, message in self.messages if found == topic]
 
 
+def collector_of(exchange, session, outbox=None, *, reading=None, **options):
+    outbox = outbox or Kept()
+    reading = Reading(VENUES[exchange.name], outbox, **(reading or {}))
+    return Collector(reading, session, outbox, endpoints=exchange.endpoints, **options)
+
+
 @pytest.fixture
 def exchange_of(monkeypatch):
     """Run an exchange in a venue's place, and a collector on it."""
 
     @asynccontextmanager
-    async def run(name, *, heartbeat=None, limits=None, symbols=("BTCUSDT", "BTCUSDC"), **options):
+    async def run(
+        name,
+        *,
+        heartbeat=None,
+        limits=None,
+        symbols=("BTCUSDT", "BTCUSDC"),
+        **options,
+    ):
         exchange, outbox = Exchange(name), Kept()
+        wanted, before = options.pop("wanted", None), options.pop("before", ())
         async with exchange.running(), aiohttp.ClientSession() as session:
             if heartbeat is not None:
                 monkeypatch.setattr(VENUES[name], "HEARTBEAT", heartbeat)
             monkeypatch.setattr(collector_module, "_APART", 0.01)
             monkeypatch.setattr(VENUES[name], "LIMITS", limits or Limits(frames_per_second=1_000, poll=0.05))
-            options |= {"endpoints": exchange.endpoints, "longest_wait": 0.05}
-            collector = Collector(VENUES[name], session, outbox, **options)
-            listing = await collector.list_instruments(symbols)
-            collecting = asyncio.create_task(collector.run(listing))
+            options["longest_wait"] = 0.05
+            collector = collector_of(exchange, session, outbox, **options)
+            await collector.list_instruments(symbols)
+            for told in before:
+                collector.hear(told)
+            collecting = asyncio.create_task(collector.run(wanted and wanted(exchange)))
             await until(lambda: exchange.connections >= collector.account.connections > 0, "not connected")
             await until(lambda: len(exchange.sockets) >= collector.account.connections, "not connected")
             try:
@@ -98,6 +129,44 @@ async def test_a_liquidation_of_each_venue_becomes_a_message(exchange_of, name):
             assert frame == "ping" or isinstance(json.loads(frame), dict)
 
 
+def price_of(symbol, price, seconds=0):
+    return Price(symbol=symbol, exchange="other", price=price, timestamp=T_MS / 1_000 + seconds)
+
+
+async def test_a_bundle_whose_price_is_not_that_of_the_coin_is_refused_and_counted(exchange_of, monkeypatch):
+    references, said = References(), []
+    monkeypatch.setattr(bundles, "log", SimpleNamespace(error=lambda *_, **told: said.append(told)))
+    options = {"symbols": {"PEPEUSDT"}, "reading": {"references": references}}
+    async with exchange_of("binance", **options) as (exchange, collector, outbox):
+        dropped = collector.account.dropped
+
+        async def tell(second):
+            at = {"s": "1000PEPEUSDT", "b": "0.01", "a": "0.01", "T": T_MS + 1_000 * second}
+            await exchange.send(BOOK | at, CASES["binance"].long)
+            await until(lambda: dropped["not asked for"] == 2 * (second + 1), "not all came")
+
+        await tell(0)  # nobody to compare with
+        assert [price.price for price in outbox.of(contract.PRICES)] == [pytest.approx(1e-5)] * 2
+        references.add(price_of("PEPEUSDT", 1.2e-5))
+        await tell(1)
+        references.add(price_of("PEPEUSDT", 1e-5, -900))
+        await tell(2)  # too old to compare with: what was found before holds
+        assert len(outbox.of(contract.PRICES)) == 2
+        assert dropped["price of a bundle is off"] > 0
+        references.add(price_of("PEPEUSDT", 1.05e-5))
+        await tell(3)
+        assert len(outbox.of(contract.PRICES)) == 4
+    assert [(told["symbol"], told["of"]) for told in said] == [("PEPEUSDT", "other")]
+
+
+async def test_prices_of_single_coins_are_references(exchange_of):
+    references = References()
+    async with exchange_of("binance", reading={"references": references}) as (exchange, _, outbox):
+        await exchange.send(BOOK)
+        await until(lambda: outbox.of(contract.PRICES), "no price came")
+    assert references.of(price_of("BTCUSDT", 1)).price == 60_000
+
+
 async def test_instruments_that_are_not_asked_for_are_not_collected(exchange_of):
     async with exchange_of("binance", symbols=["PEPEUSDT"]) as (exchange, collector, outbox):
         await exchange.send(CASES["binance"].long)
@@ -114,7 +183,7 @@ async def test_open_interest_is_asked_for_where_it_is_not_pushed(exchange_of):
 
 
 async def test_only_wanted_topics_are_published(exchange_of):
-    async with exchange_of("binance", topics=[contract.PRICES]) as (exchange, _, outbox):
+    async with exchange_of("binance", reading={"topics": [contract.PRICES]}) as (exchange, _, outbox):
         await exchange.send(CASES["binance"].long, BOOK)
         await until(lambda: outbox.of(contract.PRICES), "no price came")
         assert {topic for topic, _ in outbox.messages} == {contract.PRICES}
@@ -136,6 +205,90 @@ async def test_a_cut_connection_is_made_again_and_its_gap_is_told(exchange_of):
         assert ended.since == begun.since <= ended.until <= ended.timestamp
         assert begun.reason
         assert (collector.account.gaps, collector.account.reconnects) == (1, 1)
+
+
+async def test_a_collector_that_is_stopped_tells_that_its_feeds_are_silent_from_now_on(exchange_of):
+    async with exchange_of("bybit") as (exchange, collector, outbox):
+        await exchange.send(CASES["bybit"].long)
+        await until(lambda: collector.connected, "no data")
+        assert outbox.gaps == []
+        stopped = time.time()
+    (told,) = outbox.gaps
+    assert (told.stream, told.until, told.reason) == (VENUES["bybit"].WS, None, "collector stopped")
+    assert stopped <= told.since <= time.time()
+    assert collector.account.gaps == 0
+    assert outbox.beats == 1
+
+
+def status(since, until=None, stream=VENUES["bybit"].WS, reason="cut"):
+    return FeedStatus("bybit", stream, since, until, reason)
+
+
+@pytest.mark.parametrize(
+    ("before", "told"),
+    [
+        ([status(1e9, reason="collector stopped")], ["collector stopped"]),
+        ([status(1e9, 1e9, contract.FEED_COLLECTOR)], ["no collector ran", "no collector ran"]),
+        ([status(4e9, 4e9, contract.FEED_COLLECTOR), status(5e8, 6e8)], []),  # one still runs
+    ],
+)
+async def test_a_gap_that_began_before_a_collector_ran_ends_with_its_first_data(exchange_of, before, told):
+    async with exchange_of("bybit", before=[status(8e8, 9e8), *before]) as (exchange, collector, outbox):
+        await exchange.send(CASES["bybit"].long)
+        await until(lambda: collector.connected, "no data")
+        assert [each.reason for each in outbox.gaps] == told
+        assert outbox.begun == (not told)
+        assert all(each.since == 1e9 for each in outbox.gaps)
+        assert not told or 1e9 < outbox.gaps[-1].until <= time.time()
+
+
+async def test_a_gap_of_a_connection_that_is_no_more_is_told_to_be_over(exchange_of):
+    gone = f"{VENUES['bybit'].WS} (2)"
+    async with exchange_of("bybit", before=[status(1e9, None, gone)]) as (_, _, outbox):
+        await until(lambda: outbox.gaps, "not told")
+        assert [(each.stream, each.since) for each in outbox.gaps] == [(gone, 1e9)]
+        assert outbox.gaps[0].until <= time.time()
+
+
+async def test_a_feed_that_another_collector_hears_has_no_gap(exchange_of):
+    async with exchange_of("bybit") as (exchange, collector, outbox):
+        await exchange.send(CASES["bybit"].long)
+        await until(lambda: outbox.begun == 1, "no data")
+        collector.hear(status(time.time()))
+        assert outbox.begun == 2  # this one hears it
+        exchange.full, exchange.status = True, 503
+        await exchange.cut()
+        await until(lambda: outbox.gaps, "the gap is not told")
+        (own,) = outbox.gaps
+        collector.hear(own)  # its own words
+        collector.hear(status(time.time(), None))
+        collector.hear(status(1e9, own.since - 1))  # said before the gap
+        assert outbox.begun == 2
+        collector.hear(status(own.since, own.since))  # another one has heard it all the time
+        exchange.full = False
+        await until(lambda: exchange.sockets, "not connected again")
+        await exchange.send(CASES["bybit"].long)
+        await until(lambda: outbox.begun == 3, "not told to be back")
+        assert [each.until for each in outbox.gaps] == [None]
+
+
+async def test_who_hears_a_feed_says_since_when_and_knows_its_own_words(exchange_of):
+    async with exchange_of("bybit") as (exchange, collector, outbox):
+        before = time.time()
+        await exchange.send(CASES["bybit"].long)
+        await until(lambda: outbox.begun == 1, "no data")
+        after = time.time()
+        collector.hear(status(1e9))
+        collector.hear(status(after))
+        (_, late, none) = (each.until for each in outbox.back)
+        assert before <= late <= after  # silent until this one had data
+        assert none == after  # it heard what the other one missed
+        await exchange.cut()
+        await until(lambda: outbox.gaps, "the gap is not told")
+        since = outbox.gaps[0].since
+        own = outbox.back[0]
+        assert not collector._silence.hear(own)
+        assert collector._links[own.stream]._gap.since == since
 
 
 async def test_silence_after_an_acknowledgement_is_noticed(exchange_of):
@@ -201,6 +354,25 @@ async def test_a_connection_stays_while_nothing_can_take_its_place(exchange_of):
         assert outbox.gaps == []
 
 
+@pytest.mark.parametrize("quiet", [True, False])
+async def test_a_connection_that_is_taken_takes_the_place_of_one_that_is_as_quiet(
+    exchange_of, monkeypatch, quiet
+):
+    monkeypatch.setattr(link, "OVERLAP", 0.1)
+    async with exchange_of("okx") as (exchange, _, outbox):
+        old = exchange.sockets[0]
+        await exchange.send(fresh(CASES["okx"].long))
+        exchange.greeting = lambda: [{"event": "subscribe", "arg": {}}]
+        await exchange.send({"event": "notice", "code": "64008", "msg": "closing soon"})
+        while exchange.connections < (2 if quiet else 5):
+            if not quiet:
+                await exchange._write(old, fresh(CASES["okx"].short))
+            await asyncio.sleep(0.01)
+        assert quiet or old in exchange.sockets
+        await until(lambda: not quiet or old not in exchange.sockets, "the old connection stayed")
+        assert outbox.gaps == []
+
+
 async def test_a_connection_that_is_cut_while_it_is_replaced_leaves_a_gap(exchange_of):
     async with exchange_of("okx") as (exchange, collector, outbox):
         await exchange.send(fresh(CASES["okx"].long))
@@ -228,8 +400,9 @@ async def test_connections_of_a_venue_do_not_begin_all_at_once(monkeypatch):
     monkeypatch.setattr(VENUES["binance"], "LIMITS", Limits(poll=0.05))
     exchange = Exchange("binance")
     async with exchange.running(), aiohttp.ClientSession() as session:
-        collector = Collector(VENUES["binance"], session, Kept(), endpoints=exchange.endpoints)
-        collecting = asyncio.create_task(collector.run(await collector.list_instruments({"BTCUSDT"})))
+        collector = collector_of(exchange, session)
+        await collector.list_instruments({"BTCUSDT"})
+        collecting = asyncio.create_task(collector.run())
         await until(lambda: exchange.connections and exchange.requests > 20, "not collected")
         assert (exchange.connections, collector.account.connections) == (1, 2)
         collecting.cancel()
@@ -328,9 +501,7 @@ async def test_a_venue_that_does_not_answer_is_an_error_that_says_so(status, tol
     async with exchange.running(), aiohttp.ClientSession() as session:
         exchange.status = status
         with pytest.raises(VenueError, match=f"HTTP {status}") as caught:
-            await Collector(VENUES["gate"], session, Kept(), endpoints=exchange.endpoints).list_instruments(
-                {"BTCUSDT"}
-            )
+            await collector_of(exchange, session).list_instruments({"BTCUSDT"})
         assert caught.value.wait == wait
 
 
@@ -338,9 +509,59 @@ async def test_a_venue_without_the_wanted_symbols_says_so():
     exchange = Exchange("gate")
     async with exchange.running(), aiohttp.ClientSession() as session:
         with pytest.raises(VenueError, match="gate has none of NONEUSDT"):
-            await Collector(VENUES["gate"], session, Kept(), endpoints=exchange.endpoints).list_instruments(
-                {"NONEUSDT"}
-            )
+            await collector_of(exchange, session).list_instruments({"NONEUSDT"})
+
+
+def traded_on_binance(**usd):
+    return [{"symbol": symbol, "quoteVolume": str(amount)} for symbol, amount in usd.items()]
+
+
+async def test_what_is_traded_most_is_ranked_over_all_venues_so_that_they_agree():
+    binance, bybit, gate = (Exchange(name) for name in ("binance", "bybit", "gate"))
+    binance.volumes = traded_on_binance(BTCUSDT=50, **{"1000PEPEUSDT": 70, "ETHUSDT_261225": 900})
+    rows = {"BTCUSDT": "30", "SHIB1000USDT": "60", "BTC-28NOV26": "900"}
+    bybit.volumes = {"result": {"list": [{"symbol": name, "turnover24h": rows[name]} for name in rows]}}
+    async with binance.running(), bybit.running(), gate.running(), aiohttp.ClientSession() as session:
+        gate.status = 500  # it has no say
+        collectors = [collector_of(each, session, refresh=0.0) for each in (binance, bybit, gate)]
+        wanted = MostTraded(collectors, 2, lasts=0.0)
+        assert await wanted() == {"BTCUSDT", "PEPEUSDT"}
+        binance.volumes = traded_on_binance(**{"1000PEPEUSDT": 20})
+        assert await wanted() == {"BTCUSDT", "SHIBUSDT"}
+        binance.status = bybit.status = 500
+        assert await wanted() == {"BTCUSDT", "SHIBUSDT"}  # until somebody tells again
+
+
+async def test_a_ranking_lasts_so_that_venues_which_ask_one_after_the_other_get_the_same():
+    exchange = Exchange("binance")
+    async with exchange.running(), aiohttp.ClientSession() as session:
+        wanted = MostTraded([collector_of(exchange, session)], 1)
+        with pytest.raises(VenueError, match="no venue tells"):
+            await wanted()
+        exchange.volumes = traded_on_binance(BTCUSDT=1)
+        assert await wanted() == {"BTCUSDT"}
+        exchange.volumes = traded_on_binance(**{"1000PEPEUSDT": 2})
+        assert await wanted() == {"BTCUSDT"}
+
+
+async def test_a_list_of_instruments_is_read_to_its_last_page():
+    (page,) = json.loads(json.dumps(CASES["bybit"].listing))
+    first, second = (page["result"] | {"list": [each]} for each in page["result"]["list"])
+    exchange = Exchange("bybit")
+    exchange.listing = [{"result": first | {"nextPageCursor": "2"}}, {"result": second}]
+    async with exchange.running(), aiohttp.ClientSession() as session:
+        collector = collector_of(exchange, session)
+        listing = await collector.list_instruments({"BTCUSDT", "SHIBUSDT"})
+        assert [each.symbol for each in listing.chosen] == ["BTCUSDT", "SHIBUSDT"]
+        collector, exchange.listing = collector_of(exchange, session), [{"retMsg": "busy"}]
+        with pytest.raises(VenueError, match="not as documented: KeyError"):
+            await collector.list_instruments({"BTCUSDT"})
+
+
+def replay(reading, lines):
+    replay = Replay(reading, {"BTCUSDT"})
+    for line in lines:
+        replay.take(line)
 
 
 def test_instruments_that_changed_while_they_were_recorded_are_those_of_then():
@@ -349,15 +570,14 @@ def test_instruments_that_changed_while_they_were_recorded_are_those_of_then():
         listed = [each | {"quanto_multiplier": size} for each in contracts]
         lines.append(Line("listing", T_MS, text=json.dumps(listed)))
         lines.append(Line("frame", T_MS, conversation=len(lines), text=json.dumps(CASES["gate"].long)))
-    Reading(VENUES["gate"], again).replay(lines, {"BTCUSDT"})
+    replay(Reading(VENUES["gate"], again), lines)
     assert [each.quantity for each in again.of(contract.LIQUIDATIONS)] == [2, 20]
 
 
 async def test_a_recording_has_one_list_of_instruments_however_often_the_venue_was_asked():
     exchange, lines = Exchange("binance"), []
     async with exchange.running(), aiohttp.ClientSession() as session:
-        options = {"endpoints": exchange.endpoints, "record": lines.append}
-        collector = Collector(VENUES["binance"], session, Kept(), **options)
+        collector = collector_of(exchange, session, record=lines.append)
         with pytest.raises(VenueError):
             await collector.list_instruments({"NONEUSDT"})
         listing = await collector.list_instruments({"BTCUSDT"})
@@ -373,6 +593,59 @@ async def test_requests_wait_as_long_as_a_venue_wants_after_too_many(exchange_of
         await until(lambda: collector.account.refused, "not refused")
         exchange.status, outbox.messages[:] = 200, []
         await until(lambda: outbox.of(contract.OPEN_INTEREST), "not asked again")
+
+
+@pytest.mark.parametrize("name", sorted(VENUES))
+async def test_a_venue_s_clock_is_looked_at(exchange_of, name):
+    async with exchange_of(name) as (_, collector, _):
+        clock = collector.account.clock
+        await until(lambda: clock.ahead is not None, "not asked")
+        assert abs(clock.ahead) < 0.001 + clock.uncertainty
+
+
+async def test_a_clock_that_is_wrong_is_told_once(exchange_of, monkeypatch):
+    said = []
+    monkeypatch.setattr(collector_module, "_CLOCK", 0.01)
+    monkeypatch.setattr(reading_module, "log", SimpleNamespace(warning=lambda text, **_: said.append(text)))
+    async with exchange_of("bybit") as (exchange, collector, _):
+        exchange.ahead = -7.0
+        clock = collector.account.clock
+        await until(lambda: clock.ahead is not None and clock.ahead < -6, "not noticed")
+        asked = exchange.requests
+        await until(lambda: exchange.requests > asked + 5, "not asked again")
+        assert abs(clock.ahead + 7) < 0.001 + clock.uncertainty
+    assert said == ["a venue's clock differs from this one"]
+
+
+def test_of_a_clock_the_fastest_of_its_last_answers_counts():
+    clock = Clock()
+    assert (clock.ahead, clock.uncertainty) == (None, 0)
+    clock.add(100, 103, 104)
+    assert (clock.ahead, clock.uncertainty) == (1, 2)
+    clock.add(200, 203, 202)
+    assert (clock.ahead, clock.uncertainty) == (2, 1)
+    for at in range(300, 1_300, 100):
+        clock.add(at, at + 8, at + 6)
+    assert (clock.ahead, clock.uncertainty) == (5, 3)
+
+
+async def test_the_table_fits_a_terminal_of_80_characters(exchange_of):
+    async with exchange_of("hyperliquid") as (exchange, collector, _):
+        await exchange.send({"channel": "trades", "data": []}, "no json")
+        await until(lambda: collector.account.rejected and collector.account.clock.ahead, "not asked")
+        account = collector.account
+        account.messages.update({contract.LIQUIDATIONS: 12_345, contract.PRICES: 200_000})
+        account.last, account.behind, account.gaps, account.reconnects = time.time() - 9, 12.34, 12, 11
+        account.dropped["x"] = 1_234_567
+        text = io.StringIO()
+        Console(file=text, width=80).print(table_of([collector], {"hyperliquid": 200_000}))
+        _, row = (line.split() for line in text.getvalue().splitlines())
+        assert "…" not in text.getvalue()
+        assert (row[:4], row[5], row[7:]) == (
+            ["hyperliquid", "no", "12345", "12345"],
+            "12.34",
+            ["12", "11", "1234567", "1"],
+        )
 
 
 async def test_figures_tell_of_a_collector(exchange_of, unused_tcp_port_factory):
@@ -482,7 +755,7 @@ async def test_a_collector_without_a_way_to_kafka_ends():
         raise RuntimeError("gone")
 
     with pytest.raises(ExceptionGroup) as caught:
-        await asyncio.wait_for(_collect_all([], set(), asyncio.create_task(fail())), timeout=20)
+        await asyncio.wait_for(_collect_all([], named([]), asyncio.create_task(fail())), timeout=20)
     assert caught.group_contains(RuntimeError, match="gone")
 
 
@@ -497,9 +770,33 @@ async def test_what_was_recorded_is_understood_as_it_was_live(exchange_of, tmp_p
     ((name, path),) = recordings(tmp_path)
     again = Kept()
     reading = Reading(VENUES[name], again)
-    reading.replay(recorded(path), {"BTCUSDT"})
+    replay(reading, recorded(path))
     assert again.messages == live.messages
     assert reading.account.rejected == 6
+
+
+async def test_a_connection_that_stays_while_instruments_change_is_understood_as_it_was(
+    exchange_of, tmp_path
+):
+    """What it was told before, it still knows: a delta of Bybit's is of no use without the rest."""
+    recorder = Recorder(tmp_path, "bybit")
+    first = {"bid1Price": "59990", "ask1Price": "60010"}
+    ticker = {"topic": "tickers.BTCUSDT", "type": "snapshot", "ts": T_MS, "data": first}
+    delta = ticker | {"type": "delta", "ts": T_MS + 1_000, "data": {"ask1Price": "60030"}}
+    options = {"record": recorder.write, **wanting({"BTCUSDT"})}
+    async with exchange_of("bybit", **options) as (exchange, collector, live):
+        await exchange.send(ticker)
+        changed = json.loads(json.dumps(CASES["bybit"].listing))
+        changed[0]["result"]["list"][0]["fundingInterval"] = 60
+        exchange.listing = changed
+        await until(lambda: collector._listing.chosen[0].funding_hours == 1, "not asked again")
+        await exchange.send(delta)
+        await until(lambda: len(live.of(contract.PRICES)) == 2, "no price came")
+    recorder.close()
+    again = Kept()
+    replay(Reading(VENUES["bybit"], again), recorded(recordings(tmp_path)[0][1]))
+    assert again.messages == live.messages
+    assert [price.price for price in again.of(contract.PRICES)] == [60_000, 60_010]
 
 
 async def test_frames_that_are_bytes_are_kept_as_they_are(exchange_of, tmp_path):
@@ -509,7 +806,7 @@ async def test_frames_that_are_bytes_are_kept_as_they_are(exchange_of, tmp_path)
         await until(lambda: len(live.of(contract.LIQUIDATIONS)) == 2, "not all came")
     recorder.close()
     again = Kept()
-    Reading(VENUES["htx"], again).replay(recorded(recordings(tmp_path)[0][1]), {"BTCUSDT"})
+    replay(Reading(VENUES["htx"], again), recorded(recordings(tmp_path)[0][1]))
     assert again.of(contract.LIQUIDATIONS) == live.of(contract.LIQUIDATIONS)
 
 
@@ -573,22 +870,97 @@ def test_a_market_that_hardly_moves_tells_nothing_of_sides():
     assert not check.verdicts
 
 
-async def test_instruments_that_change_are_subscribed_to_anew(monkeypatch):
-    exchange, outbox = Exchange("okx"), Kept()
-    monkeypatch.setattr(VENUES["okx"], "LIMITS", Limits(frames_per_second=1_000))
-    async with exchange.running(), aiohttp.ClientSession() as session:
-        collector = Collector(
-            VENUES["okx"], session, outbox, endpoints=exchange.endpoints, longest_wait=0.05, refresh=0.05
-        )
-        listing = await collector.list_instruments({"BTCUSDT"})
-        collecting = asyncio.create_task(collector.collect(listing, {"BTCUSDT"}))
-        await until(lambda: exchange.requests >= 3, "never asked again")
-        assert not collecting.done()
+def wanting(symbols):
+    """Return what wants whatever the set holds at that time, with a venue that is asked all the time."""
+
+    async def wanted():
+        return frozenset(symbols)
+
+    return {"wanted": lambda _: wanted, "refresh": 0.05}
+
+
+async def test_a_contract_that_changes_is_known_to_connections_that_stay(exchange_of):
+    async with exchange_of("okx", **wanting({"BTCUSDT"})) as (exchange, collector, outbox):
+        await exchange.send(fresh(CASES["okx"].long))
+        await until(lambda: outbox.of(contract.LIQUIDATIONS), "no liquidation came")
         changed = json.loads(json.dumps(CASES["okx"].listing))
         changed[0]["data"][0]["ctVal"] = "0.1"
         exchange.listing = changed
-        await asyncio.wait_for(collecting, 20)
-        await until(lambda: not exchange.sockets, "connections were left open")
+        await until(lambda: collector._listing.chosen[0].unit == Decimal("0.1"), "not asked again")
+        await exchange.send(fresh(CASES["okx"].short))
+        await until(lambda: len(outbox.of(contract.LIQUIDATIONS)) == 2, "no liquidation came")
+        assert [each.quantity for each in outbox.of(contract.LIQUIDATIONS)] == [2, 20]
+        assert (exchange.connections, outbox.gaps) == (1, [])
+
+
+async def test_symbols_that_are_wanted_later_are_subscribed_to_before_the_old_connection_ends(exchange_of):
+    symbols = {"BTCUSDT"}
+    async with exchange_of("binance", symbols=symbols, **wanting(symbols)) as (exchange, _, outbox):
+        exchange.greeting = lambda: [BOOK]
+        await exchange.send(BOOK)
+        symbols.add("PEPEUSDT")
+        await until(lambda: exchange.connections == 4, "not subscribed")
+        assert sum("1000pepeusdt@aggTrade" in path for path in exchange.paths) == 1
+        assert sum("1000pepeusdt@bookTicker" in path for path in exchange.paths) == 1
+        await until(lambda: len(exchange.sockets) == 2, "the old connections were not closed")
+        assert outbox.gaps == []
+
+
+async def test_only_connections_that_change_are_replaced_and_those_without_use_end(exchange_of, monkeypatch):
+    monkeypatch.setattr(collector_module, "OVERLAP", 0.05)
+    limits, symbols = Limits(frames_per_second=1_000, streams=3), {"BTCUSDT"}
+    options = wanting(symbols) | {"symbols": symbols, "limits": limits}
+    async with exchange_of("bybit", **options) as (exchange, collector, outbox):
+        await exchange.send(CASES["bybit"].long)
+        await until(lambda: collector.connected, "no data")
+        symbols.add("SHIBUSDT")
+        await until(lambda: len(exchange.sockets) == 2, "no further connection")
+        assert not collector.connected
+        await exchange.send(CASES["bybit"].long)
+        await until(lambda: collector.connected, "no data")
+        symbols.remove("SHIBUSDT")
+        await until(lambda: len(exchange.sockets) == 1, "a connection without use was left open")
+        await exchange.cut()
+        await until(lambda: outbox.gaps, "the gap is not told")
+        assert {each.stream for each in outbox.gaps} == {VENUES["bybit"].WS}
+        assert exchange.connections == 2
+
+
+def test_instruments_that_stay_keep_their_places():
+    def listing(*names):
+        return Listing([USUAL.instrument("x", name, name, "USDT") for name in names])
+
+    def names(listed):
+        return "".join(each.name for each in listed.chosen)
+
+    before = listing("A", "B", "C", "D")
+    assert names(listing("D", "C", "B", "A").after(before)) == "ABCD"
+    assert names(listing("E", "D", "C", "A").after(before)) == "AECD"
+    assert names(listing("E", "F", "D", "C", "A").after(before)) == "AECDF"
+    assert names(listing("D", "A").after(before)) == "AD"
+
+
+async def test_a_connection_that_is_changed_again_while_it_is_replaced_is_replaced_again():
+    exchange, told = Exchange("okx"), []
+    async with exchange.running(), aiohttp.ClientSession() as session:
+        to = Connection(url=exchange.endpoints[VENUES["okx"].WS])
+        held = link.Link(
+            session, VENUES["okx"], to, reader=lambda: lambda _: [NOTED], told_gap=told.append, longest_wait=9
+        )
+        running = asyncio.create_task(held.run())
+        await until(lambda: exchange.connections == 1, "not connected")
+        assert held.change(Connection(url=to.url + "/second"))
+        await until(lambda: exchange.connections == 2, "not changed")
+        assert held.change(Connection(url=to.url + "/third"))
+        assert not held.change(Connection(url=to.url + "/third"))
+        await exchange.send("x")
+        await until(lambda: exchange.connections == 3, "not changed again")
+        await exchange.send("x")
+        await until(lambda: len(exchange.sockets) == 1, "the old connections were not closed")
+        assert exchange.paths == ["/", "/second", "/third"]
+        assert [gap.reason for gap in told] == ["collection began"]
+        running.cancel()
+        await asyncio.wait({running})
 
 
 async def test_that_data_have_begun_to_come_is_told_once_for_each_connection(exchange_of):

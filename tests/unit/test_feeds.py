@@ -1,5 +1,6 @@
 """Gaps of feeds, as collectors tell them."""
 
+from pipeline import contract
 from pipeline.messages import FeedStatus
 from pipeline.web.feeds import gaps
 
@@ -21,9 +22,13 @@ def test_a_stream_that_is_back_has_no_gap_that_lasts():
     assert gaps([gap(-90), gap(-10, -10)], NOW) == []
 
 
-def test_copies_one_after_the_other_tell_no_more_than_one():
-    copy = [gap(-90), gap(-90, -80), gap(-50)]
-    assert gaps(copy * 3, NOW) == gaps(copy, NOW) == [gap(-50), gap(-90, -80)]
+def test_a_venue_whose_collectors_tell_nothing_any_more_has_a_gap():
+    def beat(at):
+        return gap(at, at, contract.FEED_COLLECTOR)
+
+    assert gaps([beat(-9_000), beat(-170)], NOW) == []
+    (found,) = gaps([beat(-9_000), beat(-190), gap(-9_000, -8_000)], NOW)[:1]
+    assert (found.exchange, found.since - NOW, found.until) == ("binance", -190, None)
 
 
 def test_gaps_of_more_than_a_day_ago_are_not_told_unless_they_last():

@@ -7,7 +7,9 @@ from pathlib import Path
 import kubernetes_validate
 import pytest
 import yaml
+from commands import command_of
 
+from pipeline.collect.venues import VENUES
 from pipeline.settings import Settings, load_settings, variable, variables
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "kubernetes"
@@ -31,7 +33,11 @@ def settings_of_pods():
 
 
 def pods():
-    return {kind: the(kind)["spec"]["template"]["spec"] for kind in ("StatefulSet", "Job", "Deployment")}
+    return {
+        found["metadata"]["name"]: found["spec"]["template"]["spec"]
+        for found in OBJECTS
+        if found["kind"] in {"StatefulSet", "Job", "Deployment"}
+    }
 
 
 def test_every_file_is_applied_but_the_form_of_the_secret():
@@ -72,7 +78,7 @@ def test_there_are_no_more_workers_than_partitions():
 
 
 def test_the_settings_can_be_used_together(monkeypatch):
-    (container,) = pods()["StatefulSet"]["containers"]
+    (container,) = pods()["cascade"]["containers"]
     given = settings_of_pods() | the("Secret")["stringData"]
     given |= {each["name"]: each.get("value", "cascade-0") for each in container["env"]}
     given["PIPELINE_WEB_URL"] = given["PIPELINE_WEB_URL"].replace(
@@ -84,7 +90,7 @@ def test_the_settings_can_be_used_together(monkeypatch):
     assert settings.own_url == "http://cascade-0.cascade:6066"
     assert settings.group_instance_id == "cascade-0"
     # Handing over is done before the pod is killed.
-    assert settings.session_timeout * 0.75 < pods()["StatefulSet"]["terminationGracePeriodSeconds"]
+    assert settings.session_timeout * 0.75 < pods()["cascade"]["terminationGracePeriodSeconds"]
 
 
 def test_a_pods_address_is_one_that_the_headless_service_gives_it():
@@ -95,9 +101,9 @@ def test_a_pods_address_is_one_that_the_headless_service_gives_it():
     assert service["spec"]["ports"][0]["port"] == Settings.model_fields["web_port"].default
 
 
-@pytest.mark.parametrize("kind", pods())
-def test_pods_run_without_root_on_a_root_that_nobody_writes_to(kind):
-    pod = pods()[kind]
+@pytest.mark.parametrize("name", pods())
+def test_pods_run_without_root_on_a_root_that_nobody_writes_to(name):
+    pod = pods()[name]
     assert pod["securityContext"]["runAsNonRoot"]
     assert f"USER {pod['securityContext']['runAsUser']}" in (FOLDER.parent / "Dockerfile").read_text()
     assert not pod["automountServiceAccountToken"]
@@ -137,13 +143,13 @@ def test_kafkas_scripts_get_in_as_the_workers_do():
     named = set(re.findall(r"\$\{env:(\w+)\}", client))
     assert named == {variable("sasl_username"), variable("sasl_password")}
     assert named <= settings_of_pods().keys() | the("Secret")["stringData"].keys()
-    (volume,) = [each["configMap"] for each in pods()["Deployment"]["volumes"] if "configMap" in each]
+    (volume,) = [each["configMap"] for each in pods()["cascade-tools"]["volumes"] if "configMap" in each]
     assert volume == {"name": "cascade-client"}
 
 
 def test_tools_are_of_the_versions_that_compose_runs():
     services = yaml.safe_load((FOLDER.parents[1] / "docker-compose.yml").read_text())["services"]
-    images = {each["name"]: each["image"] for each in pods()["Deployment"]["containers"]}
+    images = {each["name"]: each["image"] for each in pods()["cascade-tools"]["containers"]}
     used = {"cascade": "topics", "kafka": "kafka", "redis": "valkey"}
     assert images == {tool: services[service]["image"] for tool, service in used.items()}
 
@@ -162,7 +168,20 @@ def test_browsers_reach_a_worker_that_is_ready_and_from_outside_by_an_ingress_wi
 
 
 def test_the_network_lets_through_what_the_settings_name():
-    policy, settings = the("NetworkPolicy")["spec"], settings_of_pods()
+    policy, settings = the("NetworkPolicy", name="cascade")["spec"], settings_of_pods()
     ports = {port["port"] for rule in policy["egress"] for port in rule["ports"]}
     assert int(settings["PIPELINE_BROKER"].rpartition(":")[2]) in ports
     assert int(settings["PIPELINE_REDIS_URL"].rpartition(":")[2].partition("/")[0]) in ports
+
+
+def test_a_collector_serves_what_it_is_asked_for_and_may_ask_exchanges():
+    (container,) = pods()["cascade-collect"]["containers"]
+    name, *arguments = container["args"]
+    context = command_of((name,)).make_context(name, arguments)
+    assert {context.params["web_port"]} == {port["containerPort"] for port in container["ports"]}
+    assert set(context.params["venues"]) <= set(VENUES)
+    annotations = the("Deployment", name="cascade-collect")["spec"]["template"]["metadata"]["annotations"]
+    assert annotations["prometheus.io/port"] == str(context.params["web_port"])
+    policy = the("NetworkPolicy", name="cascade-collect")["spec"]
+    assert [port["port"] for rule in policy["egress"] for port in rule["ports"]] == [443]
+    assert policy["podSelector"]["matchLabels"]["part"] == "collect"

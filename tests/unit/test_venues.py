@@ -7,11 +7,11 @@ import hypothesis.strategies as st
 import msgspec
 import pytest
 from hypothesis import given
-from venue_frames import CASES, T_MS, deribit_trade, listing_of, parse, state_of
+from venue_frames import CASES, T_MS, clock_of, deribit_trade, listing_of, parse, state_of
 
 from pipeline import codec, contract
-from pipeline.collect.collector import stream_names
-from pipeline.collect.instruments import UnknownUnitError, instrument
+from pipeline.collect.collector import by_stream
+from pipeline.collect.names import USUAL, UnknownUnitError
 from pipeline.collect.reading import TOPIC_OF, UNREADABLE
 from pipeline.collect.venue import (
     HISTORY,
@@ -264,18 +264,18 @@ def test_a_bundle_of_coins_is_told_as_coins():
 @pytest.mark.parametrize("base", ["1000NEWCOIN", "NEWCOIN1000", "1MNEWCOIN", "kNEWCOIN", "1000000NEWCOIN"])
 def test_a_bundle_that_nobody_knows_is_refused(base):
     with pytest.raises(UnknownUnitError, match="how many coins"):
-        instrument("binance", f"{base}USDT", base, "USDT")
+        USUAL.instrument("binance", f"{base}USDT", base, "USDT")
 
 
 @pytest.mark.parametrize("base", ["1INCH", "4STOCK", "BTC", "OKB", "1000X"])
 def test_a_name_with_a_number_in_it_is_no_bundle(base):
-    assert instrument("binance", f"{base}USDT", base, "USDT").multiplier == 1
+    assert USUAL.instrument("binance", f"{base}USDT", base, "USDT").multiplier == 1
 
 
 @pytest.mark.parametrize("unit", ["", None, 0, "nan", -1])
 def test_an_instrument_whose_contract_size_is_unknown_is_refused(unit):
     with pytest.raises(UnknownUnitError, match="contract size"):
-        instrument("okx", "NEW-USDT-SWAP", "NEW", "USDT", unit=unit)
+        USUAL.instrument("okx", "NEW-USDT-SWAP", "NEW", "USDT", unit=unit)
 
 
 @pytest.mark.parametrize("change", [{"quanto_multiplier": "?"}, {"name": "ODD"}, {"funding_interval": None}])
@@ -302,6 +302,41 @@ def test_instruments_are_live_linear_perpetuals_and_others_are_refused_by_name()
         "BTCUSDT",
         "PEPEUSDT",
     ]
+
+
+def test_contracts_of_gate_are_asked_for_until_a_page_is_not_full():
+    gate = VENUES["gate"]
+    (first,) = gate.listing()
+    second = gate.next_page(first, [{}] * 1_000)
+    assert second.url.endswith("limit=1000&offset=1000")
+    assert gate.next_page(second, [{}] * 1_000).url.endswith("offset=2000")
+    assert gate.next_page(second, [{}] * 999) is None
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_venue_tells_its_time(name):
+    assert VENUES[name].clock_ms(clock_of(name, T_MS)) == pytest.approx(T_MS, abs=0.5)
+
+
+VOLUMES = {
+    "binance": [{"symbol": "BTCUSDT", "volume": "2", "quoteVolume": "120000"}],
+    "aster": [{"symbol": "BTCUSDT", "volume": "2", "quoteVolume": "120000"}],
+    "bybit": {"result": {"list": [{"symbol": "BTCUSDT", "turnover24h": "120000", "volume24h": "2"}]}},
+    "okx": {"data": [{"instId": "BTC-USDT-SWAP", "last": "60000", "vol24h": "200", "volCcy24h": "2"}]},
+    "bitget": {"data": [{"symbol": "BTCUSDT", "baseVolume": "2", "quoteVolume": "120000"}]},
+    "gate": [{"contract": "BTC_USDT", "volume_24h": "20000", "volume_24h_quote": "120000"}],
+    "htx": {"ts": T_MS, "data": [{"contract_code": "BTC-USDT", "trade_turnover": 240_000}]},
+    "kraken": {"tickers": [{"symbol": "PF_XBTUSD", "vol24h": 2, "volumeQuote": 120_000}]},
+    "deribit": {"result": [{"instrument_name": "BTC_USDC-PERPETUAL", "volume_usd": 120_000}]},
+    "hyperliquid": [{"universe": [{"name": "BTC"}]}, [{"dayNtlVlm": "120000", "dayBaseVlm": "2"}]],
+}
+"""What each venue says of 2 BTC traded at 60,000 within 24 hours."""
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_what_was_traded_is_told_in_dollars(name):
+    (found,) = VENUES[name].traded(VOLUMES[name]).items()
+    assert found == (next(iter(state_of(name).instruments)), 120_000)
 
 
 def rate(told):
@@ -349,6 +384,8 @@ def test_open_interest_is_of_one_side_in_dollars():
     assert held(parse("kraken", kraken)) == 600_000
     answer = {"ts": T_MS, "data": [{"contract_code": "BTC-USDT", "value": 1_200_000}]}
     assert held(VENUES["htx"].parse_poll(Request(url=""), answer, state_of("htx"))) == 600_000
+    answer["data"].append({"contract_code": "X-USDT", "value": 1})
+    assert UNKNOWN in VENUES["htx"].parse_poll(Request(url=""), answer, state_of("htx"))
 
 
 @pytest.mark.parametrize("name", ["binance", "aster"])
@@ -368,6 +405,7 @@ def test_hyperliquid_is_asked_for_open_interest_and_funding_which_have_no_time_o
     context = {"openInterest": "10", "markPx": "60000", "funding": "0.0001"}
     told = venue.parse_poll(request, [{"universe": [{"name": "BTC"}, {"name": "X"}]}, [context] * 2], state)
     assert (held(told), rate(told)) == (600_000, pytest.approx(0.0008))
+    assert told.pop() == UNKNOWN
     assert {each.timestamp for each in told} == {T_MS / 1_000}
 
 
@@ -460,8 +498,9 @@ def test_no_connection_has_more_subscriptions_than_the_venue_allows(name, topics
 @pytest.mark.parametrize("name", EVERY)
 def test_each_connection_has_a_name_of_its_own_that_can_be_told(name):
     many = [msgspec.structs.replace(each, name=f"N{n}") for n in range(900) for each in _first(name)]
-    names = stream_names(VENUES[name].subscriptions(many, set(contract.FEEDS)))
-    assert len(set(names)) == len(names)
+    connections = VENUES[name].subscriptions(many, set(contract.FEEDS))
+    names = by_stream(connections)
+    assert len(names) == len(connections)
     told = [codec.encode(FeedStatus(name, stream, 1.7e9, None, "cut")) for stream in names]
     assert all(not codec.decode(contract.FEED_STATUS, value).rejections for value in told)
 

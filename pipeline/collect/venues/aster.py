@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline import contract
+from pipeline.collect.names import USUAL
 from pipeline.collect.venue import Connection, Heartbeat, Limits, Request, decode_json, groups
 from pipeline.collect.venues import binance
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from pipeline.collect.instruments import Instrument
+    from pipeline.collect.names import Names
 
 NAME: Final = "aster"
 COVERAGE: Final = "one order of each symbol and second"
@@ -19,8 +21,13 @@ HEARTBEAT: Final = Heartbeat(silence=60.0, protocol=True)
 LIMITS: Final = Limits(streams=200, frames_per_second=5.0, poll=30.0)
 WS: Final = "wss://fstream.asterdex.com"
 REST: Final = "https://fapi.asterdex.com/fapi/v1"
+VOLUMES: Final = Request(url=f"{REST}/ticker/24hr")
+CLOCK: Final = Request(url=f"{REST}/time")
 
 decode = decode_json
+next_page = binance.next_page
+traded = binance.traded
+clock_ms = binance.clock_ms
 parse = binance.parse
 parse_poll = binance.parse_poll
 
@@ -30,9 +37,9 @@ def listing() -> list[Request]:
     return [Request(url=f"{REST}/exchangeInfo"), Request(url=f"{REST}/fundingInfo")]
 
 
-def instruments(answers: Sequence[Any]) -> tuple[list[Instrument], list[str]]:
+def instruments(answers: Sequence[Any], names: Names = USUAL) -> tuple[list[Instrument], list[str]]:
     """Return the perpetuals against USDT and USDC."""
-    return binance.listed(NAME, answers)
+    return binance.listed(NAME, answers, names)
 
 
 def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline import contract
-from pipeline.collect.instruments import Instrument, instrument
+from pipeline.collect.names import USUAL
 from pipeline.collect.venue import (
     Accepted,
     Connection,
@@ -20,6 +20,8 @@ from pipeline.collect.venue import (
     Request,
     State,
     Told,
+    all_at_once,
+    amounts,
     collected,
     decode_json,
     funding,
@@ -32,6 +34,9 @@ from pipeline.collect.venue import (
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from pipeline.collect.instruments import Instrument
+    from pipeline.collect.names import Names
+
 NAME: Final = "binance"
 COVERAGE: Final = "the largest order of each symbol and second"
 HEARTBEAT: Final = Heartbeat(silence=30.0, protocol=True)
@@ -42,8 +47,11 @@ QUOTES: Final = ("USDT", "USDC")
 _COIN_MARGINED: Final = 2
 _CONTROL: Final = "btcusdt@aggTrade"
 """What always flows: liquidations may be silent for minutes."""
+VOLUMES: Final = Request(url=f"{REST}/ticker/24hr")
+CLOCK: Final = Request(url=f"{REST}/time")
 
 decode = decode_json
+next_page = all_at_once
 
 
 def listing() -> list[Request]:
@@ -51,19 +59,21 @@ def listing() -> list[Request]:
     return [Request(url=f"{REST}/exchangeInfo"), Request(url=f"{REST}/fundingInfo")]
 
 
-def instruments(answers: Sequence[Any]) -> tuple[list[Instrument], list[str]]:
+def instruments(answers: Sequence[Any], names: Names = USUAL) -> tuple[list[Instrument], list[str]]:
     """Return the perpetuals; funding is every eight hours where the second answer does not tell otherwise."""
-    return listed(NAME, answers)
+    return listed(NAME, answers, names)
 
 
-def listed(venue: str, answers: Sequence[Any]) -> tuple[list[Instrument], list[str]]:
+def listed(venue: str, answers: Sequence[Any], names: Names) -> tuple[list[Instrument], list[str]]:
     """Return the perpetuals of a venue that answers as Binance does."""
     info, hours = answers
     by_name = {each["symbol"]: each["fundingIntervalHours"] for each in hours}
 
     def make(each: Any) -> Instrument:
         name = each["symbol"]
-        return instrument(venue, name, each["baseAsset"], each["quoteAsset"], funding_hours=by_name.get(name))
+        return names.instrument(
+            venue, name, each["baseAsset"], each["quoteAsset"], funding_hours=by_name.get(name)
+        )
 
     return collected(info["symbols"], make, _is_perpetual)
 
@@ -72,6 +82,16 @@ def _is_perpetual(each: Any) -> bool:
     return (
         each["contractType"] == "PERPETUAL" and each["status"] == "TRADING" and each["quoteAsset"] in QUOTES
     )
+
+
+def traded(answer: Any) -> dict[str, float]:
+    """Return what was traded in US dollars: quote coins are."""
+    return amounts(answer, "symbol", "quoteVolume")
+
+
+def clock_ms(answer: Any) -> float:
+    """Return the venue's Unix time in milliseconds."""
+    return float(answer["serverTime"])
 
 
 def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:
@@ -167,5 +187,9 @@ def parse_poll(request: Request, answer: Any, state: State) -> list[Told]:
         for each in answer:
             state.quote(each["symbol"]).mark = float(each["markPrice"])
         return []
-    of, mark = state.instruments[request.about], state.quote(request.about).mark
+    return state.told_of(request.about, answer, _held)
+
+
+def _held(answer: Any, of: Instrument, state: State) -> list[Told]:
+    mark = state.quote(of.name).mark
     return [open_interest(of, of.usd(answer["openInterest"], mark), answer["time"])] if mark else []

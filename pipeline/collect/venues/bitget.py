@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from pipeline import contract
-from pipeline.collect.instruments import Instrument, instrument
+from pipeline.collect.names import USUAL
 from pipeline.collect.venue import (
     HISTORY,
     Accepted,
@@ -19,6 +19,8 @@ from pipeline.collect.venue import (
     Request,
     State,
     Told,
+    all_at_once,
+    amounts,
     collected,
     decode_json,
     funding,
@@ -32,6 +34,8 @@ from pipeline.collect.venue import (
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from pipeline.collect.instruments import Instrument
+    from pipeline.collect.names import Names
     from pipeline.messages import Side
 
 NAME: Final = "bitget"
@@ -43,7 +47,10 @@ REST: Final = "https://api.bitget.com/api/v2/mix/market"
 _KIND: Final = "usdt-futures"
 _POSITIONS: Final[Mapping[str, Side]] = {"buy": "long", "sell": "short"}
 """`side` is the side of the position, not of the order that closed it."""
+VOLUMES: Final = Request(url=f"{REST}/tickers?productType={_KIND}")
+CLOCK: Final = Request(url=f"{REST}/current-fund-rate?symbol=BTCUSDT&productType={_KIND}")
 
+next_page = all_at_once
 polls = nothing_to_ask
 parse_poll = nothing_told
 
@@ -58,12 +65,14 @@ def listing() -> list[Request]:
     return [Request(url=f"{REST}/contracts?productType={_KIND}")]
 
 
-def instruments(answers: Sequence[Any]) -> tuple[list[Instrument], list[str]]:
+def instruments(answers: Sequence[Any], names: Names = USUAL) -> tuple[list[Instrument], list[str]]:
     """Return the perpetuals against USDT; sizes are in coins."""
 
     def make(each: Any) -> Instrument:
         hours = each["fundInterval"]
-        return instrument(NAME, each["symbol"], each["baseCoin"], each["quoteCoin"], funding_hours=hours)
+        return names.instrument(
+            NAME, each["symbol"], each["baseCoin"], each["quoteCoin"], funding_hours=hours
+        )
 
     return collected(answers[0]["data"], make, _is_perpetual)
 
@@ -72,6 +81,16 @@ def _is_perpetual(each: Any) -> bool:
     return bool(
         each["symbolType"] == "perpetual" and each["symbolStatus"] == "normal" and each["quoteCoin"] == "USDT"
     )
+
+
+def traded(answer: Any) -> dict[str, float]:
+    """Return what was traded in US dollars: quote coins are."""
+    return amounts(answer["data"], "symbol", "quoteVolume")
+
+
+def clock_ms(answer: Any) -> float:
+    """Return the venue's Unix time in milliseconds: every answer has it."""
+    return float(answer["requestTime"])
 
 
 def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
 import msgspec
 
 from pipeline import contract
-from pipeline.collect.instruments import Instrument, instrument
+from pipeline.collect.names import USUAL
 from pipeline.collect.venue import (
     Accepted,
     Connection,
@@ -18,6 +20,7 @@ from pipeline.collect.venue import (
     Request,
     State,
     Told,
+    amounts,
     collected,
     decode_json,
     funding,
@@ -31,6 +34,8 @@ from pipeline.collect.venue import (
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from pipeline.collect.instruments import Instrument
+    from pipeline.collect.names import Names
     from pipeline.messages import Side
 
 NAME: Final = "bybit"
@@ -39,11 +44,14 @@ HEARTBEAT: Final = Heartbeat(every=20.0, text='{"op":"ping"}', silence=45.0)
 LIMITS: Final = Limits(streams=500, frames_per_second=5.0, lifetime=None)
 WS: Final = "wss://stream.bybit.com/v5/public/linear"
 REST: Final = "https://api.bybit.com/v5"
+_INSTRUMENTS: Final = f"{REST}/market/instruments-info?category=linear&limit=1000"
 _FRAME: Final = 100
 """Topics of one subscription: one that does not exist fails all of its frame."""
 _MINUTES: Final = 60
 _POSITIONS: Final[Mapping[str, Side]] = {"Buy": "long", "Sell": "short"}
 """`S` is the side of the position, not of the order that closed it."""
+VOLUMES: Final = Request(url=f"{REST}/market/tickers?category=linear")
+CLOCK: Final = Request(url=f"{REST}/market/time")
 
 decode = decode_json
 polls = nothing_to_ask
@@ -52,17 +60,25 @@ parse_poll = nothing_told
 
 def listing() -> list[Request]:
     """Return what to ask for the list of instruments."""
-    return [Request(url=f"{REST}/market/instruments-info?category=linear&limit=1000")]
+    return [Request(url=_INSTRUMENTS)]
 
 
-def instruments(answers: Sequence[Any]) -> tuple[list[Instrument], list[str]]:
+def next_page(request: Request, answer: Any) -> Request | None:
+    """Return what to ask for the instruments after the venue's cursor."""
+    cursor = answer["result"].get("nextPageCursor")
+    return Request(url=f"{_INSTRUMENTS}&cursor={quote(cursor)}") if cursor else None
+
+
+def instruments(answers: Sequence[Any], names: Names = USUAL) -> tuple[list[Instrument], list[str]]:
     """Return the perpetuals against USDT; the interval of funding is in minutes."""
 
     def make(each: Any) -> Instrument:
         hours = each["fundingInterval"] / _MINUTES
-        return instrument(NAME, each["symbol"], each["baseCoin"], each["quoteCoin"], funding_hours=hours)
+        return names.instrument(
+            NAME, each["symbol"], each["baseCoin"], each["quoteCoin"], funding_hours=hours
+        )
 
-    return collected(answers[0]["result"]["list"], make, _is_perpetual)
+    return collected(chain.from_iterable(each["result"]["list"] for each in answers), make, _is_perpetual)
 
 
 def _is_perpetual(each: Any) -> bool:
@@ -71,6 +87,16 @@ def _is_perpetual(each: Any) -> bool:
         and each["status"] == "Trading"
         and each["quoteCoin"] == "USDT"
     )
+
+
+def traded(answer: Any) -> dict[str, float]:
+    """Return what was traded in US dollars."""
+    return amounts(answer["result"]["list"], "symbol", "turnover24h")
+
+
+def clock_ms(answer: Any) -> float:
+    """Return the venue's Unix time in milliseconds."""
+    return float(answer["time"])
 
 
 def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from pipeline import contract
-from pipeline.collect.instruments import Instrument, instrument
+from pipeline.collect.names import USUAL
 from pipeline.collect.venue import (
     Accepted,
     Connection,
@@ -18,6 +18,8 @@ from pipeline.collect.venue import (
     Request,
     State,
     Told,
+    all_at_once,
+    amounts,
     collected,
     decode_json,
     funding,
@@ -32,6 +34,8 @@ from pipeline.collect.venue import (
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from pipeline.collect.instruments import Instrument
+    from pipeline.collect.names import Names
     from pipeline.messages import Side
 
 NAME: Final = "deribit"
@@ -42,8 +46,11 @@ WS: Final = "wss://streams.deribit.com/ws/api/v2"
 REST: Final = "https://www.deribit.com/api/v2"
 _ANSWER: Final = '{"jsonrpc":"2.0","id":9,"method":"public/test","params":{}}'
 _OTHER: Final[Mapping[Side, Side]] = {"long": "short", "short": "long"}
+VOLUMES: Final = Request(url=f"{REST}/public/get_book_summary_by_currency?currency=USDC&kind=future")
+CLOCK: Final = Request(url=f"{REST}/public/get_time")
 
 decode = decode_json
+next_page = all_at_once
 polls = nothing_to_ask
 parse_poll = nothing_told
 
@@ -53,11 +60,11 @@ def listing() -> list[Request]:
     return [Request(url=f"{REST}/public/get_instruments?currency=any&kind=future")]
 
 
-def instruments(answers: Sequence[Any]) -> tuple[list[Instrument], list[str]]:
+def instruments(answers: Sequence[Any], names: Names = USUAL) -> tuple[list[Instrument], list[str]]:
     """Return the linear perpetuals; amounts are in coins, funding is told for eight hours."""
 
     def make(each: Any) -> Instrument:
-        return instrument(NAME, each["instrument_name"], each["base_currency"], each["quote_currency"])
+        return names.instrument(NAME, each["instrument_name"], each["base_currency"], each["quote_currency"])
 
     return collected(answers[0]["result"], make, _is_linear)
 
@@ -66,6 +73,16 @@ def _is_linear(each: Any) -> bool:
     return bool(
         each["settlement_period"] == "perpetual" and each["instrument_type"] == "linear" and each["is_active"]
     )
+
+
+def traded(answer: Any) -> dict[str, float]:
+    """Return what was traded in US dollars."""
+    return amounts(answer["result"], "instrument_name", "volume_usd")
+
+
+def clock_ms(answer: Any) -> float:
+    """Return the venue's Unix time in milliseconds."""
+    return float(answer["result"])
 
 
 def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:

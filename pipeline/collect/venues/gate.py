@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from pipeline import contract
-from pipeline.collect.instruments import Instrument, instrument
+from pipeline.collect.names import USUAL
 from pipeline.collect.venue import (
     NOW,
     Accepted,
@@ -20,6 +21,7 @@ from pipeline.collect.venue import (
     Request,
     State,
     Told,
+    amounts,
     collected,
     decode_json,
     funding,
@@ -33,6 +35,8 @@ from pipeline.collect.venue import (
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from pipeline.collect.instruments import Instrument
+    from pipeline.collect.names import Names
     from pipeline.messages import Side
 
 NAME: Final = "gate"
@@ -44,9 +48,13 @@ REST: Final = "https://api.gateio.ws/api/v4/futures/usdt"
 HEADERS: Final = (("X-Gate-Size-Decimal", "1"),)
 """Without it sizes are cut to whole contracts."""
 _FRAME: Final = 100
+_PAGE: Final = 1_000
+"""Contracts of one answer, at most."""
 _HOUR: Final = 3_600
 _SECONDS_END: Final = 100_000_000_000
 """A time below is in seconds, above in milliseconds: the venue changed from one to the other."""
+VOLUMES: Final = Request(url=f"{REST}/tickers")
+CLOCK: Final = Request(url=f"{REST}/order_book?contract=BTC_USDT&limit=1")
 
 decode = decode_json
 polls = nothing_to_ask
@@ -55,19 +63,38 @@ parse_poll = nothing_told
 
 def listing() -> list[Request]:
     """Return what to ask for the list of instruments."""
-    return [Request(url=f"{REST}/contracts")]
+    return [_page(0)]
 
 
-def instruments(answers: Sequence[Any]) -> tuple[list[Instrument], list[str]]:
+def _page(first: int) -> Request:
+    return Request(url=f"{REST}/contracts?limit={_PAGE}&offset={first}", about=str(first))
+
+
+def next_page(request: Request, answer: Any) -> Request | None:
+    """Return what to ask for the contracts after a page that is full."""
+    return _page(int(request.about) + _PAGE) if len(answer) == _PAGE else None
+
+
+def instruments(answers: Sequence[Any], names: Names = USUAL) -> tuple[list[Instrument], list[str]]:
     """Return the perpetuals against USDT; sizes are in contracts."""
 
     def make(each: Any) -> Instrument:
         base, quote = each["name"].split("_")
         hours = each["funding_interval"] / _HOUR
         unit = each["quanto_multiplier"]
-        return instrument(NAME, each["name"], base, quote, unit=unit, funding_hours=hours)
+        return names.instrument(NAME, each["name"], base, quote, unit=unit, funding_hours=hours)
 
-    return collected(answers[0], make, lambda each: not each["in_delisting"])
+    return collected(chain.from_iterable(answers), make, lambda each: not each["in_delisting"])
+
+
+def traded(answer: Any) -> dict[str, float]:
+    """Return what was traded in US dollars: quote coins are."""
+    return amounts(answer, "contract", "volume_24h_quote")
+
+
+def clock_ms(answer: Any) -> float:
+    """Return the venue's Unix time in milliseconds: a book has it in seconds."""
+    return float(answer["current"]) * 1_000
 
 
 def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from pipeline import contract
-from pipeline.collect.instruments import Instrument, instrument
+from pipeline.collect.names import USUAL
 from pipeline.collect.venue import (
     Accepted,
     Connection,
@@ -25,6 +25,8 @@ from pipeline.collect.venue import (
     Request,
     State,
     Told,
+    all_at_once,
+    amounts,
     collected,
     decode_json,
     funding,
@@ -37,6 +39,9 @@ from pipeline.collect.venue import (
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from pipeline.collect.instruments import Instrument
+    from pipeline.collect.names import Names
+
 NAME: Final = "htx"
 COVERAGE: Final = "all, as far as is known"
 HEARTBEAT: Final = Heartbeat(silence=30.0)
@@ -47,8 +52,14 @@ REST: Final = "https://api.hbdm.com/linear-swap-api/v1"
 _LISTED: Final = 1
 _ALREADY: Final = 2014
 """The error of a subscription that is there already."""
+_HELD: Final = Request(url=f"{REST}/swap_open_interest")
+"""Tells open interest and volumes of all swaps."""
 _SIDES: Final = 2
 """Open interest and volumes are sums of both sides."""
+VOLUMES: Final = _HELD
+CLOCK: Final = Request(url=f"{REST}/swap_open_interest?contract_code=BTC-USDT")
+
+next_page = all_at_once
 
 
 def decode(frame: str | bytes) -> Any:
@@ -61,18 +72,30 @@ def listing() -> list[Request]:
     return [Request(url=f"{REST}/swap_contract_info?business_type=swap")]
 
 
-def instruments(answers: Sequence[Any]) -> tuple[list[Instrument], list[str]]:
+def instruments(answers: Sequence[Any], names: Names = USUAL) -> tuple[list[Instrument], list[str]]:
     """Return the swaps against USDT; sizes of trades are in contracts."""
 
     def make(each: Any) -> Instrument:
         base, quote = each["contract_code"].split("-")
-        return instrument(NAME, each["contract_code"], base, quote, unit=each["contract_size"])
+        return names.instrument(NAME, each["contract_code"], base, quote, unit=each["contract_size"])
 
     return collected(answers[0]["data"], make, _is_swap)
 
 
 def _is_swap(each: Any) -> bool:
     return bool(each["contract_status"] == _LISTED and each["business_type"] == "swap")
+
+
+def traded(answer: Any) -> dict[str, float]:
+    """Return what was traded in US dollars."""
+    return {
+        name: usd / _SIDES for name, usd in amounts(answer["data"], "contract_code", "trade_turnover").items()
+    }
+
+
+def clock_ms(answer: Any) -> float:
+    """Return the venue's Unix time in milliseconds: every answer has it."""
+    return float(answer["ts"])
 
 
 def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:
@@ -162,10 +185,13 @@ def _trades(tick: Any, of: Instrument, state: State) -> list[Told]:
 
 def polls(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Request]:
     """Return what brings open interest, of all swaps at once."""
-    return [Request(url=f"{REST}/swap_open_interest")] if contract.OPEN_INTEREST in topics else []
+    return [_HELD] if contract.OPEN_INTEREST in topics else []
 
 
 def parse_poll(request: Request, answer: Any, state: State) -> list[Told]:
     """Return the open interest of one side in US dollars."""
-    found = [(state.instruments.get(each["contract_code"]), each) for each in answer["data"]]
-    return [open_interest(of, each["value"] / _SIDES, answer["ts"]) for of, each in found if of is not None]
+    return state.told_of_each(answer["data"], "contract_code", partial(_held, answer["ts"]))
+
+
+def _held(time_ms: int, each: Any, of: Instrument, state: State) -> list[Told]:
+    return [open_interest(of, each["value"] / _SIDES, time_ms)]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from pipeline import contract
-from pipeline.collect.instruments import Instrument, instrument
+from pipeline.collect.names import USUAL
 from pipeline.collect.venue import (
     HISTORY,
     Accepted,
@@ -18,6 +18,7 @@ from pipeline.collect.venue import (
     Request,
     State,
     Told,
+    all_at_once,
     collected,
     decode_json,
     funding,
@@ -28,17 +29,23 @@ from pipeline.collect.venue import (
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from pipeline.collect.instruments import Instrument
+    from pipeline.collect.names import Names
+
 NAME: Final = "hyperliquid"
 COVERAGE: Final = "none"
 HEARTBEAT: Final = Heartbeat(every=30.0, text='{"method":"ping"}', silence=75.0)
 LIMITS: Final = Limits(streams=400, frames_per_second=10.0, lifetime=None, poll=15.0)
 WS: Final = "wss://api.hyperliquid.xyz/ws"
 REST: Final = "https://api.hyperliquid.xyz/info"
-_QUOTE: Final = "USDT"
-"""USDC, in which it settles, stands for USDT: an alias by decision."""
+_QUOTE: Final = "USDC"
+"""In which it settles; the list does not say so."""
 _STATE: Final = Request(url=REST, body='{"type":"metaAndAssetCtxs"}')
+VOLUMES: Final = _STATE
+CLOCK: Final = Request(url=REST, body='{"type":"l2Book","coin":"BTC"}')
 
 decode = decode_json
+next_page = all_at_once
 
 
 def listing() -> list[Request]:
@@ -46,13 +53,26 @@ def listing() -> list[Request]:
     return [Request(url=REST, body='{"type":"meta"}')]
 
 
-def instruments(answers: Sequence[Any]) -> tuple[list[Instrument], list[str]]:
+def instruments(answers: Sequence[Any], names: Names = USUAL) -> tuple[list[Instrument], list[str]]:
     """Return the perpetuals of the venue's own list; funding is by the hour."""
 
     def make(each: Any) -> Instrument:
-        return instrument(NAME, each["name"], each["name"], _QUOTE, funding_hours=1)
+        return names.instrument(NAME, each["name"], each["name"], _QUOTE, funding_hours=1)
 
     return collected(answers[0]["universe"], make, lambda each: not each.get("isDelisted"))
+
+
+def traded(answer: Any) -> dict[str, float]:
+    """Return what was traded in US dollars."""
+    return {
+        each["name"]: float(context["dayNtlVlm"])
+        for each, context in zip(answer[0]["universe"], answer[1], strict=True)
+    }
+
+
+def clock_ms(answer: Any) -> float:
+    """Return the Unix time in milliseconds of the venue's newest block: there is no other."""
+    return float(answer["time"])
 
 
 def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:
@@ -99,10 +119,11 @@ def polls(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Re
 
 def parse_poll(request: Request, answer: Any, state: State) -> list[Told]:
     """Return open interest and funding; the answer has no time, so it is that of its receipt."""
-    (meta, contexts), told = answer, list[Told]()
-    for each, context in zip(meta["universe"], contexts, strict=True):
-        of = state.instruments.get(each["name"])
-        if of is not None and not each.get("isDelisted"):
-            usd = of.usd(context["openInterest"], context["markPx"])
-            told += [open_interest(of, usd, state.now_ms), funding(of, context["funding"], state.now_ms)]
-    return told
+    meta, contexts = answer
+    rows = zip(meta["universe"], contexts, strict=True)
+    return [told for each, context in rows for told in state.told_of(each["name"], context, _context)]
+
+
+def _context(context: Any, of: Instrument, state: State) -> list[Told]:
+    usd, now_ms = of.usd(context["openInterest"], context["markPx"]), state.now_ms
+    return [open_interest(of, usd, now_ms), funding(of, context["funding"], now_ms)]

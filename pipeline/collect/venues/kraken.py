@@ -5,12 +5,13 @@ That the liquidated party is the taker is what the venue's documentation suggest
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from pipeline import contract
-from pipeline.collect.instruments import Instrument, instrument
+from pipeline.collect.names import USUAL
 from pipeline.collect.venue import (
     HISTORY,
     Accepted,
@@ -21,6 +22,8 @@ from pipeline.collect.venue import (
     Request,
     State,
     Told,
+    all_at_once,
+    amounts,
     collected,
     decode_json,
     funding,
@@ -35,16 +38,21 @@ from pipeline.collect.venue import (
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from pipeline.collect.instruments import Instrument
+    from pipeline.collect.names import Names
+
 NAME: Final = "kraken"
 COVERAGE: Final = "all trades that are marked as liquidations"
 HEARTBEAT: Final = Heartbeat(every=30.0, text='{"event":"ping"}', silence=75.0)
 LIMITS: Final = Limits(streams=200, frames_per_second=5.0, lifetime=None)
 WS: Final = "wss://futures.kraken.com/ws/v1"
 REST: Final = "https://futures.kraken.com/derivatives/api/v3"
-_QUOTES: Final = {"USD": "USDT"}
-"""The US dollar stands for USDT: an alias by decision."""
+_QUOTE: Final = "USD"
+VOLUMES: Final = Request(url=f"{REST}/tickers")
+CLOCK: Final = Request(url=f"{REST}/tickers/PF_XBTUSD")
 
 decode = decode_json
+next_page = all_at_once
 polls = nothing_to_ask
 parse_poll = nothing_told
 
@@ -54,13 +62,13 @@ def listing() -> list[Request]:
     return [Request(url=f"{REST}/instruments")]
 
 
-def instruments(answers: Sequence[Any]) -> tuple[list[Instrument], list[str]]:
+def instruments(answers: Sequence[Any], names: Names = USUAL) -> tuple[list[Instrument], list[str]]:
     """Return the linear perpetuals; sizes are in coins, funding is by the hour."""
 
     def make(each: Any) -> Instrument:
         base, quote = each["pair"].split(":")
         size = each["contractSize"]
-        return instrument(NAME, each["symbol"], base, _QUOTES[quote], unit=size, funding_hours=1)
+        return names.instrument(NAME, each["symbol"], base, quote, unit=size, funding_hours=1)
 
     return collected(answers[0]["instruments"], make, _is_perpetual)
 
@@ -70,8 +78,18 @@ def _is_perpetual(each: Any) -> bool:
         each["type"] == "flexible_futures"
         and each["tradeable"]
         and "lastTradingTime" not in each
-        and each["pair"].partition(":")[2] in _QUOTES
+        and each["pair"].partition(":")[2] == _QUOTE
     )
+
+
+def traded(answer: Any) -> dict[str, float]:
+    """Return what was traded in US dollars: quote coins are."""
+    return amounts(answer["tickers"], "symbol", "volumeQuote")
+
+
+def clock_ms(answer: Any) -> float:
+    """Return the venue's Unix time in milliseconds: every answer has it as text."""
+    return datetime.fromisoformat(answer["serverTime"]).timestamp() * 1_000
 
 
 def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:

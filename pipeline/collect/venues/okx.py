@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from pipeline import contract
-from pipeline.collect.instruments import Instrument, UnknownUnitError, instrument
+from pipeline.collect.names import USUAL, UnknownUnitError
 from pipeline.collect.venue import (
     HISTORY,
     Accepted,
@@ -20,6 +20,7 @@ from pipeline.collect.venue import (
     Request,
     State,
     Told,
+    all_at_once,
     collected,
     decode_json,
     funding,
@@ -34,6 +35,8 @@ from pipeline.collect.venue import (
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from pipeline.collect.instruments import Instrument
+    from pipeline.collect.names import Names
     from pipeline.messages import Side
 
 NAME: Final = "okx"
@@ -46,7 +49,10 @@ _FRAME: Final = 100
 _HOUR_MS: Final = 3_600_000
 _CLOSES_SOON: Final = "64008"
 _SIDES: Final[Mapping[str, Side]] = {"long": "long", "short": "short"}
+VOLUMES: Final = Request(url=f"{REST}/market/tickers?instType=SWAP")
+CLOCK: Final = Request(url=f"{REST}/public/time")
 
+next_page = all_at_once
 polls = nothing_to_ask
 parse_poll = nothing_told
 
@@ -61,7 +67,7 @@ def listing() -> list[Request]:
     return [Request(url=f"{REST}/public/instruments?instType=SWAP")]
 
 
-def instruments(answers: Sequence[Any]) -> tuple[list[Instrument], list[str]]:
+def instruments(answers: Sequence[Any], names: Names = USUAL) -> tuple[list[Instrument], list[str]]:
     """Return the linear swaps against USDT; sizes are in contracts."""
 
     def make(each: Any) -> Instrument:
@@ -69,13 +75,25 @@ def instruments(answers: Sequence[Any]) -> tuple[list[Instrument], list[str]]:
         if each["ctValCcy"] != base:
             raise UnknownUnitError(f"{NAME} {each['instId']}: a contract's value is in {each['ctValCcy']}")
         unit = float(each["ctVal"] or 0) * float(each["ctMult"] or 0)
-        return instrument(NAME, each["instId"], base, quote, unit=unit)
+        return names.instrument(NAME, each["instId"], base, quote, unit=unit)
 
     return collected(answers[0]["data"], make, _is_linear)
 
 
 def _is_linear(each: Any) -> bool:
     return bool(each["ctType"] == "linear" and each["settleCcy"] == "USDT" and each["state"] == "live")
+
+
+def traded(answer: Any) -> dict[str, float]:
+    """Return what was traded in US dollars: coins at the last price."""
+    return {
+        each["instId"]: float(each["volCcy24h"] or 0) * float(each["last"] or 0) for each in answer["data"]
+    }
+
+
+def clock_ms(answer: Any) -> float:
+    """Return the venue's Unix time in milliseconds."""
+    return float(answer["data"][0]["ts"])
 
 
 def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:

@@ -1,0 +1,27 @@
+"""Arguments of `cascade collect` that cannot be used."""
+
+import pytest
+from typer.testing import CliRunner
+
+from pipeline.cli import app
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["nowhere"], "VENUE: nowhere: expected some of binance"),
+        (["--topics", "trades"], "--topics: trades: expected some of liquidations"),
+        (["--symbols", ""], "--symbols: expected at least one"),
+        (["--symbols", " , "], "--symbols: expected at least one"),
+        (["--top", "3", "--symbols", "BTCUSDT"], "--top: cannot be used with --symbols"),
+        (["--top", "3", "--replay", "/nonexistent"], "--top: cannot be used with --replay"),
+        (["--names", "/nonexistent"], "--names: /nonexistent: [Errno 2]"),
+        (["--endpoint", "x"], "--endpoint: x: expected OLD=NEW"),
+        (["--replay", "/nonexistent"], "has no recordings of"),
+        (["--record", "/dev/null/x"], "--record: [Errno 20] Not a directory"),
+    ],
+)
+def test_arguments_that_cannot_be_used_are_refused_before_anybody_is_asked(arguments, reason):
+    result = CliRunner().invoke(app, ["collect", *arguments], env={"PIPELINE_BROKER": "nowhere:1"})
+    assert result.exit_code == 2
+    assert reason in " ".join(result.stderr.split())
