@@ -57,9 +57,9 @@ def test_of_a_venue_the_first_and_the_last_moment_of_all_its_gaps_are_told():
     assert at(over, 9) == [("gate", 4, None), ("okx", 0, 8)]
 
 
-def test_a_gap_through_which_another_collector_heard_the_stream_was_none():
-    assert at(feeds(silence(4), silence(4, 4)), 5) == []
-    assert at(feeds(silence(2, stream="a"), silence(4), silence(4, 4)), 5) == [("okx", 2, None)]
+def test_a_gap_that_another_collector_says_it_had_data_in_is_none():
+    found = feeds(silence(0), silence(2, stream="b"), silence(0, 0, told=1))
+    assert at(found, 5) == [("okx", 2, None)]
 
 
 def test_a_stream_that_is_back_ends_its_gaps_whichever_is_told_of():
