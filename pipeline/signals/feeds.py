@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import UNSET, Struct, UnsetType
 
+from pipeline.contract import FEED_COLLECTOR, FEED_UNHEARD
 from pipeline.messages import FeedGap, micros, seconds
 from pipeline.signals.joins import FOREVER
 
@@ -17,6 +18,7 @@ MOST_GAPS: Final = 32
 """Gaps that are remembered: those that ended first are left out, as no snapshot may reach 64 KiB."""
 _LONGEST: Final = 86_400_000_000
 """Microseconds for which a gap is told of that nobody ends: its collector may be gone for good."""
+_UNHEARD: Final = micros(FEED_UNHEARD)
 _until: Final = attrgetter("until")
 
 
@@ -49,6 +51,9 @@ class Feeds:
     def take(self, status: FeedStatus) -> None:
         """Note a gap, or the end of those of a stream that is back; one that ends where it began was none."""
         since, until = micros(status.since), FOREVER
+        if status.stream == FEED_COLLECTOR:
+            self._collected(status.exchange, since)
+            return
         own = [gap for gap in self.gaps if (gap.exchange, gap.stream) == (status.exchange, status.stream)]
         if status.until is not None:
             until = micros(status.until)
@@ -59,6 +64,16 @@ class Feeds:
         if since < until and all(gap.since != since for gap in own):
             told = max(micros(status.told), since)
             self.gaps.append(Gap(status.exchange, status.stream, told, since, until))
+
+    def _collected(self, exchange: str, time: int) -> None:
+        """Note the gap that begins where a collector says last that it runs: once killed it cannot tell."""
+        for gap in self.gaps:
+            if (gap.exchange, gap.stream, gap.until) == (exchange, FEED_COLLECTOR, FOREVER):
+                if time <= gap.since:
+                    return
+                gap.until = time if time >= gap.told else gap.since
+        self.gaps = [gap for gap in self.gaps if gap.since < gap.until]
+        self.gaps.append(Gap(exchange, FEED_COLLECTOR, time + _UNHEARD, time, FOREVER))
 
     def forget(self, horizon: int) -> None:
         """Forget what no clock after a time (microseconds) has to tell of."""

@@ -4,6 +4,7 @@ import pytest
 from msgspec import UNSET
 from scoring_cases import MINUTE, SECOND, START, silence
 
+from pipeline.contract import FEED_COLLECTOR
 from pipeline.messages import FeedGap, seconds
 from pipeline.signals.feeds import MOST_GAPS, Feeds
 from pipeline.signals.joins import FOREVER
@@ -73,6 +74,19 @@ def test_a_stream_that_is_back_ends_its_gaps_whichever_is_told_of():
 def test_a_gap_that_is_over_is_told_though_nobody_told_that_it_began():
     found = feeds(silence(0, 7))
     assert [at(found, time) for time in (6, 7)] == [[], [("okx", 0, 7)]]
+
+
+def test_a_venue_whose_collectors_no_longer_say_that_they_run_is_silent_since_they_last_did():
+    beat = [silence(time, time, stream=FEED_COLLECTOR) for time in (0, 60, 30, 120)]
+    assert [at(feeds(*beat), time) for time in (299.999, 300)] == [[], [("okx", 120, None)]]
+    soon, late = (feeds(*beat, silence(time, time, stream=FEED_COLLECTOR)) for time in (299, 400))
+    assert (at(soon, 478.999), at(soon, 479)) == ([], [("okx", 299, None)])
+    assert [at(late, time) for time in (399, 400, 699.999, 700)] == [
+        [("okx", 120, None)],
+        [("okx", 120, 400)],
+        [("okx", 120, None)],
+        [("okx", 400, None)],
+    ]
 
 
 def test_that_data_begin_to_come_is_no_gap():
