@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Final
 
 _EVERY: Final = 0.02
+_LATE: Final = 0.003
 _WORTH_IT: Final = 500
 _BRIEF: Final = 5_000
 """Young objects that are looked through in one or two milliseconds."""
@@ -28,12 +29,14 @@ def collect_less() -> None:
 async def collect_briefly() -> None:
     """Look for garbage among few young objects again and again, before so many are there that it takes 20 ms.
 
-    A batch that makes more of them in one go is left alone: that is a busy time, and most are gone after it.
+    A busy time is left alone, in which this comes late or many objects are there: most are gone after it.
     """
+    loop = asyncio.get_running_loop()
     while True:
+        due = loop.time() + _EVERY
         await asyncio.sleep(_EVERY)
         young, rounds, _ = gc.get_count()
-        if _WORTH_IT <= young <= _BRIEF:
+        if loop.time() - due < _LATE and _WORTH_IT <= young <= _BRIEF:
             gc.collect(1 if rounds >= _ROUNDS else 0)
 
 
