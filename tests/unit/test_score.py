@@ -222,7 +222,7 @@ def test_impossible_constants_are_refused_by_name(change, reason):
         ((None, None, None, 0.2, 0.2, 0.2), 0.2),
         ((None, None, None, None, None, 0.7), 0.7),
         ((0.0, None, 0.0, None, 0.0, 0.7), 0.7 * 0.10 / 0.65),
-        ((None,) * 6, 0.0),
+        ((None, None, None, None, None, 0.0), 0.0),
     ],
 )
 def test_what_is_not_known_of_a_symbol_has_no_say(unusual, raw):
