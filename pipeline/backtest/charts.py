@@ -43,7 +43,10 @@ def price(market: Recorded, found: SymbolReport, series: Series) -> Figure:
     begin = found.episodes[0].onset_ms - 3 * 86_400_000 if found.episodes else times[0]
     shown = times >= min(begin, series.times_ms[0] if len(series.times_ms) else begin)
     thinned = max(1, int(shown.sum()) // _MOST_BARS)
-    lines = [_line("price", times[shown][::thinned], market.closes[shown][::thinned], "#8a94a0", date=True)]
+    drawn = np.flatnonzero(shown)[
+        ::thinned
+    ]  # an index, as a slice of an array is none that JSON can be made of
+    lines = [_line("price", times[drawn], market.closes[drawn], "#8a94a0", date=True)]
     for level, colour in LEVEL_COLOURS.items():
         fired = alerts(series.times_ms, series.level >= LEVELS.index(level))
         at = market.closes[np.clip(np.searchsorted(times, fired, "right") - 1, 0, len(times) - 1)]

@@ -25,8 +25,6 @@ _LONGEST: Final = 7 * 1_440
 _SMALLEST_USD: Final = 1.0
 _RAREST: Final = 4.0
 """A rarity of this, one minute in 10,000 (about a week's), scores 1."""
-_NEAR: Final = 3.0
-"""Standard deviations to a large move over which its nearness falls to 1/e."""
 _MOST_DEVIATIONS: Final = 4.0
 _EQUAL: Final = 1e-6  # a deviation below this share of the mean is rounding
 
@@ -38,8 +36,8 @@ class HabitConstants(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     Attributes
     ----------
-    memory_s, burst_s, past_s
-        Of the fading sums of liquidations.
+    memory_s, value_memory_s, burst_s, past_s
+        Of the fading sums of liquidations: counts, US dollars, and the moment against what went before.
     habit_days
         Of what is usual.
     moves
@@ -48,6 +46,7 @@ class HabitConstants(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """
 
     memory_s: Seconds = 600.0
+    value_memory_s: Seconds = 300.0
     burst_s: Seconds = 60.0
     past_s: Seconds = 3_600.0
     habit_days: Annotated[float, Meta(ge=1, le=60)] = 7.0
@@ -55,7 +54,7 @@ class HabitConstants(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 
 class Unusual(NamedTuple):
-    """How unusual each component is, 0 (usual) to 1, in the order of `messages.COMPONENTS`.
+    """How unusual each component is, 0 (usual) to 1, in the order of `messages.COMPONENTS`; None: not known.
 
     Attributes
     ----------
@@ -68,15 +67,15 @@ class Unusual(NamedTuple):
     funding
         Standard deviations of the funding rate from its mean.
     volatility
-        Nearness of a large move.
+        Nearness of a large move; 0 without an hour of prices: when all is new, little is unusual.
 
     """
 
-    velocity: float
-    acceleration: float
-    volume: float
-    oi_change: float
-    funding: float
+    velocity: float | None
+    acceleration: float | None
+    volume: float | None
+    oi_change: float | None
+    funding: float | None
     volatility: float
 
 
@@ -96,6 +95,7 @@ class Habits:
         "_drop",
         "_drops",
         "_funding",
+        "_heard",
         "_intensity",
         "_minute",
         "_moves",
@@ -107,7 +107,9 @@ class Habits:
 
     def __init__(self, constants: HabitConstants) -> None:
         memory = constants.habit_days * 1_440
-        self._intensity = Intensity(constants.memory_s, constants.burst_s, constants.past_s)
+        self._intensity = Intensity(
+            constants.memory_s, constants.value_memory_s, constants.burst_s, constants.past_s
+        )
         self._moves = Moves(constants.moves)
         self._counts = RecentDistribution(0.01, 24, memory)
         self._values = RecentDistribution(_SMALLEST_USD, 32, memory)
@@ -116,6 +118,7 @@ class Habits:
         self._funding, self._square = RecentMean(memory), RecentMean(memory)
         self._drop: float | None = None
         self._rate: float | None = None
+        self._heard = False  # whether there was ever a liquidation: without, there is no feed to compare
         self._minute = 0
         self.priced_to = 0
 
@@ -141,10 +144,11 @@ class Habits:
             self._sample(passed)
 
     def _sample(self, minutes: int) -> None:
-        intensity = self._intensity
-        self._counts.add(intensity.count, minutes)
-        self._values.add(intensity.value_usd, minutes)
-        self._bursts.add(intensity.burst, minutes)
+        if self._heard:
+            intensity = self._intensity
+            self._counts.add(intensity.count, minutes)
+            self._values.add(intensity.value_usd, minutes)
+            self._bursts.add(intensity.burst, minutes)
         if self._drop is not None:
             self._drops.add(self._drop, minutes)
         if self._rate is not None:
@@ -154,6 +158,7 @@ class Habits:
     def liquidated(self, time: int, found: Liquidation) -> None:
         """Take a liquidation of a time that has come."""
         self.advance(time)
+        self._heard = True
         self._intensity.add(long=found.side == "long", value_usd=found.value_usd or 0.0)
 
     def priced(self, time: int, price: float) -> None:
@@ -172,14 +177,14 @@ class Habits:
 
     def measure(self, oi_change: float | None, funding_rate: float | None) -> Unusual:
         """Return how unusual the moment is."""
-        intensity, distance = self._intensity, self._moves.distance()
+        intensity, heard = self._intensity, self._heard
         return Unusual(
-            _score(self._counts.rarity(intensity.count) / _RAREST),
-            _score(self._bursts.rarity(intensity.burst) / _RAREST),
-            _score(self._values.rarity(intensity.value_usd) / _RAREST),
-            0.0 if oi_change is None else _score(self._drops.rarity(-oi_change) / _RAREST),
-            0.0 if funding_rate is None else self._unusual_rate(funding_rate),
-            0.0 if distance is None else math.exp(-max(distance, 0.0) / _NEAR),
+            _score(self._counts.rarity(intensity.count) / _RAREST) if heard else None,
+            _score(self._bursts.rarity(intensity.burst) / _RAREST) if heard else None,
+            _score(self._values.rarity(intensity.value_usd) / _RAREST) if heard else None,
+            None if oi_change is None else _score(self._drops.rarity(-oi_change) / _RAREST),
+            None if funding_rate is None else self._unusual_rate(funding_rate),
+            self._moves.nearness() or 0.0,
         )
 
     def _unusual_rate(self, rate: float) -> float:
@@ -197,11 +202,13 @@ class Habits:
             self._rate,
             self._minute,
             self.priced_to,
+            self._heard,
         ]
 
     def thaw(self, frozen: list[Any]) -> None:
         """Take over what `freeze` returned."""
-        parts, self._drop, self._rate, self._minute, self.priced_to = frozen
+        parts, self._drop, self._rate, self._minute, self.priced_to, *heard = frozen
+        self._heard = all(heard)  # as it counted in states that do not tell
         for part, stored in zip(self._parts(), parts, strict=True):
             part.thaw(stored)
 

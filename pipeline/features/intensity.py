@@ -14,16 +14,16 @@ class Intensity:
 
     Parameters
     ----------
-    memory_s, burst_s, past_s
-        Seconds after which a liquidation counts 1/e: in the sums by side, and for comparing the moment with
-        what went before.
+    memory_s, value_memory_s, burst_s, past_s
+        Seconds after which a liquidation counts 1/e: in the counts and in the US dollars by side, and for
+        comparing the moment with what went before.
 
     """
 
     __slots__ = ("_memories", "_sums", "_time")
 
-    def __init__(self, memory_s: float, burst_s: float, past_s: float) -> None:
-        self._memories = (-1e-6 / memory_s, -1e-6 / burst_s, -1e-6 / past_s)
+    def __init__(self, memory_s: float, value_memory_s: float, burst_s: float, past_s: float) -> None:
+        self._memories = (-1e-6 / memory_s, -1e-6 / value_memory_s, -1e-6 / burst_s, -1e-6 / past_s)
         self._time = 0  # microseconds
         self._sums = [0.0] * 6
 
@@ -32,10 +32,11 @@ class Intensity:
         passed = time - self._time
         if passed <= 0:
             return
-        memory, burst, past = self._memories
+        memory, value_memory, burst, past = self._memories
         kept, sums = math.exp(passed * memory), self._sums
         sums[0] *= kept
         sums[1] *= kept
+        kept = math.exp(passed * value_memory)
         sums[2] *= kept
         sums[3] *= kept
         sums[4] *= math.exp(passed * burst)

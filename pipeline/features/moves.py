@@ -12,9 +12,14 @@ from msgspec import Meta, Struct
 from pipeline.features.distribution import RecentMean
 
 _HOUR: Final = 60
+_QUARTER: Final = 15
 _BAR: Final = 5
 _DAY: Final = 1_440.0
 _LEAST_DEVIATION: Final = 1e-9
+_NEAR: Final = 3.0
+"""Standard deviations to a large move over which its nearness falls to 1/e."""
+_BEYOND: Final = 1.0
+"""Standard deviations beyond a large move from which its nearness is 1: one just reached may end below."""
 _STALE: Final = 20
 """Minutes without a price after which a run of prices begins anew."""
 
@@ -25,7 +30,8 @@ class MoveConstants(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     Attributes
     ----------
     horizon_min, ahead_min
-        Minutes that a move lasts, and how many of them may be yet to come when it is judged.
+        Minutes that a move lasts, and how many of them are yet to come when it is judged: each number is a
+        judgement of its own, and their mean counts.
     sigmas, least
         A move is large from so many standard deviations of such moves on, and from this fraction on.
     memory_days
@@ -35,7 +41,7 @@ class MoveConstants(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """
 
     horizon_min: Annotated[int, Meta(ge=2, le=60)] = 15
-    ahead_min: tuple[Annotated[int, Meta(ge=1, le=59)], ...] = (5,)
+    ahead_min: tuple[Annotated[int, Meta(ge=1, le=59)], ...] = (2, 5, 10)
     sigmas: Annotated[float, Meta(gt=0, le=100)] = 3.5
     least: Annotated[float, Meta(gt=0, le=1)] = 0.008
     memory_days: Annotated[float, Meta(ge=1, le=60)] = 7.0
@@ -58,6 +64,7 @@ class Moves:
         "_day",
         "_deviations",
         "_minute",
+        "_nearness",
         "_needed",
         "_price",
         "_priced",
@@ -72,6 +79,7 @@ class Moves:
         self._price = 0.0
         self._needed = 0.0
         self._deviations: list[tuple[int, float]] | None = None
+        self._nearness: float | None = None  # until the price or the minute is another
 
     def pass_minutes(self, minute: int) -> None:
         """Close all minutes before this one."""
@@ -84,7 +92,7 @@ class Moves:
         if minute - self._priced > _STALE:
             self._closes.clear()
             self._priced = 0
-        self._deviations = None
+        self._deviations = self._nearness = None
 
     def _close(self) -> None:
         closes, horizon = self._closes, self._constants.horizon_min
@@ -97,37 +105,43 @@ class Moves:
     def add(self, minute: int, price: float) -> None:
         """Take a price of a minute that is not over."""
         self._price, self._priced = math.log(price), minute
+        self._nearness = None
 
-    def distance(self) -> float | None:
-        """Return how many standard deviations a large move is away; None until there is an hour of prices.
+    def nearness(self) -> float | None:
+        """Return how near a large move is, 0 to 1; None until there is an hour of prices.
 
         A move is judged before its end: what is left to go, over the deviation of what can happen in the
-        minutes ahead; of several numbers of minutes the nearest counts. That deviation is the usual one and
-        the last hour's at once (root of the mean square), the latter by bipower variation, which a single
-        jump hardly moves (Barndorff-Nielsen and Shephard, 2004).
+        minutes ahead. The fewer minutes, the surer and the later; the mean is steadier than the nearest.
         """
-        if len(self._closes) <= _HOUR:
-            return None
+        if self._nearness is None and len(self._closes) > _HOUR:
+            self._nearness = self._judge()
+        return self._nearness
+
+    def _judge(self) -> float:
         if self._deviations is None:
             self._deviations = self._prepare()
-        price, closes = self._price, self._closes
-        nearest = math.inf
+        price, closes, needed = self._price, self._closes, self._needed
+        nearness = 0.0
         for minutes, deviation in self._deviations:
-            distance = (self._needed - abs(price - closes[-minutes])) / deviation
-            if distance < nearest:  # noqa: PLR1730 - for each record, and `min` takes longer
-                nearest = distance
-        return nearest
+            beyond = (abs(price - closes[-minutes]) - needed) / deviation - _BEYOND
+            nearness += 1.0 if beyond > 0.0 else math.exp(beyond / _NEAR)
+        return nearness / len(self._deviations)
 
     def _prepare(self) -> list[tuple[int, float]]:
-        """Return, for each number of minutes ahead, those before now and the deviation of what can happen."""
+        """Return, for each number of minutes ahead, those before now and the deviation of what can happen.
+
+        The variance of a minute is the mean of the usual one, the last hour's, and the last 15 minutes'; the
+        hour's by bipower variation, which a single jump hardly moves (Barndorff-Nielsen and Shephard, 2004).
+        """
         constants = self._constants
         usual = min(self._day.value, self._week.value)
         self._needed = max(constants.sigmas * math.sqrt(usual), constants.least)
-        closes = list(self._closes)[::_BAR]
-        moves = [abs(later - before) for before, later in pairwise(closes)]
+        closes = list(self._closes)
+        moves = [abs(later - before) for before, later in pairwise(closes[::_BAR])]
         bipower = math.pi / 2 * sum(one * other for one, other in pairwise(moves))
         hour = bipower * len(moves) / (len(moves) - 1)
-        minute = (usual / constants.horizon_min + hour / _HOUR) / 2
+        quarter = sum((later - before) ** 2 for before, later in pairwise(closes[-1 - _QUARTER :]))
+        minute = (usual / constants.horizon_min + hour / _HOUR + quarter / _QUARTER) / 3
         return [
             (constants.horizon_min - ahead, max(math.sqrt(ahead * minute), _LEAST_DEVIATION))
             for ahead in constants.ahead_min

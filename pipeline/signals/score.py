@@ -9,7 +9,7 @@ It saturates: a score of how much a market looks like a cascade, not a frequency
 # ruff: noqa: FURB136 - `min(1.0, x)` is a call, several times as slow as the expression, six times a record
 
 from collections.abc import Sequence
-from typing import Annotated, TypeAlias
+from typing import Annotated, Final, TypeAlias
 
 from msgspec import Meta, Struct, field
 
@@ -32,6 +32,8 @@ Lifetime: TypeAlias = Annotated[float, Meta(gt=0, le=604_800)]
 Boost: TypeAlias = Annotated[float, Meta(ge=1, le=100)]
 ComponentScores: TypeAlias = tuple[float, float, float, float, float, float]
 """The six scores, each 0 to 1, in the order of `messages.COMPONENTS`."""
+_NOTHING: Final = 1e-9
+"""Weights that add up to no more than this are rounding."""
 
 
 def _seed_weights() -> dict[str, float]:
@@ -202,10 +204,30 @@ def judge(measured: Measurement, joined: Joined, constants: ScoreConstants) -> V
 
 def judge_unusual(unusual: Unusual, joined: Joined, constants: ScoreConstants) -> Verdict:
     """Return probability and level of how unusual a moment is for its symbol."""
-    raw = weighted_sum(unusual, joined.weights)
+    scores, raw = _weigh_known(unusual, joined.weights)
     probability = probability_of(raw, constants, recent=True)
     level = level_of_probability(probability, constants.levels)
-    return Verdict(unusual, raw, probability, level, "probability", explained=True)
+    return Verdict(scores, raw, probability, level, "probability", explained=True)
+
+
+def _weigh_known(unusual: Unusual, weights: Weights) -> tuple[ComponentScores, float]:
+    """Return scores, and their weighted mean: what is not known scores 0 and has no say.
+
+    Taken for usual, it would hide the others: a feed that is not there is no calm one.
+    """
+    velocity, acceleration, volume, oi_change, funding, volatility = unusual
+    scores = (
+        velocity or 0.0,
+        acceleration or 0.0,
+        volume or 0.0,
+        oi_change or 0.0,
+        funding or 0.0,
+        volatility or 0.0,
+    )
+    whole = 1.0
+    if None in unusual:
+        whole -= sum([weight for weight, found in zip(weights, unusual, strict=True) if found is None])
+    return scores, weighted_sum(scores, weights) / whole if whole > _NOTHING else 0.0
 
 
 def shares(probability: float, scores: Sequence[float], weights: Sequence[float]) -> list[float]:

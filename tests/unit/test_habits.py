@@ -40,7 +40,7 @@ def test_the_usual_scores_little_and_a_burst_scores_all():
     assert after.velocity > 0.7
     assert after.volume > 0.7
     assert after.acceleration > 0.7
-    assert max(after) <= 1.0
+    assert max(after.velocity, after.volume, after.acceleration) <= 1.0
 
 
 def test_what_is_usual_has_no_scale():
@@ -84,7 +84,7 @@ def test_open_interest_that_drops_and_funding_that_is_off_are_unusual():
     assert unusual.oi_change > 0.6
     assert unusual.funding == 1.0
     assert habits.measure(0.02, 0.0001).oi_change < 0.1
-    assert habits.measure(None, None)[3:5] == (0.0, 0.0)
+    assert habits.measure(None, None)[3:5] == (None, None)
 
 
 def test_a_rate_that_never_changed_has_no_deviation():
@@ -116,3 +116,26 @@ def test_it_goes_on_where_it_was_stored():
         habits.priced(START + 204 * MINUTE, 101.0)
     assert one.measure(-0.01, 0.0002) == other.measure(-0.01, 0.0002)
     assert one.freeze() == other.freeze()
+
+
+def test_without_a_feed_of_liquidations_nothing_is_known_of_them():
+    """Nor is what went before the first one a calm to compare with."""
+    habits = Habits(HabitConstants())
+    for minute in range(300):
+        habits.priced(START + minute * MINUTE, 100.0 + 0.02 * (minute % 3))
+    unknown = habits.measure(None, None)
+    assert unknown[:3] == (None, None, None)
+    assert unknown.volatility > 0.0
+    habits.liquidated(START + 300 * MINUTE, liquidation())
+    habits.advance(START + 301 * MINUTE)
+    assert habits.measure(None, None).velocity < 0.2
+
+
+def test_whether_there_is_a_feed_survives_a_restart_and_older_states_had_one():
+    for known in (Habits(HabitConstants()), calm(50)):
+        other = Habits(HabitConstants())
+        other.thaw(known.freeze())
+        assert other.measure(None, None) == known.measure(None, None)
+    older = Habits(HabitConstants())
+    older.thaw(Habits(HabitConstants()).freeze()[:5])
+    assert older.measure(None, None).velocity is not None

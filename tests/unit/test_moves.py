@@ -27,7 +27,7 @@ def fed(prices, constants=SEED, every=1):
     return moves
 
 
-def slow_distance(closes, price, constants):
+def slow_nearness(closes, price, constants):
     """The same from the whole past, as the definition has it."""
     logs = np.log(closes)
     moves = logs[15:] - logs[:-15]
@@ -43,49 +43,52 @@ def slow_distance(closes, price, constants):
     usual = min(recent_mean(1_440), recent_mean(1_440 * constants.memory_days))
     fives = np.abs(np.diff(logs[-61:][::5]))
     bipower = math.pi / 2 * float((fives[1:] * fives[:-1]).sum()) * 12 / 11
+    quarter = float((np.diff(logs)[-15:] ** 2).sum())
     needed = max(constants.sigmas * math.sqrt(usual), constants.least)
     found = []
     for ahead in constants.ahead_min:
-        deviation = math.sqrt(ahead * (usual / 15 + bipower / 60) / 2)
-        found.append((needed - abs(math.log(price) - logs[ahead - 15])) / deviation)
-    return min(found)
+        deviation = math.sqrt(ahead * (usual / 15 + bipower / 60 + quarter / 15) / 3)
+        distance = (needed - abs(math.log(price) - logs[ahead - 15])) / deviation
+        found.append(math.exp(-max(distance + 1, 0) / 3))
+    return sum(found) / len(found)
 
 
 @pytest.mark.parametrize("ahead", [(5,), (2, 5, 10)])
 @pytest.mark.parametrize("minutes", [80, 500])
-def test_the_distance_is_that_of_the_whole_past(minutes, ahead):
+def test_the_nearness_is_that_of_the_whole_past(minutes, ahead):
     constants = MoveConstants(ahead_min=ahead)
     prices = list(walk(minutes))
     moves = fed(prices, constants)
-    assert moves.distance() == pytest.approx(slow_distance(prices[:-1], prices[-1], constants))
+    assert moves.nearness() == pytest.approx(slow_nearness(prices[:-1], prices[-1], constants))
     moves.add(minutes, prices[-1] * 0.99)
-    assert moves.distance() == pytest.approx(slow_distance(prices[:-1], prices[-1] * 0.99, constants))
+    assert moves.nearness() == pytest.approx(slow_nearness(prices[:-1], prices[-1] * 0.99, constants))
 
 
-def test_there_is_no_distance_without_an_hour_of_prices():
+def test_there_is_no_nearness_without_an_hour_of_prices():
     prices = list(walk(63))
-    assert fed(prices[:61]).distance() is None
-    assert fed(prices[:62]).distance() is not None
+    assert fed(prices[:61]).nearness() is None
+    assert fed(prices[:62]).nearness() is not None
 
 
 def test_a_large_move_is_reached_by_falling_and_by_rising():
     moves = fed(list(walk(300)))
-    calm = moves.distance()
+    calm = moves.nearness()
     for factor in (0.97, 1.03):
         moves.add(300, 100.0 * factor)
-        assert moves.distance() < 0 < calm
+        assert calm < 0.1
+        assert moves.nearness() == 1.0
 
 
 def test_a_price_that_stands_still_is_far_from_any_move():
     moves = fed([100.0] * 100)
-    assert moves.distance() > 1_000
+    assert moves.nearness() < 1e-9
 
 
-def test_bars_of_five_minutes_have_a_distance_and_silence_begins_anew():
+def test_bars_of_five_minutes_have_a_nearness_and_silence_begins_anew():
     moves = fed(list(walk(400)), every=5)
-    assert moves.distance() is not None
+    assert moves.nearness() is not None
     moves.pass_minutes(400 + 21)
-    assert moves.distance() is None
+    assert moves.nearness() is None
     again = Moves(MoveConstants())
     again.thaw(moves.freeze())
     assert again.freeze() == moves.freeze()
@@ -101,7 +104,7 @@ def test_it_goes_on_where_it_was_stored():
             moves.pass_minutes(minute)
             moves.pass_minutes(minute - 1)
             moves.add(minute, price)
-    assert one.distance() == other.distance()
+    assert one.nearness() == other.nearness()
 
 
 @pytest.mark.parametrize("ahead", [(), (15,), (3, 20)])

@@ -2,12 +2,14 @@ import msgspec
 import pytest
 from scoring_cases import WEIGHTS, context, joined, measurement
 
+from pipeline.features.habits import Unusual
 from pipeline.messages import COMPONENTS
 from pipeline.signals.profile import SEED
 from pipeline.signals.score import (
     ScoreConstants,
     component_scores,
     judge,
+    judge_unusual,
     probability_of,
     raw_score,
     weighted_sum,
@@ -210,3 +212,25 @@ def test_a_record_cascade_has_a_raw_score_above_seven_and_a_certain_probability(
 def test_impossible_constants_are_refused_by_name(change, reason):
     with pytest.raises(msgspec.ValidationError, match=reason):
         msgspec.convert(change, ScoreConstants)
+
+
+@pytest.mark.parametrize(
+    ("unusual", "raw"),
+    [
+        ((0.4, 0.4, 0.4, 0.4, 0.4, 0.4), 0.4),
+        ((0.5, 0.0, 0.0, 0.0, 0.0, 0.0), 0.5 * 0.25),
+        ((None, None, None, 0.2, 0.2, 0.2), 0.2),
+        ((None, None, None, None, None, 0.7), 0.7),
+        ((0.0, None, 0.0, None, 0.0, 0.7), 0.7 * 0.10 / 0.65),
+        ((None, None, None, None, None, 0.0), 0.0),
+    ],
+)
+def test_what_is_not_known_of_a_symbol_has_no_say(unusual, raw):
+    found = judge_unusual(Unusual(*unusual), joined(), SCORE)
+    assert found.raw == pytest.approx(raw)
+    assert found.scores == tuple(each or 0.0 for each in unusual)
+
+
+def test_nothing_is_made_of_what_is_known_where_it_weighs_nothing():
+    alone = joined(weights=(1.0, 0.0, 0.0, 0.0, 0.0, 0.0))
+    assert judge_unusual(Unusual(None, 0.5, 0.5, 0.5, 0.5, 0.5), alone, SCORE).raw == 0.0

@@ -7,6 +7,7 @@ import pytest
 
 from pipeline import Engine, contract, read_profile
 from pipeline.messages import COMPONENTS, Signal
+from pipeline.runtime.profiles import load_profile
 from pipeline.signals.explanation import contributions, explain, level_thresholds, relief
 from pipeline.signals.weights import read_weights
 
@@ -82,6 +83,18 @@ def test_a_crash_without_any_liquidation_is_noticed():
     """No most for a quiet symbol: here a price alone may say that something is going on."""
     some = [record for record in records() if record[0] == contract.PRICES]
     assert signals(Engine(PROFILE), some)[-1].scores.volatility == 1.0
+
+
+def test_nothing_is_alarming_while_all_is_new():
+    """In a first hour without prices every burst is the largest so far."""
+    first = [
+        (topic, {**message, "timestamp": message["timestamp"] - 125 * 60})
+        for topic, message in records()
+        if topic == contract.LIQUIDATIONS and message["timestamp"] >= START + 125 * 60
+    ]
+    found = signals(Engine(load_profile("adaptive")), first)
+    assert len(found) > 20
+    assert {each.signal for each in found} <= {"NONE", "WATCH"}
 
 
 def test_of_a_price_that_is_seen_again_nothing_is_counted_twice():
