@@ -43,9 +43,7 @@ def price(market: Recorded, found: SymbolReport, series: Series) -> Figure:
     begin = found.episodes[0].onset_ms - 3 * 86_400_000 if found.episodes else times[0]
     shown = times >= min(begin, series.times_ms[0] if len(series.times_ms) else begin)
     thinned = max(1, int(shown.sum()) // _MOST_BARS)
-    drawn = np.flatnonzero(shown)[
-        ::thinned
-    ]  # an index, as a slice of an array is none that JSON can be made of
+    drawn = np.flatnonzero(shown)[::thinned]  # places: of a slice of an array JSON cannot be made
     lines = [_line("price", times[drawn], market.closes[drawn], "#8a94a0", date=True)]
     for level, colour in LEVEL_COLOURS.items():
         fired = alerts(series.times_ms, series.level >= LEVELS.index(level))
