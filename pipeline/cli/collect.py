@@ -50,7 +50,7 @@ _AGAIN: Final = 30.0
 
 def collect(  # noqa: PLR0913, PLR0917
     venues: Annotated[
-        list[str] | None, typer.Argument(metavar="[VENUE]...", help=f"Of {', '.join(VENUES)} [default: all].")
+        list[str] | None, typer.Argument(metavar="VENUE", help=f"Of {', '.join(VENUES)} [default: all].")
     ] = None,
     symbols: Annotated[
         str | None, typer.Option(help=f"Base and quote, separated by commas [default: {_USUAL}].")
@@ -104,6 +104,10 @@ def collect(  # noqa: PLR0913, PLR0917
     if top is not None and (symbols is not None or replay is not None):
         other = "--symbols" if replay is None else "--replay, which needs --symbols"
         fail(f"--top: cannot be used with {other}", USAGE)
+    alone = "--check" if check else "--replay" if replay is not None else None
+    others = {"--replay": check and replay, "--record": record, "--web-port": web_port}
+    if alone and (unused := [name for name, value in others.items() if value]):
+        fail(f"{unused[0]}: cannot be used with {alone}", USAGE)
     choice: Choice = (lambda _: named(listed)) if top is None else partial(MostTraded, number=top)
     endpoints = dict(_endpoint(text) for text in endpoint or ())
     options: dict[str, Any] = {
@@ -147,6 +151,8 @@ def _split(texts: Sequence[str], known: Any, option: str) -> list[str]:
     found = [part.strip().lower() for text in texts for part in text.split(",") if part.strip()]
     if unknown := [each for each in found if each not in known]:
         fail(f"{option}: {', '.join(unknown)}: expected some of {', '.join(known)}", USAGE)
+    if not found:
+        fail(f"{option}: expected at least one", USAGE)
     return list(dict.fromkeys(found))
 
 

@@ -42,10 +42,10 @@ UNREADABLE: Final = (
 """What reading a frame raises that is not as documented."""
 _COMPLAINTS: Final = 5
 """Unreadable frames of a venue that are shown in the log; the others are counted."""
-_CLOCK_OFF: Final = 1.0
-"""Seconds by which clocks may differ: workers refuse what is five seconds ahead."""
 _SHOWN: Final = 500
 """Characters of them."""
+_CLOCK_OFF: Final = 1.0
+"""Seconds by which clocks may differ: workers refuse what is five seconds ahead."""
 
 
 class VenueError(Exception):

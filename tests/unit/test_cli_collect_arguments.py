@@ -11,6 +11,11 @@ from pipeline.cli import app
     [
         (["nowhere"], "VENUE: nowhere: expected some of binance"),
         (["--topics", "trades"], "--topics: trades: expected some of liquidations"),
+        ([""], "VENUE: expected at least one"),
+        (["--topics", ""], "--topics: expected at least one"),
+        (["--check", "--record", "/nonexistent"], "--record: cannot be used with --check"),
+        (["--check", "--replay", "/nonexistent"], "--replay: cannot be used with --check"),
+        (["--replay", "/nonexistent", "--web-port", "1"], "--web-port: cannot be used with --replay"),
         (["--symbols", ""], "--symbols: expected at least one"),
         (["--symbols", " , "], "--symbols: expected at least one"),
         (["--top", "3", "--symbols", "BTCUSDT"], "--top: cannot be used with --symbols"),
