@@ -282,7 +282,10 @@ async def _served(collectors: Sequence[Collector], outbox: Outbox, port: int | N
     runner = web.AppRunner(create_web(collectors, outbox), access_log=None)
     await runner.setup()
     try:
-        await web.TCPSite(runner, port=port).start()
+        try:
+            await web.TCPSite(runner, port=port).start()
+        except OSError as error:
+            fail(f"--web-port: {error}", USAGE)
         yield
     finally:
         await runner.cleanup()

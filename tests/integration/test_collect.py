@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import subprocess
 import sys
 import time
@@ -235,3 +236,13 @@ async def test_a_recording_is_sent_again_as_it_was(settings, tmp_path):
     code, _, error = await collected(settings, *options, "--replay", str(tmp_path))
     assert code == 0, error
     assert await read_all(settings, contract.LIQUIDATIONS) == live * 2
+
+
+async def test_a_port_that_is_taken_is_told_without_a_traceback(settings):
+    with socket.create_server(("", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        code, _, error = await collected(settings, "bybit", "--web-port", port)
+    assert code == 2
+    assert "--web-port: " in error
+    assert "address already in use" in error
+    assert "Traceback" not in error
