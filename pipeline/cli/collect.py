@@ -85,7 +85,10 @@ def collect(  # noqa: PLR0913, PLR0917
         Path | None,
         typer.Option(metavar="DIR", help="Understand recordings of this directory again, instead of venues."),
     ] = None,
-    seconds: Annotated[float | None, typer.Option(help="End after so long [default: never].")] = None,
+    seconds: Annotated[
+        float | None,
+        typer.Option(help="End after so long [default: never; 20 with --check].", min=0.1),
+    ] = None,
     web_port: Annotated[
         int | None, typer.Option(help="Serve /livez, /readyz and /metrics on this port.", min=1, max=65_535)
     ] = None,
@@ -200,6 +203,11 @@ async def _collect(  # noqa: PLR0913, PLR0917
                     recorder.close()
             finally:  # a full disk is no reason to lose what waits
                 await _finish(outbox, sender)
+            if outbox.dropped:
+                log.warning(
+                    "while Kafka was slow or away, of all but liquidations the oldest were dropped",
+                    number=outbox.dropped,
+                )
             for each in collectors:
                 log.info("collected", **summary(each))
 
@@ -269,6 +277,7 @@ async def _collect_one(collector: Collector, wanted: Wanted) -> None:
             await collector.list_instruments(await wanted())
         except VenueError as error:
             log.warning("a venue cannot be used, it is tried again", reason=str(error))
+            collector.unlisted(str(error))
             await asyncio.sleep(max(_AGAIN, error.wait))
         else:
             await collector.run(wanted)

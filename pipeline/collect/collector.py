@@ -18,7 +18,7 @@ from pipeline.collect.asking import LISTED, Asking
 from pipeline.collect.link import OVERLAP, Gap, Link
 from pipeline.collect.reading import Listing, VenueError
 from pipeline.collect.recording import Line, said
-from pipeline.collect.silence import Silence
+from pipeline.collect.silence import INSTRUMENTS, Silence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -132,9 +132,16 @@ class Collector:
 
     def hear(self, told: FeedStatus) -> None:
         """Take what any collector told of the venue, before this one ran or now, itself too."""
-        link = self._links.get(told.stream)
-        if self._silence.hear(told) and link is not None:
+        if not self._silence.hear(told):
+            return
+        if link := self._links.get(told.stream):
             link.hear(Gap(told.since, told.until, told.reason))
+        elif told.stream == INSTRUMENTS and told.until is None and self._links:
+            self._silence.tell(INSTRUMENTS, Gap(told.since, told.since, "another collector has them"))
+
+    def unlisted(self, reason: str) -> None:
+        """Take that the venue cannot be used now."""
+        self._silence.unlisted(reason)
 
     async def _watch_clock(self) -> None:
         while True:

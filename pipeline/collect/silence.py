@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+INSTRUMENTS: Final = "instruments"
+"""The stream of a venue that does not list them: without, none is collected."""
 _REMEMBERED: Final = 1_000
 """What it said last, by which it knows its own words when they come back from Kafka."""
 
@@ -41,6 +43,7 @@ class Silence:
         self._outbox = outbox
         self._last: dict[str, FeedStatus] = {}
         self._said: deque[FeedStatus] = deque(maxlen=_REMEMBERED)
+        self._lost: set[str] = set()  # what this one had, and lost
 
     def hear(self, told: FeedStatus) -> bool:
         """Take what some collector told, now or before this one ran; tell whether it was another one."""
@@ -62,6 +65,7 @@ class Silence:
         if beat is not None and time.time() - beat.since > contract.FEED_UNHEARD:
             gap = Gap(beat.since, None, "no collector ran")
             self.tell(stream, gap)
+            self._lost.discard(stream)
             return gap
         return None
 
@@ -69,12 +73,22 @@ class Silence:
         """Tell of a gap when it begins and when it is over; an empty one says that data begin to come."""
         if gap.until is None:
             self._account.gaps += 1
+            self._lost.add(stream)
             log.warning("a feed is silent", venue=self._venue, stream=stream, reason=gap.reason)
         elif gap.until > gap.since:
-            self._account.reconnects += 1
+            self._account.reconnects += stream in self._lost
+            self._lost.discard(stream)
             seconds = round(gap.until - gap.since, 1)
             log.info("a feed is back", venue=self._venue, stream=stream, seconds=seconds)
         self._tell(stream, gap)
+
+    def unlisted(self, reason: str) -> None:
+        """Tell, once, that the venue does not list its instruments; over once any stream is collected."""
+        last = self._last.get(INSTRUMENTS)
+        if last is None or last.until is not None:
+            now = time.time()
+            self.tell(INSTRUMENTS, Gap(now, None, reason))
+            self._last[INSTRUMENTS] = FeedStatus(self._venue, INSTRUMENTS, now, None, reason)
 
     def forget_all_but(self, streams: Collection[str]) -> None:
         """Tell that gaps are over of streams that there were before and that nobody collects now."""

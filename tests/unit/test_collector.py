@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import socket
+import sys
 import time
 from contextlib import asynccontextmanager
 from decimal import Decimal
@@ -240,6 +241,7 @@ async def test_a_gap_that_began_before_a_collector_ran_ends_with_its_first_data(
         assert outbox.begun == (not told)
         assert all(each.since == 1e9 for each in outbox.gaps)
         assert not told or 1e9 < outbox.gaps[-1].until <= time.time()
+        assert collector.account.reconnects == 0
 
 
 async def test_a_gap_of_a_connection_that_is_no_more_is_told_to_be_over(exchange_of):
@@ -248,6 +250,35 @@ async def test_a_gap_of_a_connection_that_is_no_more_is_told_to_be_over(exchange
         await until(lambda: outbox.gaps, "not told")
         assert [(each.stream, each.since) for each in outbox.gaps] == [(gone, 1e9)]
         assert outbox.gaps[0].until <= time.time()
+
+
+async def test_a_venue_that_does_not_list_its_instruments_is_silent_until_it_does(monkeypatch):
+    monkeypatch.setattr(sys.modules[_collect_all.__module__], "_AGAIN", 0.05)
+    exchange, outbox = Exchange("bybit"), Kept()
+    exchange.status = 451
+    async with exchange.running(), aiohttp.ClientSession() as session:
+        collector = collector_of(exchange, session, outbox)
+        sending = asyncio.create_task(asyncio.sleep(60))
+        collecting = asyncio.create_task(_collect_all([collector], named(["BTCUSDT"]), sending))
+        await until(lambda: outbox.gaps, "not told")
+        exchange.status = 200
+        await until(lambda: len(outbox.gaps) > 1, "not told to be over")
+        collecting.cancel()
+        await asyncio.wait({collecting})
+    begun, ended = outbox.gaps
+    assert "HTTP 451" in begun.reason
+    assert (begun.stream, begun.until) == ("instruments", None)
+    assert (ended.stream, ended.since) == ("instruments", begun.since)
+    assert ended.until > begun.since
+    assert collector.account.reconnects == 0
+
+
+async def test_a_collector_that_has_instruments_says_so_where_another_has_none(exchange_of):
+    async with exchange_of("bybit") as (exchange, collector, outbox):
+        await exchange.send(CASES["bybit"].long)
+        await until(lambda: outbox.begun == 1, "no data")
+        collector.hear(status(1e9, stream="instruments"))
+        assert (outbox.back[-1].stream, outbox.back[-1].until) == ("instruments", 1e9)
 
 
 async def test_a_feed_that_another_collector_hears_has_no_gap(exchange_of):
