@@ -27,9 +27,10 @@ PATIENT = {"session_timeout": 80.0, "rebalance_timeout": 80.0}
 async def until_unconfirmed(worker, times):
     """Wait until the log has said that often that the broker does not confirm: every five seconds."""
     before = worker.text().count(UNCONFIRMED)
-    while worker.text().count(UNCONFIRMED) < before + times:
-        assert worker.process.poll() is None, "the worker ended"
-        await asyncio.sleep(0.1)
+    async with asyncio.timeout(PATIENCE):
+        while worker.text().count(UNCONFIRMED) < before + times:
+            assert worker.process.poll() is None, "the worker ended"
+            await asyncio.sleep(0.1)
 
 
 async def until_ended(worker):
@@ -56,13 +57,15 @@ async def assert_whole(settings, ticks):
 
 async def test_a_worker_goes_on_when_the_broker_is_restarted_killed_or_stalled(own_broker, own_settings):
     ticks = list(simulate(30, seed=31))
-    await produce(own_settings, ticks)
+    begun = len(ticks) // 2
+    await produce(own_settings, ticks[:begun])
     with Worker(own_settings, **PATIENT, **SLOW) as worker:
         for moment, end in ((40, own_broker.stop), (600, own_broker.kill)):
             await until_signals(own_settings, moment, worker)
             await asyncio.to_thread(end)
             await asyncio.to_thread(own_broker.start)
         await until_signals(own_settings, 1_200, worker)
+        await produce(own_settings, ticks[begun:])  # it has to have work when the broker stands still
         own_broker.pause()
         await until_unconfirmed(worker, 1)
         own_broker.resume()
