@@ -14,7 +14,7 @@ EVENTS = st.lists(
 
 @given(EVENTS, st.floats(0, 3_600))
 def test_sums_are_those_of_every_liquidation_with_its_age(events, after):
-    found = Intensity(600, 60, 3_600)
+    found = Intensity(600, 300, 60, 3_600)
     for time, long, value in events:
         found.fade(round(time * SECOND))
         found.add(long=long, value_usd=value)
@@ -27,18 +27,18 @@ def test_sums_are_those_of_every_liquidation_with_its_age(events, after):
         )
 
     assert found.count == pytest.approx(max(summed(600, sides=(side,)) for side in (True, False)), rel=1e-4)
-    values = [summed(600, lambda value: value, (side,)) for side in (True, False)]
+    values = [summed(300, lambda value: value, (side,)) for side in (True, False)]
     assert found.value_usd == pytest.approx(max(values), rel=1e-4)
     assert found.burst == pytest.approx(summed(60) / (summed(3_600) + 1), rel=1e-4, abs=1e-12)
 
 
 def test_time_never_goes_back():
-    found = Intensity(600, 60, 3_600)
+    found = Intensity(600, 300, 60, 3_600)
     found.fade(100 * SECOND)
     found.add(long=True, value_usd=5.0)
     found.fade(40 * SECOND)
     assert (found.count, found.value_usd) == (1.0, 5.0)
-    again = Intensity(600, 60, 3_600)
+    again = Intensity(600, 300, 60, 3_600)
     again.thaw(found.freeze())
     again.fade(700 * SECOND)
     assert again.count == pytest.approx(math.exp(-1))
