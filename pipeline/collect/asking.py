@@ -68,7 +68,7 @@ class Asking:
                     raise VenueError(f"{url}: HTTP {answer.status}")
                 return msgspec.json.decode(await answer.read())
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            raise VenueError(f"{url}: {error or type(error).__name__}") from error
+            raise VenueError(f"{url}: {str(error) or type(error).__name__}") from error
 
     async def instruments(self) -> list[Any]:
         """Return the answers with the venue's instruments, all pages of them."""

@@ -22,7 +22,7 @@ from venue_frames import CASES, T_MS
 from pipeline import codec, contract
 from pipeline.cli.collect import _collect_all
 from pipeline.cli.collect_show import table_of
-from pipeline.collect import bundles, link
+from pipeline.collect import asking, bundles, link
 from pipeline.collect import collector as collector_module
 from pipeline.collect import outbox as outbox_module
 from pipeline.collect import reading as reading_module
@@ -250,6 +250,17 @@ async def test_a_gap_of_a_connection_that_is_no_more_is_told_to_be_over(exchange
         await until(lambda: outbox.gaps, "not told")
         assert [(each.stream, each.since) for each in outbox.gaps] == [(gone, 1e9)]
         assert outbox.gaps[0].until <= time.time()
+
+
+async def test_a_venue_that_does_not_answer_is_said_not_to(monkeypatch):
+    monkeypatch.setattr(asking, "_ANSWER", aiohttp.ClientTimeout(total=0.05))
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        _, port = silent.getsockname()
+        endpoints = {VENUES["bybit"].REST: f"http://127.0.0.1:{port}"}
+        async with aiohttp.ClientSession() as session:
+            collector = Collector(Reading(VENUES["bybit"], Kept()), session, Kept(), endpoints=endpoints)
+            with pytest.raises(VenueError, match="TimeoutError"):
+                await collector.list_instruments({"BTCUSDT"})
 
 
 async def test_a_venue_that_does_not_list_its_instruments_is_silent_until_it_does(monkeypatch):
