@@ -89,6 +89,16 @@ def test_a_venue_whose_collectors_no_longer_say_that_they_run_is_silent_since_th
     ]
 
 
+def test_that_a_collector_runs_ends_no_gap_of_a_stream_and_of_no_other_venue():
+    beat, other = (silence(0, 0, stream=FEED_COLLECTOR, exchange=name) for name in ("okx", "gate"))
+    again = silence(170, 170, stream=FEED_COLLECTOR)
+    found = feeds(silence(1), beat, other, again)
+    assert [at(found, time) for time in (179, 180)] == [
+        [("okx", 1, None)],
+        [("gate", 0, None), ("okx", 1, None)],
+    ]
+
+
 def test_that_data_begin_to_come_is_no_gap():
     assert feeds(silence(3, 3)).gaps == []
 
