@@ -36,7 +36,7 @@ async def connected(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
 
 
 async def read_topic(
-    settings: Settings, topic: str, newest: int | None = None
+    settings: Settings, topic: str, newest: int | None = None, *, only: int | None = None
 ) -> AsyncIterator[ConsumerRecord]:
     """Yield what each partition of a topic holds now, in order; some that come meanwhile may follow.
 
@@ -44,6 +44,8 @@ async def read_topic(
     ----------
     newest
         Leave out all but about this many of each partition.
+    only
+        The partition that is read; all are by default.
 
     Raises
     ------
@@ -51,7 +53,8 @@ async def read_topic(
         There is no such topic.
 
     """
-    partitions = [TopicPartition(topic, number) for number in range(await count_partitions(settings, topic))]
+    numbers = range(await count_partitions(settings, topic))
+    partitions = [TopicPartition(topic, number) for number in numbers if only in {None, number}]
     async with connected(settings) as consumer:
         ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
         consumer.assign(partitions)

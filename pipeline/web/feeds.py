@@ -73,9 +73,7 @@ async def told_of_feeds(settings: Settings) -> list[FeedStatus]:
 
     """
     found = []
-    async for record in read_topic(settings, contract.FEED_STATUS, _NEWEST):
-        if record.partition:
-            continue  # each has a copy
+    async for record in read_topic(settings, contract.FEED_STATUS, _NEWEST, only=0):  # each has a copy
         try:
             found.append(decode_status(record.value or b""))
         except msgspec.MsgspecError:
