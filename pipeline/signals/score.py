@@ -222,7 +222,7 @@ def _weigh_known(unusual: Unusual, weights: Weights) -> tuple[ComponentScores, f
         volume or 0.0,
         oi_change or 0.0,
         funding or 0.0,
-        volatility or 0.0,
+        volatility,
     )
     whole = 1.0
     if None in unusual:
