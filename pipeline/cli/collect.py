@@ -33,7 +33,7 @@ from pipeline.runtime.topics import count_partitions
 from pipeline.settings import load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Iterable, Sequence
 
     from pipeline.collect.names import Names
     from pipeline.collect.ranking import Choice, Wanted
@@ -103,14 +103,8 @@ def collect(  # noqa: PLR0913, PLR0917
     """
     chosen = _split(venues or list(VENUES), VENUES, "VENUE")
     wanted = _split([topics], contract.FEEDS, "--topics")
-    listed = _symbols(_USUAL if symbols is None else symbols)
-    if top is not None and (symbols is not None or replay is not None):
-        other = "--symbols" if replay is None else "--replay, which needs --symbols"
-        fail(f"--top: cannot be used with {other}", USAGE)
-    alone = "--check" if check else "--replay" if replay is not None else None
-    others = {"--replay": check and replay, "--record": record, "--web-port": web_port}
-    if alone and (unused := [name for name, value in others.items() if value]):
-        fail(f"{unused[0]}: cannot be used with {alone}", USAGE)
+    listed = {part.upper() for part in _parts([_USUAL if symbols is None else symbols], "--symbols")}
+    _refuse_mixtures(symbols, top, replay, record, web_port, check=check)
     choice: Choice = (lambda _: named(listed)) if top is None else partial(MostTraded, number=top)
     endpoints = dict(_endpoint(text) for text in endpoint or ())
     options: dict[str, Any] = {
@@ -129,11 +123,23 @@ def collect(  # noqa: PLR0913, PLR0917
             run(_collect(settings, chosen, choice, options, endpoints, seconds, web_port, record))
 
 
-def _symbols(text: str) -> set[str]:
-    found = {symbol.strip().upper() for symbol in text.split(",") if symbol.strip()}
-    if not found:
-        fail("--symbols: expected at least one", USAGE)
-    return found
+def _refuse_mixtures(  # noqa: PLR0913
+    symbols: str | None,
+    top: int | None,
+    replay: Path | None,
+    record: Path | None,
+    web_port: int | None,
+    *,
+    check: bool,
+) -> None:
+    """Refuse options that another one makes useless."""
+    if top is not None and (symbols is not None or replay is not None):
+        other = "--symbols" if replay is None else "--replay, which needs --symbols"
+        fail(f"--top: cannot be used with {other}", USAGE)
+    alone = "--check" if check else "--replay" if replay is not None else None
+    others = {"--replay": check and replay, "--record": record, "--web-port": web_port}
+    if alone and (unused := [name for name, value in others.items() if value]):
+        fail(f"{unused[0]}: cannot be used with {alone}", USAGE)
 
 
 def _names(path: Path) -> Names:
@@ -151,12 +157,17 @@ def _endpoint(text: str) -> tuple[str, str]:
 
 
 def _split(texts: Sequence[str], known: Any, option: str) -> list[str]:
-    found = [part.strip().lower() for text in texts for part in text.split(",") if part.strip()]
+    found = [part.lower() for part in _parts(texts, option)]
     if unknown := [each for each in found if each not in known]:
         fail(f"{option}: {', '.join(unknown)}: expected some of {', '.join(known)}", USAGE)
+    return list(dict.fromkeys(found))
+
+
+def _parts(texts: Sequence[str], option: str) -> list[str]:
+    found = [part.strip() for text in texts for part in text.split(",") if part.strip()]
     if not found:
         fail(f"{option}: expected at least one", USAGE)
-    return list(dict.fromkeys(found))
+    return found
 
 
 async def _collect(  # noqa: PLR0913, PLR0917
@@ -197,19 +208,23 @@ async def _collect(  # noqa: PLR0913, PLR0917
         except TimeoutError:
             pass
         finally:
-            outbox.close()
-            try:
-                for recorder in recorders.values():
-                    recorder.close()
-            finally:  # a full disk is no reason to lose what waits
-                await _finish(outbox, sender)
-            if outbox.dropped:
-                log.warning(
-                    "while Kafka was slow or away, of all but liquidations the oldest were dropped",
-                    number=outbox.dropped,
-                )
+            await _end(outbox, sender, recorders.values())
             for each in collectors:
                 log.info("collected", **summary(each))
+
+
+async def _end(outbox: Outbox, sender: asyncio.Task[None], recorders: Iterable[Recorder]) -> None:
+    outbox.close()
+    try:
+        for recorder in recorders:
+            recorder.close()
+    finally:  # a full disk is no reason to lose what waits
+        await _finish(outbox, sender)
+    if outbox.dropped:
+        log.warning(
+            "while Kafka was slow or away, of all but liquidations the oldest were dropped",
+            number=outbox.dropped,
+        )
 
 
 async def _finish(outbox: Outbox, sender: asyncio.Task[None]) -> None:

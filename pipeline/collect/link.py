@@ -207,7 +207,7 @@ class Link:
         connection: Connection,
         *,
         reader: Callable[[], Callable[[str | bytes], Sequence[Told]]],
-        told_gap: Callable[[Gap], None],
+        told_gap: Callable[[Gap], object],
         data_silence: float = 120.0,
         longest_wait: float = 32.0,
         gap: Gap | None = None,

@@ -69,7 +69,7 @@ class Silence:
             return gap
         return None
 
-    def tell(self, stream: str, gap: Gap) -> None:
+    def tell(self, stream: str, gap: Gap) -> FeedStatus:
         """Tell of a gap when it begins and when it is over; an empty one says that data begin to come."""
         if gap.until is None:
             self._account.gaps += 1
@@ -80,15 +80,13 @@ class Silence:
             self._lost.discard(stream)
             seconds = round(gap.until - gap.since, 1)
             log.info("a feed is back", venue=self._venue, stream=stream, seconds=seconds)
-        self._tell(stream, gap)
+        return self._tell(stream, gap)
 
     def unlisted(self, reason: str) -> None:
         """Tell, once, that the venue does not list its instruments; over once any stream is collected."""
         last = self._last.get(INSTRUMENTS)
         if last is None or last.until is not None:
-            now = time.time()
-            self.tell(INSTRUMENTS, Gap(now, None, reason))
-            self._last[INSTRUMENTS] = FeedStatus(self._venue, INSTRUMENTS, now, None, reason)
+            self._last[INSTRUMENTS] = self.tell(INSTRUMENTS, Gap(time.time(), None, reason))
 
     def forget_all_but(self, streams: Collection[str]) -> None:
         """Tell that gaps are over of streams that there were before and that nobody collects now."""
@@ -101,7 +99,8 @@ class Silence:
         for stream in streams:
             self._tell(stream, Gap(time.time(), None, "collector stopped"))
 
-    def _tell(self, stream: str, gap: Gap) -> None:
+    def _tell(self, stream: str, gap: Gap) -> FeedStatus:
         status = FeedStatus(self._venue, stream, gap.since, gap.until, gap.reason, time.time())
         self._said.append(status)
         self._outbox.tell(status)
+        return status
