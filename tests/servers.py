@@ -164,6 +164,8 @@ class KafkaServer(ProcessServer):
     """Apache Kafka from its published jars (Maven and Java): one node, broker and controller."""
 
     name: ClassVar[str] = "Apache Kafka 4.1 (Maven)"
+    jvm: ClassVar[tuple[str, ...]] = ("-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+    """Servers of tests live for minutes: what starts fast is worth more than what gets fast."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -171,10 +173,9 @@ class KafkaServer(ProcessServer):
         template = (KAFKA / "server.properties").read_text()
         settings = {"port": self.port, "controller_port": free_port(), "data": self.directory / "data"}
         self.properties.write_text(template.format(**settings))
-        self._java(
-            *("kafka.tools.StorageTool", "format", "-t", "cascadeTestClusterId00"),
-            *("-c", str(self.properties), *self.format_options()),
-        )
+        given = ["format", "-t", "cascadeTestClusterId00", "-c", str(self.properties)]
+        tool = self._java("kafka.tools.StorageTool", *given, *self.format_options())
+        subprocess.run(tool, check=True, capture_output=True)
 
     @property
     def bootstrap(self) -> str:
@@ -185,18 +186,23 @@ class KafkaServer(ProcessServer):
         return []
 
     def command(self) -> list[str]:
-        return ["java", "-Xmx512m", *self._java_options("kafka.Kafka", str(self.properties))]
+        return self._java("kafka.Kafka", str(self.properties))
 
     def answers(self) -> bool:
         return knows_brokers(self.port)
 
-    def _java(self, *arguments: str) -> None:
-        subprocess.run(["java", *self._java_options(*arguments)], check=True, capture_output=True)
+    def _java(self, *arguments: str) -> list[str]:
+        options = [*self.jvm, "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
+        return ["java", *options, "-cp", kafka_classpath(), *arguments]
 
-    def _java_options(self, *arguments: str) -> list[str]:
-        # Servers of tests live for minutes: what starts fast is worth more than what gets fast.
-        quick = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
-        return [*quick, "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", kafka_classpath(), *arguments]
+
+class LastingKafkaServer(KafkaServer):
+    """The same with the options of Kafka's own scripts: it collects garbage often, in short pauses."""
+
+    jvm = (
+        *("-Xmx1g", "-Xms1g", "-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20"),
+        *("-XX:InitiatingHeapOccupancyPercent=35", "-XX:+ExplicitGCInvokesConcurrent"),
+    )
 
 
 class TansuServer(ProcessServer):
@@ -385,10 +391,10 @@ def has_java() -> bool:
     return bool(shutil.which("mvn") and shutil.which("java"))
 
 
-def broker_type() -> type[DockerKafkaServer | KafkaServer | TansuServer]:
-    """Return the best broker that this machine can run."""
+def broker_type(*, lasting: bool = False) -> type[DockerKafkaServer | KafkaServer | TansuServer]:
+    """Return the best broker that this machine can run: for tests, or one that has to be fast for long."""
     if docker_answers():
         return DockerKafkaServer
     if has_java():
-        return KafkaServer
+        return LastingKafkaServer if lasting else KafkaServer
     return TansuServer

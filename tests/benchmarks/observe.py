@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError
+from workers import cpu_seconds
 
 from pipeline import contract
 
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from pipeline.settings import Settings
 
 EVERY_S = 0.1
-_TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 class Run(NamedTuple):
@@ -49,12 +47,6 @@ class Observation(NamedTuple):
     cpu: float
     sent: int
     committed: int
-
-
-def cpu_seconds(pid: int) -> float:
-    """Return the CPU time of a process so far, user and system, all threads (Linux)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS_A_SECOND
 
 
 def summarize(observations: Sequence[Observation], messages: int) -> Run:
