@@ -29,6 +29,7 @@ from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from pipeline import contract
+from pipeline.runtime.connections import keep_steady
 
 Callback: TypeAlias = Callable[[str, dict[str, Any]], Awaitable[None] | None]
 _Messages: TypeAlias = AsyncGenerator[tuple[str, bytes], None]
@@ -244,6 +245,7 @@ class SignalSubscriber:
             enable_auto_commit=False,
             **self._options,
         )
+        keep_steady(consumer)
         try:
             await self._start(consumer)
             outage.end()

@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from pipeline import contract
+from pipeline.runtime.connections import keep_steady
 from pipeline.web.feeds import decode_status, told_of_feeds
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ async def among_peers(settings: Settings, collectors: Sequence[Collector]) -> As
     """Let collectors know what was told of their venues before, and what is told from now on."""
     options = settings.kafka_client_options()
     consumer = AIOKafkaConsumer(**options, auto_offset_reset="latest")
+    keep_steady(consumer)
     await consumer.start()
     try:
         consumer.assign([TopicPartition(contract.FEED_STATUS, 0)])  # each has a copy

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aiokafka import AIOKafkaProducer
 
 from pipeline import codec
+from pipeline.runtime.connections import keep_steady
 from pipeline.runtime.topic_plan import APPLY
 from pipeline.runtime.topics import TopicsError, read_topics
 from pipeline.settings import FOREVER
@@ -73,6 +74,7 @@ async def producer(settings: Settings, linger_ms: int = 5) -> AsyncIterator[AIOK
         acks="all",
         linger_ms=linger_ms,
     )
+    keep_steady(sending)
     try:
         await sending.start()
         yield sending

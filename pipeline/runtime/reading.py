@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from pipeline.runtime.connections import keep_steady
 from pipeline.runtime.topics import count_partitions
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ async def connected(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
     """
     options = settings.kafka_client_options()
     consumer = AIOKafkaConsumer(**options, enable_auto_commit=False, fetch_max_wait_ms=_FETCH_MS)
+    keep_steady(consumer)
     await consumer.start()
     try:
         yield consumer

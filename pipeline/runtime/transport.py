@@ -17,6 +17,8 @@ from aiokafka.errors import IllegalStateError
 from faust.transport.drivers import aiokafka as driver
 from mode.utils.futures import maybe_async
 
+from pipeline.runtime.connections import keep_steady
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
@@ -119,6 +121,7 @@ class LoopConsumer(driver.AIOKafkaConsumerThread):
     def _create_consumer(self, loop: asyncio.AbstractEventLoop) -> Any:
         consumer = super()._create_consumer(loop)
         consumer._fetch_max_wait_ms = self.app.settings.fetch_max_wait_ms
+        keep_steady(consumer)
         return consumer
 
     async def on_start(self) -> None:
@@ -358,6 +361,7 @@ class Producer(driver.Producer):
         app: Any = self.app
         producer = super()._new_producer(transactional_id)
         app.lease.guard(producer._sender)
+        keep_steady(producer)
         return producer
 
 

@@ -17,6 +17,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from pipeline import contract
+from pipeline.runtime.connections import keep_steady
 from pipeline.signals.levels import ALERT
 from pipeline.web import query
 from pipeline.web.server import LIMIT, problem
@@ -122,6 +123,7 @@ class Topic:
     async def _read_on(self) -> None:
         options = self._settings.kafka_client_options()
         consumer = AIOKafkaConsumer(**options, enable_auto_commit=False, auto_offset_reset="latest")
+        keep_steady(consumer)
         async with consumer:
             consumer.assign([TopicPartition(self._name, each) for each in range(self._settings.partitions)])
             async for record in consumer:

@@ -1,17 +1,20 @@
 """A broker that goes away or stands still under a working worker: nothing is lost, doubled or different."""
 
 import asyncio
+import time
 
 import pytest
-from interruptions import SLOW, uninterrupted, until_signals
+from interruptions import SLOW, uninterrupted, until_sent, until_signals
 from workers import (
     PATIENCE,
     Worker,
+    cpu_seconds,
     differing,
     expected_signals,
     produce,
     read_signals,
     read_states,
+    until,
     until_caught_up,
 )
 
@@ -20,6 +23,7 @@ from pipeline.cli.simulation import simulate
 pytestmark = pytest.mark.apache_kafka
 
 UNCONFIRMED = "the broker does not confirm what was sent"
+AWAY = "Unable connect to node"
 PATIENT = {"session_timeout": 80.0, "rebalance_timeout": 80.0}
 """A worker that no fault of the broker makes give up its lease."""
 
@@ -31,6 +35,13 @@ async def until_unconfirmed(worker, times):
         while worker.text().count(UNCONFIRMED) < before + times:
             assert worker.process.poll() is None, "the worker ended"
             await asyncio.sleep(0.1)
+
+
+async def until_it_waits_calmly(worker):
+    """Wait until the log has said twice that the broker is away, every ten seconds; it has to idle meanwhile."""
+    seen, began, used = worker.text().count(AWAY), time.monotonic(), cpu_seconds(worker.process.pid)
+    await until(lambda: worker.text().count(AWAY) >= seen + 2, "the worker misses no broker", [worker])
+    assert cpu_seconds(worker.process.pid) - used < (time.monotonic() - began) / 2, "it is busy with waiting"
 
 
 async def until_ended(worker):
@@ -60,15 +71,20 @@ async def test_a_worker_goes_on_when_the_broker_is_restarted_killed_or_stalled(o
     begun = len(ticks) // 2
     await produce(own_settings, ticks[:begun])
     with Worker(own_settings, **PATIENT, **SLOW) as worker:
-        for moment, end in ((40, own_broker.stop), (600, own_broker.kill)):
-            await until_signals(own_settings, moment, worker)
-            await asyncio.to_thread(end)
-            await asyncio.to_thread(own_broker.start)
+        await until_signals(own_settings, 40, worker)
+        await asyncio.to_thread(own_broker.stop)
+        await until_it_waits_calmly(worker)
+        await asyncio.to_thread(own_broker.start)
+        await until_signals(own_settings, 600, worker)
+        await asyncio.to_thread(own_broker.kill)
+        await asyncio.to_thread(own_broker.start)
         await until_signals(own_settings, 1_200, worker)
-        await produce(own_settings, ticks[begun:])  # it has to have work when the broker stands still
+        producing = asyncio.create_task(produce(own_settings, ticks[begun:]))
+        await until_sent(own_settings, 1)  # it has to be at work when the broker stands still
         own_broker.pause()
         await until_unconfirmed(worker, 1)
         own_broker.resume()
+        await producing
         await until_caught_up(own_settings, workers=[worker])
         assert worker.stop() == 0
     await assert_whole(own_settings, ticks)
