@@ -4,7 +4,7 @@ import base64
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import msgspec
 from msgspec import Struct
@@ -21,7 +21,12 @@ from pipeline.messages import (
     Liquidation,
     OpenInterest,
     Outgoing,
+    PositioningUpdate,
     Price,
+    RegimeUpdate,
+    Signal,
+    VelocityUpdate,
+    VolatilityUpdate,
 )
 
 LARGEST_VALUE: Final = 1 << 20
@@ -63,16 +68,30 @@ class Decoded(Struct, gc=False):
 
 
 T = TypeVar("T")
-_UNUSABLE = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
-_Decoder = Callable[[bytes], Any]
+UNREADABLE: Final = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
+"""What decoding raises where a value is not what it should be."""
 
 
-def _decoder(wanted: Any) -> _Decoder:
-    return msgspec.json.Decoder(wanted).decode
+def decoder(kind: type[T]) -> Callable[[bytes], T]:
+    """Return a decoder of JSON into `kind`, which raises one of `UNREADABLE`."""
+    return msgspec.json.Decoder(kind).decode
 
 
-_either: Final[dict[str, _Decoder]] = {topic: _decoder(kind | list[kind]) for topic, kind in TYPES.items()}  # type: ignore[valid-type]
-_single: Final[dict[str, _Decoder]] = {topic: _decoder(kind) for topic, kind in TYPES.items()}
+def unpacker(kind: type[T]) -> Callable[[bytes], T]:
+    """Return a decoder of MessagePack into `kind`, which raises one of `UNREADABLE`."""
+    return msgspec.msgpack.Decoder(kind).decode
+
+
+_either: Final = {topic: decoder(cast("Any", kind | list[kind])) for topic, kind in TYPES.items()}  # type: ignore[valid-type]
+_single: Final = {topic: decoder(kind) for topic, kind in TYPES.items()}
+decode_projected: Final[dict[str, Callable[[bytes], Any]]] = {
+    contract.VOLATILITY: decoder(VolatilityUpdate),
+    contract.POSITIONING: decoder(PositioningUpdate),
+    contract.VELOCITY: decoder(VelocityUpdate),
+    contract.REGIME: decoder(RegimeUpdate),
+    contract.SIGNALS: decoder(Signal),
+}
+"""Decoders by topic of `contract.PROJECTED`; signals, which rest on the others, come last."""
 
 encode: Final[Callable[[Any], bytes]] = msgspec.json.Encoder().encode
 """Encode a message as JSON."""
@@ -99,11 +118,6 @@ def _as_builtin(value: Any) -> Any:
     return dict(value) if isinstance(value, Mapping) else msgspec.to_builtins(value)
 
 
-def unpacker(kind: type[T]) -> Callable[[bytes], T]:
-    """Return a decoder of MessagePack into `kind`."""
-    return msgspec.msgpack.Decoder(kind).decode
-
-
 def to_dict(message: Outgoing) -> dict[str, Any]:
     """Return a message as the dict that a consumer gets by decoding its JSON."""
     result: dict[str, Any] = msgspec.to_builtins(message)
@@ -123,7 +137,7 @@ def decode(topic: str, value: bytes | None) -> Decoded:
         )
     try:
         found = _either[topic](value)
-    except _UNUSABLE as error:
+    except UNREADABLE as error:
         return _decode_each(topic, value, error)
     if not isinstance(found, list):
         return Decoded((found,))
@@ -141,7 +155,7 @@ def _decode_each(topic: str, value: bytes, error: Exception) -> Decoded:
     for index, part in enumerate(parts):
         try:
             messages.append(_single[topic](part))
-        except _UNUSABLE as bad:
+        except UNREADABLE as bad:
             messages.append(None)
             rejections.append(Rejection(_reason(bad, part), part, index))
     return Decoded(messages, rejections)

@@ -28,7 +28,7 @@ from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from pipeline import contract
+from pipeline import codec, contract
 from pipeline.runtime.connections import keep_steady
 
 Callback: TypeAlias = Callable[[str, dict[str, Any]], Awaitable[None] | None]
@@ -97,7 +97,7 @@ class _Delivery:
     async def hand_over(self, channel: str, value: bytes) -> None:
         try:
             data = msgspec.json.decode(value, type=dict[str, Any])
-        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        except codec.UNREADABLE as error:
             _log.warning("an unreadable message was left out", channel=channel, error=str(error))
             return
         if not self._repeats(channel, data):

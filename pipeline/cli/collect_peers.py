@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-import msgspec
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from pipeline import contract
 from pipeline.runtime.connections import keep_steady
-from pipeline.web.feeds import decode_status, told_of_feeds
+from pipeline.web.feeds import statuses, told_of_feeds
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -54,7 +53,7 @@ def _pass_on(told: FeedStatus, collectors: dict[str, Collector]) -> None:
 async def _listen(consumer: AIOKafkaConsumer, collectors: dict[str, Collector]) -> None:
     try:
         async for record in consumer:
-            with suppress(msgspec.MsgspecError):  # somebody else's; it says nothing of a feed
-                _pass_on(decode_status(record.value or b""), collectors)
+            for told in statuses(record.value):
+                _pass_on(told, collectors)
     except KafkaError as error:
         log.warning("what other collectors tell cannot be read any more", reason=str(error))

@@ -6,8 +6,7 @@ import csv
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
-import msgspec
-
+from pipeline import codec
 from pipeline.cli import force_orders
 
 if TYPE_CHECKING:
@@ -72,7 +71,7 @@ class RowFile(ABC):
 
     @abstractmethod
     def rows(self) -> Iterator[Row]:
-        """Yield every row, in the order of the file unless `in_order` says otherwise."""
+        """Yield every row, in the order of the file."""
 
     def columns(self) -> frozenset[str]:
         """Return the names of the columns that mean something: those of the first readable row."""
@@ -99,12 +98,12 @@ class JsonLinesFile(RowFile):
 
     def rows(self) -> Iterator[Row]:
         """Yield every row; lines without anything in them are none."""
-        decode = msgspec.json.Decoder(dict[str, Any]).decode
+        decode = codec.decoder(dict[str, Any])
         with self.path.open("rb") as file:
             for line in filter(None, map(bytes.strip, file)):
                 try:
                     yield decode(line)
-                except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                except codec.UNREADABLE:
                     yield Refusal("not a JSON object")
 
 

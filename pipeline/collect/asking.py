@@ -67,7 +67,7 @@ class Asking:
                 if not answer.ok:
                     raise VenueError(f"{url}: HTTP {answer.status}")
                 return msgspec.json.decode(await answer.read())
-        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+        except (aiohttp.ClientError, TimeoutError, ValueError, RecursionError) as error:
             raise VenueError(f"{url}: {str(error) or type(error).__name__}") from error
 
     async def instruments(self) -> list[Any]:

@@ -11,8 +11,9 @@ import time
 import zlib
 from typing import TYPE_CHECKING, Final, Literal
 
-import msgspec
 from msgspec import Struct
+
+from pipeline import codec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,7 +80,7 @@ class Recorder:
 
     def write(self, line: Line) -> None:
         """Write a line; it is on the disk a second later at most, once another one comes."""
-        self._file.write(msgspec.json.encode(line) + b"\n")
+        self._file.write(codec.encode(line) + b"\n")
         if time.monotonic() - self._flushed > _FLUSH:
             self._file.flush()
             self._flushed = time.monotonic()
@@ -98,7 +99,7 @@ def recorded(path: Path) -> Iterator[Line]:
         It is no recording.
 
     """
-    decode = msgspec.json.Decoder(Line).decode
+    decode = codec.decoder(Line)
     with gzip.open(path) as lines:
         try:
             for line in lines:
@@ -106,7 +107,7 @@ def recorded(path: Path) -> Iterator[Line]:
                     yield decode(line)
         except (EOFError, zlib.error):
             return
-        except (OSError, msgspec.MsgspecError) as error:
+        except (OSError, *codec.UNREADABLE) as error:
             raise ValueError(f"{path}: {error}") from error
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-import msgspec
 from aiokafka import AIOKafkaProducer
 
 from pipeline import codec, contract
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
     from pipeline.settings import Settings
 
-_decode: Final = msgspec.json.Decoder(DeadLetter).decode
+_decode: Final = codec.decoder(DeadLetter)
 
 
 class Letter(NamedTuple):

@@ -5,6 +5,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from pipeline import codec
 from pipeline.features.positioning import PositioningConstants
 from pipeline.features.velocity import VelocityConstants
 from pipeline.features.volatility import VolatilityConstants
@@ -59,7 +60,7 @@ def read_profile(data: bytes, syntax: Literal["toml", "json"]) -> Profile:
     decode = msgspec.toml.decode if syntax == "toml" else msgspec.json.decode
     try:
         profile = decode(data, type=Profile)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except codec.UNREADABLE as error:
         raise ProfileError(_reason(error)) from error
     if profile.name == SEED.name and profile != SEED:
         raise ProfileError("name: `seed` is the name of the default profile, and this is another")

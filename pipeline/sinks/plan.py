@@ -5,10 +5,8 @@ already old when it was read does not look fresh for another minute.
 """
 
 import math
-from collections.abc import Callable
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-import msgspec
 from msgspec import Struct
 
 from pipeline import codec, contract
@@ -24,6 +22,9 @@ from pipeline.messages import (
 from pipeline.sinks import scripts
 from pipeline.sinks.scripts import Script
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 Record: TypeAlias = tuple[str, bytes | None, bytes | None, int]
 """Topic, key, value, and the record's Kafka timestamp in milliseconds."""
 Argument: TypeAlias = str | bytes | int | float
@@ -31,18 +32,6 @@ Argument: TypeAlias = str | bytes | int | float
 CHANNELS: Final = (contract.CHANNEL_SIGNALS, contract.CHANNEL_ALERTS, contract.CHANNEL_CRITICAL)
 _ALERT: Final = LEVELS.index("ALERT")
 _CRITICAL: Final = LEVELS.index("CRITICAL")
-_UNREADABLE: Final = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
-
-_decoders: Final[dict[str, Callable[[bytes], Any]]] = {
-    topic: msgspec.json.Decoder(kind).decode
-    for topic, kind in {
-        contract.SIGNALS: Signal,
-        contract.VELOCITY: VelocityUpdate,
-        contract.POSITIONING: PositioningUpdate,
-        contract.VOLATILITY: VolatilityUpdate,
-        contract.REGIME: RegimeUpdate,
-    }.items()
-}
 
 
 class Rules(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -114,8 +103,8 @@ class Plan:
         topic, _, value, time_ms = record
         content = value or b""
         try:
-            message = _decoders[topic](content)
-        except _UNREADABLE as error:
+            message = codec.decode_projected[topic](content)
+        except codec.UNREADABLE as error:
             self.unreadable.append((topic, str(error)))
             return
         self._age_ms = max(0.0, self._now_ms - time_ms)

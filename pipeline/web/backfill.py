@@ -6,12 +6,10 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Final
 
-import msgspec
 import structlog
 from aiokafka import TopicPartition
 
-from pipeline import contract
-from pipeline.messages import PositioningUpdate, RegimeUpdate, Signal, VelocityUpdate, VolatilityUpdate
+from pipeline import codec
 from pipeline.runtime.reading import connected
 from pipeline.web.picture import Picture
 
@@ -31,16 +29,6 @@ MOST: Final = 10_000
 """Records of each topic and partition that are read, at most."""
 _TURN: Final = 100
 """Records after which others have their turn: they take a few milliseconds."""
-_READ: Final = {
-    topic: msgspec.json.Decoder(kind).decode
-    for topic, kind in {
-        contract.VOLATILITY: VolatilityUpdate,
-        contract.POSITIONING: PositioningUpdate,
-        contract.VELOCITY: VelocityUpdate,
-        contract.REGIME: RegimeUpdate,
-        contract.SIGNALS: Signal,
-    }.items()
-}
 
 
 async def read_past(
@@ -54,7 +42,7 @@ async def read_past(
         for partition in partitions:
             found = [
                 (timestamp, body)
-                for topic in _READ
+                for topic in codec.decode_projected
                 for timestamp, body in await _read(consumer, TopicPartition(topic, partition))
             ]
             found.sort(key=lambda each: each[0])
@@ -74,11 +62,11 @@ async def _read(consumer: AIOKafkaConsumer, place: TopicPartition) -> list[tuple
     at = (await consumer.offsets_for_times({place: since}))[place]
     consumer.seek(place, max(begin, end - MOST, end if at is None else at.offset))
     found: list[tuple[int, Outgoing]] = []
-    decode = _READ[place.topic]
+    decode = codec.decode_projected[place.topic]
     while await consumer.position(place) < end:
         for record in (await consumer.getmany(place, timeout_ms=200, max_records=_TURN)).get(place, ()):
             try:
-                found.append((record.timestamp, decode(record.value)))
-            except (msgspec.MsgspecError, TypeError):
+                found.append((record.timestamp, decode(record.value or b"")))
+            except codec.UNREADABLE:
                 continue  # of another version, or a tombstone
     return found

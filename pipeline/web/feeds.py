@@ -7,11 +7,10 @@ import time
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
-import msgspec
 import structlog
 from aiokafka.errors import KafkaError
 
-from pipeline import contract
+from pipeline import codec, contract
 from pipeline.messages import FeedStatus
 from pipeline.runtime.reading import read_topic
 from pipeline.runtime.topics import TopicsError
@@ -29,7 +28,11 @@ _FRESH: Final = 10.0
 """Seconds for which what was read is told again."""
 _DAY: Final = 86_400.0
 
-decode_status: Final = msgspec.json.Decoder(FeedStatus).decode
+
+def statuses(value: bytes | None) -> list[FeedStatus]:
+    """Return what a record tells; nothing where it is somebody else's, and says nothing of a feed."""
+    found = codec.decode(contract.FEED_STATUS, value).messages
+    return [each for each in found if isinstance(each, FeedStatus)]
 
 
 def gaps(told: Iterable[FeedStatus], now: float) -> list[FeedStatus]:
@@ -72,13 +75,8 @@ async def told_of_feeds(settings: Settings) -> list[FeedStatus]:
         The topic is missing.
 
     """
-    found = []
-    async for record in read_topic(settings, contract.FEED_STATUS, _NEWEST, only=0):  # each has a copy
-        try:
-            found.append(decode_status(record.value or b""))
-        except msgspec.MsgspecError:
-            continue  # somebody else's; it says nothing of a feed
-    return found
+    records = read_topic(settings, contract.FEED_STATUS, _NEWEST, only=0)  # each has a copy
+    return [each async for record in records for each in statuses(record.value)]
 
 
 class Feeds:

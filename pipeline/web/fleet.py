@@ -14,7 +14,7 @@ import msgspec
 import structlog
 from aiohttp import ClientError, ClientTimeout
 
-from pipeline import contract
+from pipeline import codec, contract
 from pipeline.web.answers import Missing
 
 if TYPE_CHECKING:
@@ -102,5 +102,5 @@ class Fleet:
                 return msgspec.json.decode(body, type=kind)
         except TimeoutError:
             return f"no answer within {PATIENCE:.0f} s"
-        except (ClientError, OSError, msgspec.MsgspecError) as error:
+        except (ClientError, OSError, *codec.UNREADABLE) as error:
             return f"no answer: {error}"

@@ -10,13 +10,13 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-import msgspec
 import structlog
 from aiohttp import web
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
+from msgspec import Struct
 
-from pipeline import contract
+from pipeline import codec, contract
 from pipeline.runtime.connections import keep_steady
 from pipeline.signals.levels import ALERT
 from pipeline.web import query
@@ -40,7 +40,7 @@ _HEADERS: Final = {
 }
 
 
-class Glance(msgspec.Struct):
+class Glance(Struct):
     """What decides whether a listener wants a signal."""
 
     symbol: str
@@ -48,7 +48,7 @@ class Glance(msgspec.Struct):
     id: str
 
 
-_glance: Final = msgspec.json.Decoder(Glance).decode
+_glance: Final = codec.decoder(Glance)
 
 
 class Listener:
@@ -136,7 +136,7 @@ class Topic:
         if self._kind == "signal":
             try:
                 glance = _glance(value)
-            except msgspec.MsgspecError:
+            except codec.UNREADABLE:
                 return  # whatever that is, it is no signal
             mark = b"id: %s\n" % glance.id.encode()
             before = self._levels.get(glance.symbol)

@@ -8,6 +8,8 @@ import sys
 import time
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 
+import pytest
+from aiokafka import AIOKafkaProducer
 from exchanges import Exchange, until
 from msgspec import convert
 from venue_frames import CASES, T_MS
@@ -16,7 +18,7 @@ from workers import Worker, produce, read_all, until_caught_up
 from pipeline import contract
 from pipeline.cli.scenario import Tick
 from pipeline.messages import FeedStatus
-from pipeline.web.feeds import gaps
+from pipeline.web.feeds import gaps, told_of_feeds
 
 VENUES = ("binance", "bybit", "gate")
 
@@ -200,6 +202,15 @@ async def test_a_feed_is_silent_once_no_collector_hears_it_and_a_killed_one_is_m
             second.terminate()
             assert second.wait(30) == 0
     assert await silent_feeds(settings) == ["collector stopped"]
+
+
+@pytest.mark.parametrize("value", [b'{"exchange": "\xff"}', b"[" * 100_000, None])
+async def test_what_others_put_beside_the_states_of_feeds_hides_none(settings, value):
+    gap = {"exchange": "okx", "stream": "a", "from": 1_790_000_000, "to": None, "reason": "cut"}
+    async with AIOKafkaProducer(bootstrap_servers=settings.broker) as producer:
+        for sent in (value, json.dumps(gap).encode()):
+            await producer.send_and_wait(contract.FEED_STATUS, sent, key=b"okx", partition=0)
+    assert [each.exchange for each in await told_of_feeds(settings)] == ["okx"]
 
 
 async def test_a_check_tells_what_can_be_reached_and_what_it_brings(settings):

@@ -45,6 +45,14 @@ def test_who_wants_changes_hears_of_the_first_level_above_none_of_no_repeat_and_
     assert [event.splitlines()[1] for event in waiting(listener)] == [b"id: 1", b"id: 3", b"id: 5"]
 
 
+@pytest.mark.parametrize("value", [b'{"symbol": "\xff"}', b"[" * 100_000, b"{}", None])
+def test_what_is_no_signal_is_told_to_nobody(value):
+    topic, listener = Topic(Settings(), contract.SIGNALS, "signal"), Listener(0, None)
+    topic._listeners.add(listener)
+    topic._tell(value)
+    assert waiting(listener) == []
+
+
 @pytest.mark.parametrize("then", ["is let go", "is told more"])
 async def test_who_takes_nothing_is_cut_off(monkeypatch, then):
     monkeypatch.setattr(stream, "HEARTBEAT", 0.2)
