@@ -14,8 +14,9 @@ from pipeline.cli.config import config
 from pipeline.cli.dead_letters import dead_letters
 from pipeline.cli.demo import demo
 from pipeline.cli.optimise import optimise
+from pipeline.cli.options import ManyFiles
 from pipeline.cli.output import Commands, on_terminal
-from pipeline.cli.replay import ManyFiles, replay
+from pipeline.cli.replay import replay
 from pipeline.cli.simulate import simulate
 from pipeline.cli.topics import topics
 from pipeline.cli.watch import watch

@@ -33,12 +33,19 @@ from pipeline.backtest.report import (
     spread,
 )
 from pipeline.cli.backtest_run import Ran, Run, Sources, carry_out, collect, joined
-from pipeline.cli.moments import moment_ms
-from pipeline.cli.options import Files, From, FundingFiles, OpenInterestFiles, SymbolOfFiles, To, named_files
+from pipeline.cli.options import (
+    Files,
+    From,
+    FundingFiles,
+    OpenInterestFiles,
+    SymbolOfFiles,
+    To,
+    named_files,
+    normal,
+    period,
+)
 from pipeline.cli.output import USAGE, fail, on_terminal, show_table
-from pipeline.cli.recordings import Period
 from pipeline.cli.rows import UnusableFileError
-from pipeline.messages import normal_symbol
 from pipeline.runtime.profiles import load_profile
 from pipeline.signals.profile import SEED, Profile, ProfileError
 
@@ -131,14 +138,11 @@ def backtest(  # noqa: PLR0913, PLR0917
         warm_h=warm,
         gap_h=gap,
     )
-    period = Period(moment_ms("--from", begin, float("-inf")), moment_ms("--to", end, float("inf")))
     files = tuple(named_files((liquidations, prices, open_interest, funding)))
+    sources = Sources(files, normal(symbol), period(begin, end), round(tick * 1_000))
     profiles = _profiles(profile or ["adaptive"])
     try:
         out.mkdir(parents=True, exist_ok=True)
-        sources = Sources(
-            files, None if symbol is None else normal_symbol(symbol), period, round(tick * 1_000)
-        )
         markets = collect(sources.open())
     except (UnusableFileError, ValueError, OSError) as error:
         fail(str(error), USAGE)

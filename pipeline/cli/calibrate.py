@@ -19,10 +19,10 @@ from pipeline.cli.observing import (
     with_provenance,
     without_map,
 )
-from pipeline.cli.options import Files, SymbolOfFiles, named_files
+from pipeline.cli.options import Files, SymbolOfFiles, named_files, normal
 from pipeline.cli.output import USAGE, fail, show_table
 from pipeline.cli.recordings import Period
-from pipeline.messages import LEVELS, normal_symbol
+from pipeline.messages import LEVELS
 from pipeline.runtime.profiles import load_profile, save_profile
 from pipeline.signals.profile import Profile, ProfileError, read_profile
 
@@ -101,7 +101,7 @@ def budgets(text: str) -> tuple[float, ...]:
 def feed_of(named: Sequence[Files], symbol: str | None, until: str | None) -> Feed:
     """Return what the files hold of all their symbols."""
     period = Period(end_ms=moment_ms("--until", until, float("inf")))
-    return open_feed(named_files(named), None if symbol is None else normal_symbol(symbol), period)
+    return open_feed(named_files(named), normal(symbol), period)
 
 
 def fit(feed: Feed, base: Profile, most: tuple[float, ...]) -> Profile:

@@ -1,16 +1,23 @@
-"""Options of the commands that read recorded files, and the files that they name."""
+"""Options of the commands that read recorded files, and what they name: files, a symbol, a period."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 
 import typer
+from typer.core import TyperCommand
 
 from pipeline import contract
+from pipeline.cli.moments import moment_ms
+from pipeline.cli.output import USAGE, fail
+from pipeline.cli.recordings import Period
+from pipeline.messages import normal_symbol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+FILE_OPTIONS: Final = ("--liquidations", "--prices", "--open-interest", "--funding")
 
 Files: TypeAlias = list[Path] | None
 OpenInterestFiles: TypeAlias = Annotated[
@@ -33,3 +40,31 @@ To: TypeAlias = Annotated[
 def named_files(named: Iterable[Files]) -> list[tuple[str, Path]]:
     """Return topic and path of each file; the options' values come in the order of `contract.FEEDS`."""
     return [(topic, path) for topic, paths in zip(contract.FEEDS, named, strict=True) for path in paths or ()]
+
+
+def normal(symbol: str | None) -> str | None:
+    """Return the symbol of an option in its normal form, or end the command: it is none."""
+    try:
+        return None if symbol is None else normal_symbol(symbol)
+    except ValueError as error:
+        fail(str(error), USAGE)
+
+
+def period(begin: str | None, end: str | None) -> Period:
+    """Return what `--from` and `--to` say, or end the command."""
+    return Period(moment_ms("--from", begin, float("-inf")), moment_ms("--to", end, float("inf")))
+
+
+class ManyFiles(TyperCommand):
+    """A command whose options for files take any number of them, as a shell's pattern gives them."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Name the option again before every further file, which is the form that Click knows."""
+        named: list[str] = []
+        option = None
+        for place, word in enumerate(args):
+            further = option is not None and not word.startswith("-") and args[place - 1] != option
+            named += [option, word] if option is not None and further else [word]
+            if word.startswith("-"):
+                option = word if word in FILE_OPTIONS else None
+        return super().parse_args(ctx, named)

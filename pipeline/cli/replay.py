@@ -5,24 +5,33 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from pathlib import Path  # noqa: TC003 - Typer reads annotations
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-from typer.core import TyperCommand
 
 from pipeline import contract
 from pipeline.cli import replay_kafka
-from pipeline.cli.moments import moment_ms
-from pipeline.cli.options import Files, From, FundingFiles, OpenInterestFiles, SymbolOfFiles, To, named_files
+from pipeline.cli.options import (
+    FILE_OPTIONS,
+    Files,
+    From,
+    FundingFiles,
+    OpenInterestFiles,
+    SymbolOfFiles,
+    To,
+    named_files,
+    normal,
+    period,
+)
 from pipeline.cli.output import USAGE, fail, on_terminal, run, show_table
-from pipeline.cli.recordings import Period, Recording, Recordings
+from pipeline.cli.recordings import Recording, Recordings
 from pipeline.cli.replay_report import SignalCounts, report
 from pipeline.cli.rows import UnusableFileError
 from pipeline.cli.signal_rows import SignalFile, create_signal_file, signal_row
 from pipeline.engine import Engine
-from pipeline.messages import Signal, normal_symbol
+from pipeline.messages import Signal
 from pipeline.runtime.profiles import load_profile
 from pipeline.settings import load_settings
 from pipeline.signals.profile import SEED, Profile, ProfileError
@@ -30,24 +39,10 @@ from pipeline.signals.profile import SEED, Profile, ProfileError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-FILE_OPTIONS: Final = ("--liquidations", "--prices", "--open-interest", "--funding")
+    from pipeline.cli.recordings import Period
+
 STEP: Final = 500
 """Messages between two steps of the progress bar."""
-
-
-class ManyFiles(TyperCommand):
-    """A command whose options for files take any number of them, as a shell's pattern gives them."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Name the option again before every further file, which is the form that Click knows."""
-        named: list[str] = []
-        option = None
-        for place, word in enumerate(args):
-            further = option is not None and not word.startswith("-") and args[place - 1] != option
-            named += [option, word] if option is not None and further else [word]
-            if word.startswith("-"):
-                option = word if word in FILE_OPTIONS else None
-        return super().parse_args(ctx, named)
 
 
 def replay(  # noqa: PLR0913, PLR0917
@@ -84,8 +79,8 @@ def replay(  # noqa: PLR0913, PLR0917
         fail("--profile goes with --out: workers have the profile of PIPELINE_PROFILE", USAGE)
     if out is not None and speed is not None:
         fail("--speed goes with --to-kafka", USAGE)
-    period = Period(moment_ms("--from", begin, float("-inf")), moment_ms("--to", end, float("inf")))
-    recordings = _open(named_files((liquidations, prices, open_interest, funding)), symbol, period)
+    paths = named_files((liquidations, prices, open_interest, funding))
+    recordings = _open(paths, normal(symbol), period(begin, end))
     if out is None:
         _replay_to_kafka(recordings, _speed(speed))
     else:
@@ -99,9 +94,8 @@ def _open(paths: list[tuple[str, Path]], symbol: str | None, period: Period) -> 
     if not paths:
         fail(f"nothing to replay: give some of {', '.join(FILE_OPTIONS)}", USAGE)
     try:
-        normal = None if symbol is None else normal_symbol(symbol)
-        recordings = Recordings([Recording(topic, path, normal) for topic, path in paths], period)
-    except (UnusableFileError, ValueError) as error:
+        recordings = Recordings([Recording(topic, path, symbol) for topic, path in paths], period)
+    except UnusableFileError as error:
         fail(str(error), USAGE)
     nameless = [str(file.path) for file in recordings.files if file.size and not file.names_symbol]
     if nameless and symbol is None:
