@@ -8,17 +8,14 @@ import typer
 
 from pipeline.cli.output import PROBLEM, USAGE, Commands, fail, run, show_table
 from pipeline.messages import COMPONENTS
-from pipeline.runtime.control import read_weights, send_weights
+from pipeline.runtime import control
 from pipeline.runtime.profiles import load_profile
 from pipeline.settings import load_settings
 from pipeline.signals.profile import ProfileError
-from pipeline.signals.weights import name_weights
-from pipeline.signals.weights import read_weights as check_weights
+from pipeline.signals.weights import name_weights, read_weights
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from pipeline.messages import Control
 
 weights = typer.Typer(cls=Commands, no_args_is_help=True, help="Show and change the score's weights.")
 
@@ -28,16 +25,13 @@ def get() -> None:
     """Show the weights in force; exit with 1 when a partition has others than the rest."""
     settings = load_settings()
     profile = load_profile(settings.profile)
-    copies = run(read_weights(settings))
-    newest = max(copies, key=_version)
-    chosen = None if newest is None else newest.weights
-    origin = f"the profile {settings.profile}" if chosen is None else "this version"
-    typer.echo(f"version {_version(newest)}: weights of {origin}")
-    used = name_weights(check_weights(profile.score.weights if chosen is None else chosen))
+    found = control.in_force(run(control.read_weights(settings)))
+    origin = f"the profile {settings.profile}" if found.weights is None else "this version"
+    typer.echo(f"version {found.version}: weights of {origin}")
+    used = name_weights(read_weights(found.weights or profile.score.weights))
     show_table(("component", "weight"), [(name, f"{weight:.4g}") for name, weight in used.items()])
-    behind = [partition for partition, copy in enumerate(copies) if _version(copy) != _version(newest)]
-    if behind:
-        fail(f"partitions {behind} have another version: set the weights again", PROBLEM)
+    if found.behind:
+        fail(f"partitions {found.behind} have another version: set the weights again", PROBLEM)
 
 
 @weights.command("set")
@@ -56,18 +50,20 @@ def set_(
     settings = load_settings()
     try:
         given = _parse_all(values or ()) if profile is None else load_profile(profile).score.weights
-        check_weights(given)
+        read_weights(given)
     except ProfileError as error:
         fail(f"--profile: {error}", USAGE)
     except ValueError as error:
         fail(str(error), USAGE)
-    typer.echo(f"version {run(send_weights(settings, given)).version} is in force")
+    typer.echo(f"version {run(control.send_weights(settings, given)).version} is in force")
 
 
 @weights.command()
 def reset() -> None:
     """Go back to the weights of the profile."""
-    typer.echo(f"version {run(send_weights(load_settings(), None)).version} is in force: the profile's")
+    typer.echo(
+        f"version {run(control.send_weights(load_settings(), None)).version} is in force: the profile's"
+    )
 
 
 def _parse_all(texts: Sequence[str]) -> dict[str, float]:
@@ -87,7 +83,3 @@ def _parse(text: str) -> tuple[str, float]:
         return name.strip(), float(weight)
     except ValueError:
         raise ValueError(f"{text}: expected a number after =") from None
-
-
-def _version(control: Control | None) -> int:
-    return 0 if control is None else control.version

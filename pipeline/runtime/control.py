@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aiokafka import AIOKafkaProducer
 
@@ -14,7 +14,7 @@ from pipeline.runtime.reading import read_topic
 from pipeline.runtime.topics import count_partitions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from pipeline.settings import Settings
 
@@ -33,16 +33,32 @@ async def read_weights(settings: Settings) -> list[Control | None]:
     return newest
 
 
+class InForce(NamedTuple):
+    """The newest weights of some copies, None for the profile's own, and which partitions have older ones."""
+
+    version: int
+    weights: dict[str, float] | None
+    behind: list[int]
+
+
+def in_force(copies: Sequence[Control | None]) -> InForce:
+    """Return what is in force by the copies of each partition; version 0 are the profile's weights."""
+    versions = [0 if copy is None else copy.version for copy in copies]
+    newest = copies[versions.index(max(versions))]
+    behind = [partition for partition, version in enumerate(versions) if version < max(versions)]
+    return InForce(max(versions), None if newest is None else newest.weights, behind)
+
+
 async def send_weights(settings: Settings, weights: Mapping[str, float] | None) -> Control:
     """Put weights in force everywhere from now on; None goes back to the profile's.
 
     The version follows the highest one of any partition, so a second call also mends a first that reached
     only some of them.
     """
-    newest = await read_weights(settings)
+    copies = await read_weights(settings)
     control = Control(
         setting="weights",
-        version=1 + max((known.version for known in newest if known is not None), default=0),
+        version=1 + in_force(copies).version,
         timestamp=time.time(),
         weights=None if weights is None else dict(weights),
     )
@@ -50,7 +66,7 @@ async def send_weights(settings: Settings, weights: Mapping[str, float] | None) 
     async with AIOKafkaProducer(**settings.kafka_client_options(), acks="all") as producer:
         sent = [
             await producer.send(contract.CONTROL, value, key=WEIGHTS, partition=partition)
-            for partition in range(len(newest))
+            for partition in range(len(copies))
         ]
         await asyncio.gather(*sent)
     return control

@@ -207,20 +207,15 @@ class Api:
         return answer(self._weights_answer([sent]))
 
     def _weights_answer(self, copies: list[Control | None]) -> answers.WeightsAnswer:
-        newest = max(copies, key=_version)
-        chosen = None if newest is None else newest.weights
+        found = control.in_force(copies)
         return answers.WeightsAnswer(
-            version=_version(newest),
+            version=found.version,
             profile=self._profile.name,
-            from_profile=chosen is None,
-            weights=name_weights(read_weights(self._profile.score.weights if chosen is None else chosen)),
-            behind=[place for place, copy in enumerate(copies) if _version(copy) != _version(newest)],
+            from_profile=found.weights is None,
+            weights=name_weights(read_weights(found.weights or self._profile.score.weights)),
+            behind=found.behind,
         )
 
 
 _NO_KAFKA: Final = (KafkaError, OSError, TopicsError)
 _NAMES: Final = ", ".join(COMPONENTS)
-
-
-def _version(copy: Control | None) -> int:
-    return 0 if copy is None else copy.version
