@@ -41,6 +41,7 @@ TABLES: Final = ("positioning", "volatility", "regime", "velocity", "scoring")
 CHANNEL_SIGNALS: Final = "cascade:signals"
 CHANNEL_ALERTS: Final = "cascade:alerts"
 CHANNEL_CRITICAL: Final = "cascade:critical"
+CHANNELS: Final = (CHANNEL_SIGNALS, CHANNEL_ALERTS, CHANNEL_CRITICAL)
 
 KEY_REGIME: Final = "regime:current"
 KEY_REGIME_HISTORY: Final = "regime:history"

@@ -11,6 +11,8 @@ from typing import Annotated, Final, Literal, TypeAlias
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 SCHEMA_VERSION: Final = 1
+SECOND: Final = 1_000_000
+"""Microseconds."""
 
 Timestamp: TypeAlias = Annotated[float, Meta(ge=946_684_800, lt=4_102_444_800)]
 """Unix seconds, 2000 to 2100."""
@@ -40,12 +42,12 @@ _CLEAR: Final = 0.499
 
 def micros(timestamp: float) -> int:
     """Return a wire timestamp (Unix seconds) as whole microseconds."""
-    return round(timestamp * 1_000_000)
+    return round(timestamp * SECOND)
 
 
 def seconds(time: int) -> float:
     """Return whole microseconds as a wire timestamp (Unix seconds)."""
-    return time / 1_000_000
+    return time / SECOND
 
 
 def rounded(value: float, digits: int) -> float:

@@ -16,6 +16,8 @@ from urllib.parse import parse_qs, unquote_plus, urlsplit
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from pipeline.messages import Level  # noqa: TC001 - pydantic reads annotations
+
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
     from pydantic_core import ErrorDetails
@@ -111,7 +113,7 @@ class Settings(BaseSettings):
         le=60,
         description="Seconds after its Kafka record until which a signal is still published on a channel.",
     )
-    history_level: Literal["NONE", "WATCH", "ALERT", "CRITICAL", "EXTREME"] = Field(
+    history_level: Level = Field(
         default="ALERT", description="Lowest level that enters a symbol's signal history in Redis."
     )
 

@@ -34,7 +34,6 @@ from pipeline.runtime.connections import keep_steady
 Callback: TypeAlias = Callable[[str, dict[str, Any]], Awaitable[None] | None]
 _Messages: TypeAlias = AsyncGenerator[tuple[str, bytes], None]
 
-REDIS_CHANNELS: Final = (contract.CHANNEL_SIGNALS, contract.CHANNEL_ALERTS, contract.CHANNEL_CRITICAL)
 KAFKA_CHANNELS: Final = (contract.SIGNALS, contract.ALERTS, contract.CRITICAL)
 
 _KAFKA: Final = "kafka://"
@@ -152,7 +151,7 @@ class SignalSubscriber:
         self._group = group
         self._silence_s = silence_s
         self._options = options
-        self._known = KAFKA_CHANNELS if url.startswith(_KAFKA) else REDIS_CHANNELS
+        self._known = KAFKA_CHANNELS if url.startswith(_KAFKA) else contract.CHANNELS
         self._listening: set[asyncio.Task[None]] = set()
 
     async def subscribe(self, channels: Sequence[str], callback: Callback) -> None:

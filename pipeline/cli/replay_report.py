@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from pipeline import contract
 from pipeline.messages import LEVELS, Signal
+from pipeline.signals.levels import ALERT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from pipeline.cli.recordings import Recordings
     from pipeline.features.stage import Output
 
-_ALERT: Final = LEVELS.index("ALERT")
 SKIPPED: Final = {
     "repeated_liquidations": "repeats among the used liquidations",
     "late_liquidations": "too late among the used liquidations",
@@ -40,7 +40,7 @@ class SignalCounts:
         body = output.body
         if output.topic == contract.SIGNALS and isinstance(body, Signal):
             self.by_level[body.signal] += 1
-            if body.signal_level >= _ALERT:
+            if body.signal_level >= ALERT:
                 self.alerts_by_day[datetime.fromtimestamp(body.timestamp, UTC).date().isoformat()] += 1
 
 

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from msgspec import Struct
 
 from pipeline.cli.output import counted
 from pipeline.messages import LEVELS
+from pipeline.signals.levels import ALERT, CRITICAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-
-ALERT: Final = LEVELS.index("ALERT")
-CRITICAL: Final = LEVELS.index("CRITICAL")
 
 
 class Times(Struct):

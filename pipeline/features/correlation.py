@@ -6,10 +6,10 @@ from itertools import combinations
 from math import fsum, sqrt
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from pipeline.messages import SECOND
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-_SECOND: Final = 1_000_000
 
 FrozenVenues: TypeAlias = tuple[list[str], list[int], list[int], list[int]]
 """Names of the venues and their places; then of each count its cell's age, in cells, and the count."""
@@ -99,7 +99,7 @@ class Venues:
 
     def advance(self, clock: int) -> None:
         """Move the end of the window forward to the second of `clock` (microseconds)."""
-        newest, before = clock // _SECOND, self._newest
+        newest, before = clock // SECOND, self._newest
         if newest > before:
             self._newest = newest
             if self._rows:
@@ -107,7 +107,7 @@ class Venues:
 
     def add(self, time: int, exchange: str, count: int = 1) -> None:
         """Count liquidations at `time` (microseconds, not after the clock) unless the window began later."""
-        second = time // _SECOND
+        second = time // SECOND
         if second <= self._newest - self._length:
             return
         venue = self._venues.get(exchange)
@@ -244,4 +244,4 @@ class Venues:
         end = (self._newest + 1) * MOST_VENUES
         for age, count in zip(ages, counts, strict=True):
             second, place = divmod(end - age, MOST_VENUES)
-            self.add(second * _SECOND, name_at[place], count)
+            self.add(second * SECOND, name_at[place], count)

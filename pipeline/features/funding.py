@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pipeline.features.open_interest import LEAST_USD, MICROS
+from pipeline.features.open_interest import LEAST_USD
+from pipeline.messages import SECOND
 
 if TYPE_CHECKING:
     from pipeline.features.open_interest import OpenInterests, VenueConstants
@@ -37,7 +38,7 @@ class FundingRates:
             return False
         self._rates[exchange] = (time, rate)
         self.time = max(time, self.time or 0)
-        horizon = self.time - self._constants.funding_lifetime_s * MICROS
+        horizon = self.time - self._constants.funding_lifetime_s * SECOND
         self._rates = {venue: kept for venue, kept in self._rates.items() if kept[0] >= horizon}
         return True
 

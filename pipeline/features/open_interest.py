@@ -7,9 +7,9 @@ from typing import Annotated, Any, Final
 
 from msgspec import Meta, Struct
 
-MICROS: Final = 1_000_000
-"""Microseconds in a second."""
-_SLOT: Final = 5 * MICROS
+from pipeline.messages import SECOND
+
+_SLOT: Final = 5 * SECOND
 """Of the values of 5 s the newest is remembered: 120 a venue."""
 LEAST_USD: Final = 1.0
 """Less open interest than this is nothing to have changed from."""
@@ -96,7 +96,7 @@ class OpenInterests:
 
     def add(self, exchange: str, time: int, value: float) -> bool:
         """Take a value in US dollars; False when it is older than the venue's newest, or a venue too many."""
-        memory = self._constants.long_limit_s * MICROS
+        memory = self._constants.long_limit_s * SECOND
         history = self._venues.get(exchange)
         if history is None:
             if len(self._venues) >= self._constants.most_venues:
@@ -138,7 +138,7 @@ class OpenInterests:
         clock = self.time or 0
         now = then = 0.0
         for history in self._venues.values():
-            value = history.between(clock - limit_s * MICROS, clock - span_s * MICROS)
+            value = history.between(clock - limit_s * SECOND, clock - span_s * SECOND)
             if value is not None:
                 now += history.values[-1]
                 then += value

@@ -8,9 +8,9 @@ from msgspec import Meta, Struct
 
 from pipeline.contract import FUNDING, OPEN_INTEREST, POSITIONING
 from pipeline.features.funding import FundingRates
-from pipeline.features.open_interest import MICROS, OpenInterests, VenueConstants
+from pipeline.features.open_interest import OpenInterests, VenueConstants
 from pipeline.features.stage import Event, Stage, State
-from pipeline.messages import Funding, OpenInterest, PositioningUpdate, rounded_if_known, seconds
+from pipeline.messages import SECOND, Funding, OpenInterest, PositioningUpdate, rounded_if_known, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -122,7 +122,7 @@ class PositioningState(State):
     def _publish(self, event: Event, reading: PositioningReading) -> None:
         """Send what changed, at most once a second; what did not change, now and then."""
         content = (reading.open_interest_usd, reading.change_1m, reading.change_5m, reading.rate)
-        second = reading.time // MICROS
+        second = reading.time // SECOND
         waited = second - self._sent_second
         if waited < self._refresh and (waited < 1 or content == self._sent):
             return

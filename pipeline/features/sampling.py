@@ -1,13 +1,10 @@
 """Which price ticks count: one venue, in order, believable, without a gap."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from pipeline.messages import normal_exchange
-
-SECOND: Final = 1_000_000
-"""Microseconds."""
+from pipeline.messages import SECOND, normal_exchange
 
 
 class SamplingConstants(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

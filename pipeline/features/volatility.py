@@ -8,10 +8,10 @@ from msgspec import Meta, Struct
 
 from pipeline.contract import PRICES, VOLATILITY
 from pipeline.features.judgement import Judge, Judgement, JudgementConstants
-from pipeline.features.sampling import SECOND, Sampler, SamplingConstants
+from pipeline.features.sampling import Sampler, SamplingConstants
 from pipeline.features.spans import RealisedVolatility
 from pipeline.features.stage import Event, Stage, State
-from pipeline.messages import Price, VolatilityUpdate, rounded, rounded_if_known, seconds
+from pipeline.messages import SECOND, Price, VolatilityUpdate, rounded, rounded_if_known, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -23,7 +23,7 @@ from pipeline.features.reading import read, refuse
 from pipeline.features.roster import MOST_SYMBOLS, Roster
 from pipeline.features.states import Moment, States, made_anew, tells_of
 from pipeline.runtime.distribution import Distribution
-from pipeline.runtime.placement import partition_of
+from pipeline.runtime.placement import REMEDY, partition_of
 from pipeline.signals.profile import SEED
 
 if TYPE_CHECKING:
@@ -411,8 +411,8 @@ def _fault(letter: Output) -> tuple[str, str]:
 def _complain_of_place(topic: str, key: bytes, partition: int, expected: int) -> None:
     """Log once a key that its symbol's state is in two halves."""
     log.warning(
-        "a symbol lies on another partition than its key's own: set the producer's partitioner to murmur2 "
-        "(librdkafka: partitioner=murmur2_random)",
+        "a symbol lies on another partition than its key's own: %s",
+        REMEDY,
         topic=topic,
         key=key.decode("utf-8", "backslashreplace"),
         partition=partition,

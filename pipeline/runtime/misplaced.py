@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pipeline import contract
-from pipeline.runtime.placement import partition_of
+from pipeline.runtime.placement import REMEDY, partition_of
 from pipeline.runtime.reading import read_topic
 
 if TYPE_CHECKING:
@@ -25,10 +25,7 @@ class MisplacedKey(NamedTuple):
 
     def __str__(self) -> str:
         key = self.key.decode(errors="backslashreplace")
-        return (
-            f"{self.topic}: key {key} lies on partition {self.partition}, not {self.expected}:"
-            " set the producer's partitioner to murmur2 (librdkafka: partitioner=murmur2_random)"
-        )
+        return f"{self.topic}: key {key} lies on partition {self.partition}, not {self.expected}: {REMEDY}"
 
 
 async def find_misplaced_keys(settings: Settings) -> list[MisplacedKey]:

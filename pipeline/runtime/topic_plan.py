@@ -117,8 +117,7 @@ def _compare(wanted: Topic, found: Found | None, *, begun: bool) -> list[Problem
         Problem(
             wanted.name, f"{key} is {found.config.get(key)}, not {value}", APPLY, blocking=key in _BINDING
         )
-        for key, value in wanted.config.items()
-        if found.config.get(key) != value
+        for key, value in differences(wanted, found).items()
     ]
     if is_repartitioned(wanted, found):
         problems.append(partitions_problem(wanted, found))

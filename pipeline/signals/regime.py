@@ -10,10 +10,9 @@ from msgspec import Struct
 from pipeline.contract import CONTEXT, PRICES, REGIME, REGIME_HISTORY_LENGTH
 from pipeline.features.closes import Closes
 from pipeline.features.ladder import REGIMES
-from pipeline.features.sampling import SECOND
 from pipeline.features.stage import Event, Stage, State
 from pipeline.features.turnover import Turnover
-from pipeline.messages import Context, Price, RegimeContext, RegimeUpdate, rounded_if_known, seconds
+from pipeline.messages import SECOND, Context, Price, RegimeContext, RegimeUpdate, rounded_if_known, seconds
 from pipeline.signals.liquidity import Liquidity, LiquidityConstants, judge_liquidity
 from pipeline.signals.market import MarketConstants, adjustments, confidence, market_level, thresholds
 from pipeline.signals.trend import Trend, TrendConstants, judge_trend

@@ -5,7 +5,7 @@ already old when it was read does not look fresh for another minute.
 """
 
 import math
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from msgspec import Struct
 
@@ -19,6 +19,7 @@ from pipeline.messages import (
     VelocityUpdate,
     VolatilityUpdate,
 )
+from pipeline.signals.levels import ALERT, CRITICAL
 from pipeline.sinks import scripts
 from pipeline.sinks.scripts import Script
 
@@ -28,10 +29,6 @@ if TYPE_CHECKING:
 Record: TypeAlias = tuple[str, bytes | None, bytes | None, int]
 """Topic, key, value, and the record's Kafka timestamp in milliseconds."""
 Argument: TypeAlias = str | bytes | int | float
-
-CHANNELS: Final = (contract.CHANNEL_SIGNALS, contract.CHANNEL_ALERTS, contract.CHANNEL_CRITICAL)
-_ALERT: Final = LEVELS.index("ALERT")
-_CRITICAL: Final = LEVELS.index("CRITICAL")
 
 
 class Rules(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -125,7 +122,7 @@ class Plan:
         life_ms = self._life_ms(contract.TTL_PROBABILITY)
         if not life_ms:
             return
-        call = self._call(scripts.SIGNALS, contract.key_probability(signal.symbol), CHANNELS)
+        call = self._call(scripts.SIGNALS, contract.key_probability(signal.symbol), contract.CHANNELS)
         call.updates += 1
         call.arguments += (signal.timestamp, signal.sequence, life_ms, _probability(signal))
         call.arguments += (_channels(level), value) if fresh else (0, b"")
@@ -201,7 +198,7 @@ class Plan:
 
 
 def _channels(level: int) -> int:
-    return 1 + (level >= _ALERT) + (level >= _CRITICAL)
+    return 1 + (level >= ALERT) + (level >= CRITICAL)
 
 
 def _probability(signal: Signal) -> bytes:

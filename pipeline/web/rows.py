@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-from pipeline.messages import COMPONENTS, LEVELS
+from pipeline.messages import COMPONENTS, LEVELS, seconds
 from pipeline.signals.explanation import contributions, explain, level_thresholds, relief
 from pipeline.web.answers import Component, Series, SymbolDetail, SymbolRow, Threshold, Window
 
@@ -132,7 +132,7 @@ def _windows(live: VelocityState) -> list[Window]:
     found = []
     for span, window in zip(live.windows.spans, live.windows.all, strict=True):
         count, long_cents, short_cents = window.totals(live.clock)
-        length = span / 1e6
+        length = seconds(span)
         found.append(Window(length, count, round(count / length, 2), long_cents / 100, short_cents / 100))
     return found
 

@@ -11,7 +11,7 @@ from faust.types import TP
 from msgspec import Struct
 
 from pipeline import contract
-from pipeline.messages import LEVELS
+from pipeline.messages import LEVELS, seconds
 
 if TYPE_CHECKING:
     from pipeline.runtime.application import Application, Phase
@@ -133,7 +133,7 @@ def of_partitions(app: Application) -> list[PartitionStatus]:
 def context_age(app: Application) -> float | None:
     """Return how old the newest context is by this machine's clock, None without one."""
     market_time = app.flow.market_time
-    return round(time.time() - market_time / 1e6, 3) if market_time else None
+    return round(time.time() - seconds(market_time), 3) if market_time else None
 
 
 def total(lags: list[int | None]) -> int | None:

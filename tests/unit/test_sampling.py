@@ -2,7 +2,8 @@ import msgspec
 import pytest
 from price_cases import START
 
-from pipeline.features.sampling import SECOND, Sampler, SamplingConstants
+from pipeline.features.sampling import Sampler, SamplingConstants
+from pipeline.messages import SECOND
 
 
 class Ticks:
