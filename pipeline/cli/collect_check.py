@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import aiohttp
 import typer
@@ -12,14 +12,12 @@ import typer
 from pipeline import contract
 from pipeline.cli.collect_show import ahead
 from pipeline.cli.output import PROBLEM, end_on_sigterm, show_table
-from pipeline.collect.collector import Collector
-from pipeline.collect.reading import Reading, VenueError
-from pipeline.collect.venues import VENUES
+from pipeline.collect.reading import VenueError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from pipeline.collect.ranking import Choice, Wanted
+    from pipeline.cli.collect_live import Wish
+    from pipeline.collect.collector import Collector
+    from pipeline.collect.ranking import Wanted
     from pipeline.collect.venue import Feed
     from pipeline.messages import FeedStatus
 
@@ -37,21 +35,12 @@ class _Nowhere:
         """Take what is told of a feed."""
 
 
-async def try_out(
-    venues: Sequence[str],
-    choice: Choice,
-    options: dict[str, Any],
-    endpoints: dict[str, str],
-    seconds: float | None,
-) -> None:
+async def try_out(wish: Wish, seconds: float | None) -> None:
     """Show what of some venues can be reached, and what comes of it within some seconds."""
     end_on_sigterm()
     async with aiohttp.ClientSession() as session:
-        collectors = [
-            Collector(Reading(VENUES[name], _Nowhere(), **options), session, _Nowhere(), endpoints=endpoints)
-            for name in venues
-        ]
-        wanted, patience = choice(collectors), _USUAL if seconds is None else seconds
+        collectors = wish.collectors(session, _Nowhere(), {})
+        wanted, patience = wish.choice(collectors), _USUAL if seconds is None else seconds
         found = await asyncio.gather(*(_collect_for(each, wanted, patience) for each in collectors))
     show_table(
         ["venue", "instruments", *contract.FEEDS, "liquidations are", "clock", "trouble"],

@@ -51,6 +51,7 @@ async def show(collectors: Sequence[Collector]) -> None:
 
 
 def summary(collector: Collector) -> dict[str, Any]:
+    """Return what a venue's line of the log tells."""
     account = collector.account
     return {
         "venue": collector.venue.NAME,

@@ -5,7 +5,6 @@ import gzip
 import io
 import json
 import socket
-import sys
 import time
 from contextlib import asynccontextmanager
 from decimal import Decimal
@@ -20,7 +19,7 @@ from rich.console import Console
 from venue_frames import CASES, T_MS
 
 from pipeline import codec, contract
-from pipeline.cli.collect import _collect_all
+from pipeline.cli import collect_live
 from pipeline.cli.collect_show import table_of
 from pipeline.collect import asking, bundles, link
 from pipeline.collect import collector as collector_module
@@ -264,13 +263,13 @@ async def test_a_venue_that_does_not_answer_is_said_not_to(monkeypatch):
 
 
 async def test_a_venue_that_does_not_list_its_instruments_is_silent_until_it_does(monkeypatch):
-    monkeypatch.setattr(sys.modules[_collect_all.__module__], "_AGAIN", 0.05)
+    monkeypatch.setattr(collect_live, "_AGAIN", 0.05)
     exchange, outbox = Exchange("bybit"), Kept()
     exchange.status = 451
     async with exchange.running(), aiohttp.ClientSession() as session:
         collector = collector_of(exchange, session, outbox)
         sending = asyncio.create_task(asyncio.sleep(60))
-        collecting = asyncio.create_task(_collect_all([collector], named(["BTCUSDT"]), sending))
+        collecting = asyncio.create_task(collect_live.collect_all([collector], named(["BTCUSDT"]), sending))
         await until(lambda: outbox.gaps, "not told")
         exchange.status = 200
         await until(lambda: len(outbox.gaps) > 1, "not told to be over")
@@ -797,7 +796,9 @@ async def test_a_collector_without_a_way_to_kafka_ends():
         raise RuntimeError("gone")
 
     with pytest.raises(ExceptionGroup) as caught:
-        await asyncio.wait_for(_collect_all([], named([]), asyncio.create_task(fail())), timeout=20)
+        await asyncio.wait_for(
+            collect_live.collect_all([], named([]), asyncio.create_task(fail())), timeout=20
+        )
     assert caught.group_contains(RuntimeError, match="gone")
 
 
