@@ -9,7 +9,7 @@ import numpy as np
 import orjson
 
 from pipeline.backtest.alerts import alerts
-from pipeline.backtest.labels import MINUTE
+from pipeline.backtest.labels import DAY, MINUTE, bar_length
 from pipeline.backtest.scores import known_at
 from pipeline.messages import COMPONENTS, LEVELS
 
@@ -29,6 +29,7 @@ _MARKS: Final = {"ALERT": "triangle-up-open", "CRITICAL": "triangle-up", "EXTREM
 _BEFORE, _AFTER = 60, 30
 _MOST_BARS: Final = 20_000
 _BAND: Final = "#d55e00"
+_GREY: Final = "#8a94a0"
 
 
 def as_json(figure: Figure) -> str:
@@ -38,13 +39,12 @@ def as_json(figure: Figure) -> str:
 
 def price(market: Recorded, found: SymbolReport, series: Series) -> Figure:
     """Return the price, with episodes as bands and each level's alerts where the price was."""
-    step = int(np.median(np.diff(market.opens_ms)))
-    times = market.opens_ms + step
-    begin = found.episodes[0].onset_ms - 3 * 86_400_000 if found.episodes else times[0]
+    times = market.opens_ms + bar_length(market)
+    begin = found.episodes[0].onset_ms - 3 * DAY if found.episodes else times[0]
     shown = times >= min(begin, series.times_ms[0] if len(series.times_ms) else begin)
     thinned = max(1, int(shown.sum()) // _MOST_BARS)
     drawn = np.flatnonzero(shown)[::thinned]  # places: of a slice of an array JSON cannot be made
-    lines = [_line("price", times[drawn], market.closes[drawn], "#8a94a0", date=True)]
+    lines = [_line("price", times[drawn], market.closes[drawn], _GREY, date=True)]
     for level, colour in LEVEL_COLOURS.items():
         fired = alerts(series.times_ms, series.level >= LEVELS.index(level))
         at = market.closes[np.clip(np.searchsorted(times, fired, "right") - 1, 0, len(times) - 1)]
@@ -68,15 +68,10 @@ def price(market: Recorded, found: SymbolReport, series: Series) -> Figure:
 def precision_recall(found: SymbolReport) -> Figure:
     """Return precision over recall of each kind of signal, and the share of chance."""
     lines = [
-        _line(
-            name,
-            [point[0] for point in run.precision_recall],
-            [point[1] for point in run.precision_recall],
-            colour,
-        )
+        _line(name, [r for r, _ in run.precision_recall], [p for _, p in run.precision_recall], colour)
         for (name, run), colour in zip(found.runs.items(), COLOURS, strict=False)
     ]
-    chance = _line("chance", [0, 1], [found.base_rate, found.base_rate], "#8a94a0")
+    chance = _line("chance", [0, 1], [found.base_rate, found.base_rate], _GREY)
     chance["line"] |= {"dash": "dot"}
     return _figure(
         [*lines, chance],
@@ -92,7 +87,7 @@ def reliability(found: SymbolReport) -> Figure:
         bins = [each for each in run.reliability if each.minutes >= 10]  # noqa: PLR2004 - less is chance
         line = _line(name, [b.probability for b in bins], [b.frequency for b in bins], colour)
         lines.append(line | {"mode": "lines+markers", "text": [f"{b.minutes:,} minutes" for b in bins]})
-    perfect = _line("perfect", [0, 1], [0, 1], "#8a94a0")
+    perfect = _line("perfect", [0, 1], [0, 1], _GREY)
     perfect["line"] |= {"dash": "dot"}
     return _figure(
         [*lines, perfect],
@@ -143,22 +138,18 @@ def around(found: SymbolReport, series: Series, scores: Mapping[str, Floats]) ->
         }
         for place, label in enumerate(choices)
     ]
-    menu = [
-        {
-            "buttons": buttons,
-            "x": 1,
-            "xanchor": "right",
-            "y": 1.16,
-            "yanchor": "top",
-            "bgcolor": "#8a94a0",
-            "font": {"color": "#000"},
-        }
-    ]
     return _figure(
-        lines, updatemenus=menu if onsets else [],
+        lines, updatemenus=[_menu(buttons)] if onsets else [],
         xaxis={"title": {"text": "minutes from the first close"}, "zeroline": True},
         yaxis={"title": {"text": "score"}, "range": [0, 1.02]},
     )  # fmt: skip
+
+
+def _menu(buttons: list[Any]) -> dict[str, Any]:
+    return {
+        "buttons": buttons, "x": 1, "xanchor": "right", "y": 1.16, "yanchor": "top",
+        "bgcolor": _GREY, "font": {"color": "#000"},
+    }  # fmt: skip
 
 
 def _line(name: str, x: Any, y: Any, colour: str, *, date: bool = False) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from pipeline.backtest.alerts import Judged, alerts, judge
 from pipeline.backtest.bootstrap import Days, Interval, draw_days, estimate, interval
+from pipeline.backtest.labels import DAY, MINUTE
 from pipeline.backtest.scores import (
     Bin,
     Ranking,
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
     from pipeline.backtest.labels import Floats, Labels, Times
 
-_MINUTES_A_DAY: Final = 1_440
 _CURVE: Final = 200
 BUDGETS: Final = (0.5, 1.0, 2.0)
 """False alarms a day for which the best threshold in hindsight is told."""
@@ -173,7 +173,7 @@ def gain_at_minutes(one: Floats, other: Floats, minutes: Times, positive: NDArra
 
 def _judged(signals: Series, labels: Labels) -> Series:
     """Return the signals of the time that is judged."""
-    first, last = labels.minutes[0], labels.minutes[-1] + 60_000
+    first, last = labels.minutes[0], labels.minutes[-1] + MINUTE
     inside = (signals.times_ms >= first) & (signals.times_ms <= last)
     return Series(*(part[inside] for part in signals))
 
@@ -203,7 +203,7 @@ def _report(times_ms: Times, reached: NDArray[np.bool_], labels: Labels, days: D
     judged = judge(fired, labels)
     episodes, caught = days.count_by_day(labels.onsets), days.count_by_day(labels.onsets[judged.caught])
     early, hits = days.count_by_day(labels.onsets[judged.early]), days.count_by_day(judged.hits_ms)
-    false, lived = days.count_by_day(judged.false_ms), days.count_by_day(labels.minutes) / _MINUTES_A_DAY
+    false, lived = days.count_by_day(judged.false_ms), days.count_by_day(labels.minutes) * MINUTE / DAY
     recall = estimate(days, lambda draw: _share(caught @ draw, episodes @ draw))
     early_recall = estimate(days, lambda draw: _share(early @ draw, episodes @ draw))
     precision = estimate(days, lambda draw: _share(hits @ draw, (hits + false) @ draw))
@@ -228,7 +228,7 @@ def _report(times_ms: Times, reached: NDArray[np.bool_], labels: Labels, days: D
 
 
 def _median_lead(judged: Judged, labels: Labels, days: Days, draw: Floats) -> float:
-    times = draw[np.searchsorted(days.days, labels.onsets // 86_400_000)].astype(int)
+    times = draw[np.searchsorted(days.days, labels.onsets // DAY)].astype(int)
     leads = np.repeat(judged.leads_min, times)
     leads = leads[~np.isnan(leads)]
     return float(np.median(leads)) if len(leads) else float("nan")

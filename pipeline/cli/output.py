@@ -6,12 +6,15 @@ import asyncio
 import logging
 import signal
 import sys
+from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TypeVar
 
 import typer
 from aiokafka.errors import KafkaError
 from redis.exceptions import RedisClusterException, RedisError
 from rich.console import Console
+from rich.progress import Progress, ProgressColumn
 from rich.table import Table
 from typer.core import TyperGroup
 
@@ -22,7 +25,7 @@ from pipeline.signals.profile import ProfileError
 from pipeline.sinks.connection import advise
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterable, Sequence
+    from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 
 PROBLEM: Final = 1
 """Exit code: it ran, and found or met a problem."""
@@ -39,12 +42,10 @@ class Commands(TyperGroup):
         """Run the command."""
         try:
             return super().invoke(ctx)
-        except InvalidSettingsError as error:
+        except (InvalidSettingsError, UnknownVersionError) as error:
             fail(str(error), USAGE)
         except ProfileError as error:
             fail(f"PIPELINE_PROFILE: {error}", USAGE)
-        except UnknownVersionError as error:
-            fail(str(error), USAGE)
         except TopicsError as error:
             fail(str(error))
         except KafkaError as error:
@@ -135,6 +136,13 @@ def counted(number: int, noun: str) -> str:
 def on_terminal() -> bool:
     """Tell whether a person reads stdout."""
     return sys.stdout.isatty()
+
+
+@contextmanager
+def progress_bar(*columns: ProgressColumn, total: int) -> Iterator[Callable[..., None]]:
+    """Yield a function that moves a bar on, as `Progress.update` does; in a pipe it does nothing."""
+    with Progress(*columns, console=Console(stderr=True), disable=not on_terminal(), transient=True) as shown:
+        yield partial(shown.update, shown.add_task("", total=total))
 
 
 def show_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

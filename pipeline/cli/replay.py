@@ -8,8 +8,7 @@ from pathlib import Path  # noqa: TC003 - Typer reads annotations
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
 
 from pipeline import contract
 from pipeline.cli import replay_kafka
@@ -25,7 +24,7 @@ from pipeline.cli.options import (
     normal,
     period,
 )
-from pipeline.cli.output import USAGE, fail, on_terminal, run, show_table
+from pipeline.cli.output import USAGE, fail, progress_bar, run, show_table
 from pipeline.cli.recordings import Recording, Recordings
 from pipeline.cli.replay_report import SignalCounts, report
 from pipeline.cli.rows import UnusableFileError
@@ -167,8 +166,7 @@ def _replay_to_kafka(recordings: Recordings, speed: float) -> None:
 
 @contextmanager
 def _progress(recordings: Recordings) -> Iterator[Callable[[], None]]:
-    """Yield a function that moves a progress bar on a terminal, and does nothing in a pipe."""
+    """Yield a function that moves a progress bar on."""
     columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), disable=not on_terminal(), transient=True) as shown:
-        task = shown.add_task("", total=recordings.size)
-        yield lambda: shown.update(task, completed=recordings.done)
+    with progress_bar(*columns, total=recordings.size) as update:
+        yield lambda: update(completed=recordings.done)
