@@ -19,6 +19,7 @@ from pipeline.collect.link import OVERLAP, Gap, Link
 from pipeline.collect.reading import Listing, VenueError
 from pipeline.collect.recording import Line, said
 from pipeline.collect.silence import INSTRUMENTS, Silence
+from pipeline.collect.venue import as_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -220,8 +221,7 @@ class Collector:
 
     def _keep(self, kind: Literal["listing", "answer"], answer: Any, about: str = "") -> None:
         if self._record is not None:
-            text = msgspec.json.encode(answer).decode()
-            self._record(Line(kind, _now_ms(), text=text, about=about))
+            self._record(Line(kind, _now_ms(), text=as_text(answer), about=about))
 
     async def _poll(self) -> None:
         """Ask for what is not pushed, in rounds that are spread over their time."""

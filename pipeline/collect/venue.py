@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pipeline.collect.names import Names
     from pipeline.messages import Side
 
+T = TypeVar("T")
 Feed: TypeAlias = Liquidation | Price | OpenInterest | Funding
 _HISTORY_MS: Final = 5_000
 """A record that is older than its subscription by more than this was replayed."""
@@ -300,6 +301,16 @@ def decode_json(frame: str | bytes) -> Any:
     return msgspec.json.decode(frame)
 
 
+def decode_but_pong(frame: str | bytes) -> Any:
+    """Return what a JSON text says; `pong`, which is none, says nothing."""
+    return None if frame in {"pong", b"pong"} else decode_json(frame)
+
+
+def as_text(content: Any) -> str:
+    """Return content as JSON."""
+    return msgspec.json.encode(content).decode()
+
+
 def position(order: str) -> Side:
     """Return the side of the position that an order closed."""
     return _POSITIONS[order.lower()]
@@ -344,10 +355,21 @@ def amounts(rows: Iterable[Mapping[str, Any]], name: str, amount: str) -> dict[s
     return {row[name]: float(row[amount] or 0) for row in rows}
 
 
-def groups(names: Iterable[str], most: int) -> list[list[str]]:
+def groups(names: Iterable[T], most: int) -> list[list[T]]:
     """Return names in groups of so many at most."""
     every = list(names)
     return [every[first : first + most] for first in range(0, len(every), most)]
+
+
+def subscribed(url: str, topics: Iterable[Any], most: int, in_a_frame: int) -> list[Connection]:
+    """Return connections on which `subscribe` is sent with so many topics at most, as some venues have it."""
+    return [
+        Connection(
+            url=url,
+            frames=tuple(as_text({"op": "subscribe", "args": args}) for args in groups(group, in_a_frame)),
+        )
+        for group in groups(topics, most)
+    ]
 
 
 def collected(

@@ -22,13 +22,13 @@ from pipeline.collect.venue import (
     all_at_once,
     amounts,
     collected,
-    decode_json,
+    decode_but_pong,
     funding,
-    groups,
     liquidation,
     nothing_to_ask,
     nothing_told,
     open_interest,
+    subscribed,
 )
 
 if TYPE_CHECKING:
@@ -50,14 +50,10 @@ _POSITIONS: Final[Mapping[str, Side]] = {"buy": "long", "sell": "short"}
 VOLUMES: Final = Request(url=f"{REST}/tickers?productType={_KIND}")
 CLOCK: Final = Request(url=f"{REST}/current-fund-rate?symbol=BTCUSDT&productType={_KIND}")
 
+decode = decode_but_pong
 next_page = all_at_once
 polls = nothing_to_ask
 parse_poll = nothing_told
-
-
-def decode(frame: str | bytes) -> Any:
-    """Return what a frame says: `pong` says nothing."""
-    return None if frame in {"pong", b"pong"} else decode_json(frame)
 
 
 def listing() -> list[Request]:
@@ -101,11 +97,7 @@ def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) ->
     args += [
         {"instType": _KIND, "topic": kind, "symbol": each.name} for each in instruments for kind in kinds
     ]
-    texts = [msgspec.json.encode(arg).decode() for arg in args]
-    return [
-        Connection(url=WS, frames=(f'{{"op":"subscribe","args":[{",".join(group)}]}}',))
-        for group in groups(texts, LIMITS.streams)
-    ]
+    return subscribed(WS, args, LIMITS.streams, LIMITS.streams)
 
 
 def parse(frame: Any, state: State) -> list[Told]:

@@ -24,11 +24,11 @@ from pipeline.collect.venue import (
     collected,
     decode_json,
     funding,
-    groups,
     liquidation,
     nothing_to_ask,
     nothing_told,
     open_interest,
+    subscribed,
 )
 
 if TYPE_CHECKING:
@@ -109,16 +109,7 @@ def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) ->
     if contract.PRICES in topics:
         kinds.append("publicTrade")
     names = [f"{kind}.{each.name}" for each in instruments for kind in kinds]
-    return [
-        Connection(
-            url=WS,
-            frames=tuple(
-                msgspec.json.encode({"op": "subscribe", "args": args}).decode()
-                for args in groups(group, _FRAME)
-            ),
-        )
-        for group in groups(names, LIMITS.streams)
-    ]
+    return subscribed(WS, names, LIMITS.streams, _FRAME)
 
 
 def parse(frame: Any, state: State) -> list[Told]:

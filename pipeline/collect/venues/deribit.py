@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
-
 from pipeline import contract
 from pipeline.collect.names import USUAL
 from pipeline.collect.venue import (
@@ -20,6 +18,7 @@ from pipeline.collect.venue import (
     Told,
     all_at_once,
     amounts,
+    as_text,
     collected,
     decode_json,
     funding,
@@ -103,7 +102,7 @@ def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) ->
 
 
 def _call(number: int, method: str, params: Any) -> str:
-    return msgspec.json.encode({"jsonrpc": "2.0", "id": number, "method": method, "params": params}).decode()
+    return as_text({"jsonrpc": "2.0", "id": number, "method": method, "params": params})
 
 
 def parse(frame: Any, state: State) -> list[Told]:

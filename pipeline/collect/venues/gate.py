@@ -22,6 +22,7 @@ from pipeline.collect.venue import (
     State,
     Told,
     amounts,
+    as_text,
     collected,
     decode_json,
     funding,
@@ -111,8 +112,7 @@ def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) ->
 
 def _subscribe(channel: str, payload: list[str]) -> str:
     time = msgspec.Raw(NOW)
-    request = {"time": time, "channel": channel, "event": "subscribe", "payload": payload}
-    return msgspec.json.encode(request).decode()
+    return as_text({"time": time, "channel": channel, "event": "subscribe", "payload": payload})
 
 
 def parse(frame: Any, state: State) -> list[Told]:

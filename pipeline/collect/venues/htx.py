@@ -27,6 +27,7 @@ from pipeline.collect.venue import (
     Told,
     all_at_once,
     amounts,
+    as_text,
     collected,
     decode_json,
     funding,
@@ -113,7 +114,7 @@ def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) ->
 
 def _connections(url: str, topics: Sequence[str], subscribe: Any) -> list[Connection]:
     return [
-        Connection(url=url, frames=tuple(msgspec.json.encode(subscribe(topic)).decode() for topic in group))
+        Connection(url=url, frames=tuple(as_text(subscribe(topic)) for topic in group))
         for group in groups(topics, LIMITS.streams)
     ]
 
@@ -121,17 +122,13 @@ def _connections(url: str, topics: Sequence[str], subscribe: Any) -> list[Connec
 def parse(frame: Any, state: State) -> list[Told]:
     """Return what a frame of either connection tells."""
     if "ping" in frame:
-        return [_reply({"pong": frame["ping"]})]
+        return [Reply(as_text({"pong": frame["ping"]}))]
     if frame.get("op") == "ping":
-        return [_reply({"op": "pong", "ts": frame["ts"]})]  # as it came: a text stays a text
+        return [Reply(as_text({"op": "pong", "ts": frame["ts"]}))]  # as it came: a text stays a text
     if frame.get("op") == "notify":
         read = _orders if frame["topic"].endswith("liquidation_orders") else _rates
         return read(frame, state)
     return _market(frame, state) if "tick" in frame else _control(frame)
-
-
-def _reply(content: Any) -> Reply:
-    return Reply(msgspec.json.encode(content).decode())
 
 
 def _control(frame: Any) -> list[Told]:

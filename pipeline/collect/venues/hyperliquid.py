@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
-
 from pipeline import contract
 from pipeline.collect.names import USUAL
 from pipeline.collect.venue import (
@@ -19,6 +17,7 @@ from pipeline.collect.venue import (
     State,
     Told,
     all_at_once,
+    as_text,
     collected,
     decode_json,
     funding,
@@ -79,14 +78,11 @@ def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) ->
     """Return the connections that bring prices and volumes."""
     kinds = ("bbo", "trades") if contract.PRICES in topics else ()
     texts = [
-        msgspec.json.encode({"method": "subscribe", "subscription": {"type": kind, "coin": each.name}})
+        as_text({"method": "subscribe", "subscription": {"type": kind, "coin": each.name}})
         for each in instruments
         for kind in kinds
     ]
-    return [
-        Connection(url=WS, frames=tuple(group))
-        for group in groups([text.decode() for text in texts], LIMITS.streams)
-    ]
+    return [Connection(url=WS, frames=tuple(group)) for group in groups(texts, LIMITS.streams)]
 
 
 def parse(frame: Any, state: State) -> list[Told]:

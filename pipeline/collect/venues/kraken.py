@@ -8,8 +8,6 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
-
 from pipeline import contract
 from pipeline.collect.names import USUAL
 from pipeline.collect.venue import (
@@ -24,6 +22,7 @@ from pipeline.collect.venue import (
     Told,
     all_at_once,
     amounts,
+    as_text,
     collected,
     decode_json,
     funding,
@@ -101,10 +100,7 @@ def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) ->
             url=WS,
             frames=(
                 '{"event":"subscribe","feed":"heartbeat"}',
-                *(
-                    msgspec.json.encode({"event": "subscribe", "feed": feed, "product_ids": names}).decode()
-                    for feed in feeds
-                ),
+                *(as_text({"event": "subscribe", "feed": feed, "product_ids": names}) for feed in feeds),
             ),
         )
         for names in groups([each.name for each in instruments], LIMITS.streams)

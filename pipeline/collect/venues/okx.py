@@ -22,14 +22,14 @@ from pipeline.collect.venue import (
     Told,
     all_at_once,
     collected,
-    decode_json,
+    decode_but_pong,
     funding,
-    groups,
     liquidation,
     nothing_to_ask,
     nothing_told,
     open_interest,
     position,
+    subscribed,
 )
 
 if TYPE_CHECKING:
@@ -52,14 +52,10 @@ _SIDES: Final[Mapping[str, Side]] = {"long": "long", "short": "short"}
 VOLUMES: Final = Request(url=f"{REST}/market/tickers?instType=SWAP")
 CLOCK: Final = Request(url=f"{REST}/public/time")
 
+decode = decode_but_pong
 next_page = all_at_once
 polls = nothing_to_ask
 parse_poll = nothing_told
-
-
-def decode(frame: str | bytes) -> Any:
-    """Return what a frame says: `pong` says nothing."""
-    return None if frame in {"pong", b"pong"} else decode_json(frame)
 
 
 def listing() -> list[Request]:
@@ -112,14 +108,7 @@ def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) ->
     ]
     if contract.LIQUIDATIONS in topics:
         args.insert(0, {"channel": "liquidation-orders", "instType": "SWAP"})
-    texts = [msgspec.json.encode(arg).decode() for arg in args]
-    return [
-        Connection(
-            url=WS,
-            frames=tuple(f'{{"op":"subscribe","args":[{",".join(part)}]}}' for part in groups(group, _FRAME)),
-        )
-        for group in groups(texts, LIMITS.streams)
-    ]
+    return subscribed(WS, args, LIMITS.streams, _FRAME)
 
 
 def parse(frame: Any, state: State) -> list[Told]:
