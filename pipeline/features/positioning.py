@@ -172,12 +172,6 @@ class PositioningStage(Stage[PositioningState]):
         """Return the state of a symbol without data."""
         return PositioningState(self._constants)
 
-    def thaw(self, key: str, frozen: list[Any]) -> PositioningState:
-        """Return the state that `PositioningState.freeze` described."""
-        state = self.new(key)
-        state.thaw(frozen)
-        return state
-
     def step(self, event: Event, states: States[PositioningState]) -> None:
         """Fold a value; other messages are none of this stage's concern."""
         message = event.message

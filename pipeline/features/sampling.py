@@ -1,6 +1,7 @@
 """Which price ticks count: one venue, in order, believable, without a gap."""
 
-from typing import Annotated, Any
+from operator import attrgetter
+from typing import Annotated, Any, Final
 
 from msgspec import Meta, Struct
 
@@ -37,6 +38,14 @@ class SamplingConstants(Struct, frozen=True, forbid_unknown_fields=True, kw_only
             )
 
 
+_KEPT: Final = (
+    *("start", "_venue", "_time", "_second", "_cadence", "_price", "_ticks", "_candidate", "_votes"),
+    *("late", "doubted"),
+)
+"""What a sampler knows, in the order of its snapshot."""
+_kept: Final = attrgetter(*_KEPT)
+
+
 class Sampler:
     """Pick the ticks of one symbol that count, out of those of all venues.
 
@@ -62,20 +71,7 @@ class Sampler:
 
     """
 
-    __slots__ = (
-        "_cadence",
-        "_candidate",
-        "_constants",
-        "_price",
-        "_second",
-        "_ticks",
-        "_time",
-        "_venue",
-        "_votes",
-        "doubted",
-        "late",
-        "start",
-    )
+    __slots__ = ("_constants", *_KEPT)
 
     def __init__(self, constants: SamplingConstants) -> None:
         self._constants = constants
@@ -151,32 +147,9 @@ class Sampler:
 
     def freeze(self) -> list[Any]:
         """Return everything that `thaw` needs."""
-        return [
-            self.start,
-            self._venue,
-            self._time,
-            self._second,
-            self._cadence,
-            self._price,
-            self._ticks,
-            self._candidate,
-            self._votes,
-            self.late,
-            self.doubted,
-        ]
+        return list(_kept(self))
 
     def thaw(self, frozen: list[Any]) -> None:
         """Take over what `freeze` returned."""
-        (
-            self.start,
-            self._venue,
-            self._time,
-            self._second,
-            self._cadence,
-            self._price,
-            self._ticks,
-            self._candidate,
-            self._votes,
-            self.late,
-            self.doubted,
-        ) = frozen
+        for name, value in zip(_KEPT, frozen, strict=True):
+            setattr(self, name, value)

@@ -139,6 +139,10 @@ class State(ABC):
     def freeze(self) -> Any:
         """Return everything that `thaw` needs, as lists, numbers, strings and bytes."""
 
+    @abstractmethod
+    def thaw(self, frozen: Any) -> None:
+        """Take over what `freeze` returned, into a new state."""
+
 
 S = TypeVar("S", bound=State)
 
@@ -159,9 +163,11 @@ class Stage(ABC, Generic[S]):
     def new(self, key: str) -> S:
         """Return the state of a key that nothing is known about."""
 
-    @abstractmethod
     def thaw(self, key: str, frozen: Any) -> S:
         """Return the state that `State.freeze` described (`applied` is restored by the caller)."""
+        state = self.new(key)
+        state.thaw(frozen)
+        return state
 
     @abstractmethod
     def step(self, event: Event, states: States[S]) -> None:

@@ -121,12 +121,6 @@ class VelocityStage(Stage[Any]):
         """Return the state of a symbol without liquidations, or of a market without context."""
         return Market() if key == SHARED else VelocityState(key, self._constants)
 
-    def thaw(self, key: str, frozen: Any) -> VelocityState | Market:
-        """Return the state that `freeze` described."""
-        state = self.new(key)
-        state.thaw(frozen)
-        return state
-
     def market_time(self, states: States[Any]) -> int:
         """Return the time of the newest context, in microseconds."""
         market: Market = states.get(SHARED)

@@ -187,12 +187,6 @@ class VolatilityStage(Stage[VolatilityState]):
         """Return the state of a symbol without prices."""
         return VolatilityState(self._constants)
 
-    def thaw(self, key: str, frozen: list[Any]) -> VolatilityState:
-        """Return the state that `VolatilityState.freeze` described."""
-        state = self.new(key)
-        state.thaw(frozen)
-        return state
-
     def step(self, event: Event, states: States[VolatilityState]) -> None:
         """Fold a price; other messages are none of this stage's concern."""
         tick = event.message

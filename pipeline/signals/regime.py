@@ -183,12 +183,6 @@ class RegimeStage(Stage[RegimeState]):
         """Return the state of a market without prices."""
         return RegimeState(self._constants)
 
-    def thaw(self, key: str, frozen: list[Any]) -> RegimeState:
-        """Return the state that `RegimeState.freeze` described."""
-        state = self.new(key)
-        state.thaw(frozen)
-        return state
-
     def step(self, event: Event, states: States[RegimeState]) -> None:
         """Fold a price of the reference symbol that the volatility stage let count."""
         if event.symbol != self._reference or not isinstance(event.message, Price):

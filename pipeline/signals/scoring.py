@@ -66,12 +66,6 @@ class ScoringStage(Stage[Any]):
             else SymbolState(self._memory, self._constants.habits)
         )
 
-    def thaw(self, key: str, frozen: Any) -> SharedState | SymbolState:
-        """Return the state that `freeze` described."""
-        state = self.new(key)
-        state.thaw(frozen)
-        return state
-
     def current_weights(self, states: States[Any]) -> dict[str, float]:
         """Return the newest weights by component name."""
         shared: SharedState = states.get(SHARED)

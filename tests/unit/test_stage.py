@@ -26,12 +26,18 @@ class Counter(State):
     def freeze(self):
         return self.count
 
+    def thaw(self, frozen):
+        self.count = frozen
+
 
 class Passive(State):
     __slots__ = ()
 
     def freeze(self):
         return None
+
+    def thaw(self, frozen):
+        """Nothing was frozen."""
 
 
 class CountingStage(Stage[Counter]):
@@ -40,9 +46,6 @@ class CountingStage(Stage[Counter]):
 
     def new(self, key):  # noqa: ARG002 - as the pipeline calls it
         return Counter()
-
-    def thaw(self, key, frozen):  # noqa: ARG002 - the same
-        return Counter(frozen)
 
     def step(self, event, states):
         state = states.change(event.symbol, event.time)

@@ -25,6 +25,9 @@ class Counted(State):
     def freeze(self):
         return self.count
 
+    def thaw(self, frozen):
+        self.count = frozen
+
 
 @pytest.fixture
 def store():
