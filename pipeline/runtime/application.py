@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-_HAND_OVER_SHARE: Final = 0.5
-"""The part of the session timeout within which a hand-over has to be done."""
 Phase: TypeAlias = Literal["starting", "rebalancing", "recovering", "ready", "stopping"]
 REBALANCES: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 """Bounds of the seconds from the begin of a rebalance until a worker goes on."""
+_HAND_OVER_SHARE: Final = 0.5
+"""The part of the session timeout within which a hand-over has to be done."""
 _FLUSH_SHARE: Final = 0.25
 """The part of it that the producer gets to send what is left after that."""
 
@@ -92,17 +92,7 @@ class Application(faust.App):
         self._web_type = web_type
         super().__init__(settings.app_id, **options)
         self.lease = Lease(settings.session_timeout)
-        self.intake = Intake(
-            reference=reference.encode(),
-            partitions=settings.partitions,
-            budget_records=settings.budget_records,
-            budget_bytes=settings.budget_bytes,
-            settle={
-                topic: (settings.context_settle_ms if topic == contract.CONTEXT else settings.merge_settle_ms)
-                / 1_000
-                for topic in contract.INPUTS
-            },
-        )
+        self.intake = _intake(settings, reference)
         tables: Any = self.tables
         tables._recovery = Recovery(self, tables, beacon=tables.beacon, loop=tables.loop)
         self.state_tables = {name: self._state_table(name) for name in contract.TABLES}
@@ -132,6 +122,11 @@ class Application(faust.App):
         self.phase_since = self._interrupted = time.monotonic()
         self.rebalances = Distribution(REBALANCES)
         self.on_rebalance_complete.connect(cast("Any", self._recovered))
+
+    @property
+    def phase(self) -> Phase:
+        """What the worker is about."""
+        return self._phase
 
     @property
     def input_partitions(self) -> set[TP]:
@@ -166,11 +161,6 @@ class Application(faust.App):
 
     def _new_transport(self) -> Transport:
         return Transport(self.conf.broker_consumer, self, self.loop)
-
-    @property
-    def phase(self) -> Phase:
-        """What the worker is about."""
-        return self._phase
 
     def _enter(self, phase: Phase) -> None:
         if self._phase != "stopping":
@@ -292,6 +282,17 @@ class Application(faust.App):
             snapshots_read=self.snapshots_read - self._read_before,
             seconds=round(time.monotonic() - self._assigned, 2),
         )
+
+
+def _intake(settings: Settings, reference: str) -> Intake:
+    settle = dict.fromkeys(contract.INPUTS, settings.merge_settle_ms / 1_000)
+    return Intake(
+        reference=reference.encode(),
+        partitions=settings.partitions,
+        budget_records=settings.budget_records,
+        budget_bytes=settings.budget_bytes,
+        settle=settle | {contract.CONTEXT: settings.context_settle_ms / 1_000},
+    )
 
 
 def _check_together(tps: set[TP]) -> None:

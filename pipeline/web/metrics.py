@@ -59,8 +59,11 @@ class WorkerCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield every metric as it is now."""
         yield from self._work()
+        yield from self._left_out()
+        yield _gauge("cascade_symbols", "Symbols that there is state of.", self._app.flow.symbols)
         yield from self._lag()
-        yield from self._runtime()
+        yield from self._checkpoints()
+        yield from self._worker()
         if self._projection is not None:
             yield from _redis(self._projection)
 
@@ -83,6 +86,9 @@ class WorkerCollector(Collector):
             "An event's own time to the hand-over of its signal.",
             delivery.latency,
         )
+
+    def _left_out(self) -> Iterator[Metric]:
+        flow, delivery = self._app.flow, self._app.delivery
         letters = CounterMetricFamily(
             "cascade_dead_letters",
             "Records or objects refused, by what was wrong.",
@@ -103,7 +109,6 @@ class WorkerCollector(Collector):
             flow.counts["misplaced"],
         )
         yield _counter("cascade_recreated_topics", "Topics found to be made anew.", flow.counts["recreated"])
-        yield _gauge("cascade_symbols", "Symbols that there is state of.", flow.symbols)
 
     def _lag(self) -> Iterator[Metric]:
         consumer = self._app.consumer
@@ -124,14 +129,13 @@ class WorkerCollector(Collector):
         yield lag
         yield age
 
-    def _runtime(self) -> Iterator[Metric]:
-        app, now = self._app, time.monotonic()
-        since = app.checkpoint.waiting_since
+    def _checkpoints(self) -> Iterator[Metric]:
+        app, since = self._app, self._app.checkpoint.waiting_since
         yield _histogram("cascade_checkpoint_seconds", "Duration of a checkpoint.", app.checkpoint.seconds)
         yield _gauge(
             "cascade_checkpoint_age_seconds",
             "How long something has waited to be covered.",
-            0 if since is None else now - since,
+            0 if since is None else time.monotonic() - since,
         )
         yield _counter(
             "cascade_changelog_written_bytes",
@@ -146,6 +150,9 @@ class WorkerCollector(Collector):
             "cascade_in_flight_records", "Records taken that no checkpoint covers yet.", app.intake.records
         )
         yield _gauge("cascade_in_flight_bytes", "Their bytes.", app.intake.size)
+
+    def _worker(self) -> Iterator[Metric]:
+        app = self._app
         yield _histogram("cascade_rebalance_seconds", "A rebalance, recovery included.", app.rebalances)
         yield _gauge(
             "cascade_recovery_remaining_records",
@@ -159,7 +166,7 @@ class WorkerCollector(Collector):
         yield _gauge(
             "cascade_poll_age_seconds",
             "Since when Kafka has been asked for nothing; 0 without partitions.",
-            now - app.consumer.polled if app.input_partitions else 0,
+            time.monotonic() - app.consumer.polled if app.input_partitions else 0,
         )
         yield _gauge("cascade_ready", "1 when the worker does its work.", not self._health.unready())
         yield _gauge("cascade_alive", "1 while a restart would not help.", not self._health.stuck())
