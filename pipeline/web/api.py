@@ -40,9 +40,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-MOST_ROWS: Final = 10_000
-LONGEST_PAST: Final = 86_400
-
 
 class Api:
     """Answers questions about symbols, signals, the market and the fleet.
@@ -62,7 +59,7 @@ class Api:
 
     async def symbols(self, request: web.Request) -> web.Response:
         """Answer with all symbols, the hottest first."""
-        most = query.whole_number(request, "limit", 500, MOST_ROWS)
+        most = query.whole_number(request, query.MOST_ROWS)
         found = rows.hottest(self._picture, most)
         count, by_level = len(self._picture.symbols), rows.by_level(self._picture)
         if query.of_worker(request):
@@ -80,7 +77,7 @@ class Api:
     async def symbol(self, request: web.Request) -> web.Response:
         """Answer with everything about one symbol."""
         name = query.read_symbol(request.match_info["symbol"])
-        seconds = query.whole_number(request, "seconds", 3_600, LONGEST_PAST)
+        seconds = query.whole_number(request, query.PAST)
         own = query.of_worker(request)
         if name in self._picture.symbols:
             place = self._picture.symbols[name].partition
@@ -104,8 +101,8 @@ class Api:
 
     async def signals(self, request: web.Request) -> web.Response:
         """Answer with the newest signals."""
-        least, symbol = query.least_level(request, "NONE"), query.only_symbol(request)
-        most = query.whole_number(request, "limit", 100, 1_000)
+        least, symbol = query.least_level(request, query.LEVEL), query.only_symbol(request)
+        most = query.whole_number(request, query.MOST_SIGNALS)
         found = self._picture.newest(least, symbol, most, changes=query.only_changes(request))
         if query.of_worker(request):
             return answer(answers.Signals(found, self._fleet.own_missing()))

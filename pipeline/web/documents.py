@@ -26,7 +26,8 @@ from pipeline.web.routes import ROUTES, STREAM
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pipeline.web.routes import Parameter, Route
+    from pipeline.web.query import Parameter
+    from pipeline.web.routes import Route
 
 SENT: Final[dict[str, tuple[type, str]]] = {
     contract.SIGNALS: (Signal, "Every signal."),
@@ -55,6 +56,10 @@ _REFUSALS: Final = {
     413: "The body is too large.",
     503: "Not now: the reason says why.",
 }
+_EVENTS: Final = {
+    "description": "Events as they come: `signal` and `regime`.",
+    "content": {"text/event-stream": {"schema": {"type": "string"}}},
+}
 _REFERENCE: Final = "#/components/schemas/{name}"
 
 
@@ -65,8 +70,10 @@ def openapi() -> dict[str, Any]:
     refused = schemas[-1]
     paths: dict[str, dict[str, Any]] = {}
     for route, schema in zip(ROUTES, schemas, strict=False):
-        paths.setdefault(route.path, {})[route.method] = _operation(route, schema, refused)
-    paths[STREAM.path] = {STREAM.method: _stream(refused)}
+        paths.setdefault(route.path, {})[route.method] = _operation(
+            route, _response("The answer.", schema), refused
+        )
+    paths[STREAM.path] = {STREAM.method: _operation(STREAM, _EVENTS, refused)}
     return {
         "openapi": "3.1.0",
         "info": _info("Cascade signals over HTTP", "For the whole fleet, whichever worker is asked."),
@@ -78,13 +85,13 @@ def openapi() -> dict[str, Any]:
     }
 
 
-def _operation(route: Route, schema: Any, refused: Any) -> dict[str, Any]:
+def _operation(route: Route, answer: Any, refused: Any) -> dict[str, Any]:
     found: dict[str, Any] = {
         "operationId": route.handler,
         "summary": route.summary,
         "parameters": [_parameter(each) for each in route.parameters],
         "responses": {
-            "200": _response("The answer.", schema),
+            "200": answer,
             **{str(code): _response(_REFUSALS[code], refused) for code in route.refusals},
         },
     }
@@ -93,19 +100,6 @@ def _operation(route: Route, schema: Any, refused: Any) -> dict[str, Any]:
     if route.method != "get":
         found["security"] = [{"token": []}]
     return found
-
-
-def _stream(refused: Any) -> dict[str, Any]:
-    events = {"text/event-stream": {"schema": {"type": "string"}}}
-    return {
-        "operationId": STREAM.handler,
-        "summary": STREAM.summary,
-        "parameters": [_parameter(each) for each in STREAM.parameters],
-        "responses": {
-            "200": {"description": "Events as they come: `signal` and `regime`.", "content": events},
-            **{str(code): _response(_REFUSALS[code], refused) for code in STREAM.refusals},
-        },
-    }
 
 
 def _parameter(parameter: Parameter) -> dict[str, Any]:

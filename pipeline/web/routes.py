@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
-from pipeline.messages import LEVELS
 from pipeline.web import answers
-from pipeline.web.api import LONGEST_PAST, MOST_ROWS
-
-
-class Parameter(NamedTuple):
-    """A parameter of a request."""
-
-    name: str
-    text: str
-    schema: dict[str, Any]
-    place: str = "query"
+from pipeline.web.query import (
+    CHANGES,
+    LEVEL,
+    LEVEL_OF_STREAM,
+    MOST_ROWS,
+    MOST_SIGNALS,
+    OF_SYMBOL,
+    PAST,
+    SCOPE,
+    SYMBOL,
+    Parameter,
+)
 
 
 class Route(NamedTuple):
@@ -34,20 +35,6 @@ class Route(NamedTuple):
     body: Any = None
 
 
-def _whole(name: str, text: str, usual: int, most: int) -> Parameter:
-    return Parameter(name, text, {"type": "integer", "minimum": 1, "maximum": most, "default": usual})
-
-
-_LEVEL: Final[dict[str, Any]] = {"type": "string", "enum": list(LEVELS)}
-_SCOPE: Final = Parameter(
-    "scope", "`worker`: of this worker's partitions alone.", {"type": "string", "enum": ["worker"]}
-)
-SYMBOL: Final = Parameter("symbol", "A symbol.", {"type": "string"}, "path")
-CHANGES: Final = Parameter(
-    "changes", "Only those with which a level changed.", {"type": "boolean", "default": False}
-)
-OF_SYMBOL: Final = Parameter("symbol", "Only of this symbol.", {"type": "string"})
-
 ROUTES: Final = (
     Route(
         "/api/symbols",
@@ -55,7 +42,7 @@ ROUTES: Final = (
         "symbols",
         "All symbols, the hottest first.",
         answers.Symbols,
-        (_whole("limit", "Rows, at most.", 500, MOST_ROWS), _SCOPE),
+        (MOST_ROWS, SCOPE),
         (400,),
     ),
     Route(
@@ -64,7 +51,7 @@ ROUTES: Final = (
         "symbol",
         "Everything about one symbol: windows, components, thresholds, its past.",
         answers.SymbolDetail,
-        (SYMBOL, _whole("seconds", "How much of the past.", 3_600, LONGEST_PAST), _SCOPE),
+        (SYMBOL, PAST, SCOPE),
         (400, 404, 503),
     ),
     Route(
@@ -74,11 +61,11 @@ ROUTES: Final = (
         "The newest signals, newest first.",
         answers.Signals,
         (
-            Parameter("min_level", "From this level up.", _LEVEL | {"default": "NONE"}),
+            LEVEL,
             OF_SYMBOL,
             CHANGES,
-            _whole("limit", "Signals, at most.", 100, 1_000),
-            _SCOPE,
+            MOST_SIGNALS,
+            SCOPE,
         ),
         (400,),
     ),
@@ -88,11 +75,11 @@ ROUTES: Final = (
         "regime",
         "The market regime and what follows from it.",
         answers.Regime,
-        (_SCOPE,),
+        (SCOPE,),
         (400,),
     ),
-    Route("/api/stats", "get", "stats", "Statistics of the signals sent.", answers.Stats, (_SCOPE,), (400,)),
-    Route("/api/fleet", "get", "fleet", "The status of every worker.", answers.Fleet, (_SCOPE,), (400,)),
+    Route("/api/stats", "get", "stats", "Statistics of the signals sent.", answers.Stats, (SCOPE,), (400,)),
+    Route("/api/fleet", "get", "fleet", "The status of every worker.", answers.Fleet, (SCOPE,), (400,)),
     Route("/api/feeds", "get", "feeds", "Feeds that are or were silent.", answers.Feeds),
     Route(
         "/api/weights", "get", "get_weights", "The weights in force.", answers.WeightsAnswer, refusals=(503,)
@@ -123,7 +110,7 @@ STREAM: Final = Route(
     "Signals and the market regime as server-sent events; who reads too slowly is cut off.",
     str,
     (
-        Parameter("min_level", "Signals from this level up.", _LEVEL | {"default": "ALERT"}),
+        LEVEL_OF_STREAM,
         OF_SYMBOL,
         CHANGES,
     ),

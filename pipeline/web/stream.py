@@ -158,7 +158,7 @@ class Stream:
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Stream signals and the market regime until the listener leaves, or is too slow."""
-        least, symbol = query.least_level(request, "ALERT"), query.only_symbol(request)
+        least, symbol = query.least_level(request, query.LEVEL_OF_STREAM), query.only_symbol(request)
         changes = query.only_changes(request)
         if len(self._listeners) >= MOST_LISTENERS:
             return problem(503, f"{MOST_LISTENERS} listen here already: ask another worker")
