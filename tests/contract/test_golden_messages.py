@@ -4,7 +4,8 @@ import json
 
 import msgspec
 import pytest
-from output_records import positioning, regime, velocity, volatility
+from output_records import CONTEXT as SIGNAL_CONTEXT
+from output_records import SCORES, positioning, regime, signal, velocity, volatility
 
 from pipeline import codec, contract
 from pipeline.messages import (
@@ -15,12 +16,8 @@ from pipeline.messages import (
     FeedStatus,
     Funding,
     Liquidation,
-    Metrics,
     OpenInterest,
     Price,
-    Scores,
-    Signal,
-    SignalContext,
     SignalMeta,
 )
 
@@ -235,47 +232,11 @@ DEAD_LETTER = """
 }
 """
 
-SIGNAL_MESSAGE = Signal(
-    symbol="BTCUSDT",
-    timestamp=1698765432.123,
-    signal="CRITICAL",
-    signal_level=3,
-    probability=0.7521,
-    scores=Scores(
-        velocity=0.825, acceleration=0.654, volume=0.721, oi_change=0.432, funding=0.189, volatility=0.567
-    ),
-    metrics=Metrics(
-        velocity=41.25,
-        acceleration=13.08,
-        volume_usd=36_050_000.0,
-        oi_change_1m=0.0216,
-        funding_rate=0.000189,
-        jerk=1.5,
-        no_data=[],
-    ),
-    context=SignalContext(
-        volatility_regime="HIGH",
-        btc_price=43_521.5,
-        vol_risk_multiplier=2.83,
-        leading_exchange="binance",
-        exchange_correlation=0.847,
-        market_regime="HIGH",
-        cascade_sensitivity=0.7,
-        velocity_threshold_multiplier=1.8,
-        timestamp=1698765432.0,
-        stale=False,
-        warming=False,
-    ),
-    meta=SignalMeta(
-        processing_time_ms=4.23,
-        profile="seed",
-        weights_version=0,
-        raw_score=0.7521,
-        level_reason="probability",
-        event_timestamp=1698765432.1,
-    ),
-    id="BTCUSDT-1698765432123-7",
-    sequence=7,
+SIGNAL_MESSAGE = msgspec.structs.replace(
+    signal(7, timestamp=1698765432.123),
+    scores=msgspec.structs.replace(SCORES, volatility=0.567),
+    context=msgspec.structs.replace(SIGNAL_CONTEXT, timestamp=1698765432.0),
+    meta=SignalMeta(4.23, "seed", 0, 0.7521, "probability", 1698765432.1),
 )
 CONTEXT_MESSAGE = Context(
     symbol="BTCUSDT",
