@@ -50,17 +50,15 @@ class Feeds:
 
     def take(self, status: FeedStatus) -> None:
         """Note a gap, or the end of those of a stream that is back; one that ends where it began was none."""
-        since, until = micros(status.since), FOREVER
+        since, until = micros(status.since), FOREVER if status.until is None else micros(status.until)
         if status.stream == FEED_COLLECTOR:
             self._collected(status.exchange, since)
             return
         own = [gap for gap in self.gaps if (gap.exchange, gap.stream) == (status.exchange, status.stream)]
-        if status.until is not None:
-            until = micros(status.until)
-            for gap in own:
-                if gap.since <= until < gap.until:
-                    gap.until = until
-            self.gaps = [gap for gap in self.gaps if gap.since < gap.until]
+        for gap in own:
+            if gap.since <= until < gap.until:
+                gap.until = until
+        self.gaps = [gap for gap in self.gaps if gap.since < gap.until]
         if since < until and all(gap.since != since for gap in own):
             told = max(micros(status.told), since)
             self.gaps.append(Gap(status.exchange, status.stream, told, since, until))
