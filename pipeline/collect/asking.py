@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import aiohttp
 import msgspec
 
-from pipeline.collect.link import left_alone
+from pipeline.collect.conversation import left_alone
 from pipeline.collect.reading import VenueError
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from venue_frames import CASES, T_MS
 from pipeline import codec, contract
 from pipeline.cli import collect_live
 from pipeline.cli.collect_show import table_of
-from pipeline.collect import asking, bundles, link
+from pipeline.collect import asking, bundles, conversation, link
 from pipeline.collect import collector as collector_module
 from pipeline.collect import outbox as outbox_module
 from pipeline.collect import reading as reading_module
@@ -460,21 +460,21 @@ async def test_a_venue_that_wants_no_more_connections_is_left_alone(exchange_of)
 
 
 async def test_a_server_that_does_not_shake_hands_is_left(monkeypatch):
-    monkeypatch.setattr(link, "_CONNECT", 0.1)
+    monkeypatch.setattr(conversation, "_CONNECT", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as server:
         host, port = server.getsockname()
         async with aiohttp.ClientSession() as session:
             to = Connection(url=f"ws://{host}:{port}")
-            conversation = link.Conversation(session, VENUES["okx"], to, lambda _: (), data_silence=60.0)
-            with pytest.raises(link.SilenceError, match="no connection"):
-                await conversation.task
+            held = conversation.Conversation(session, VENUES["okx"], to, lambda _: (), data_silence=60.0)
+            with pytest.raises(conversation.SilenceError, match="no connection"):
+                await held.task
 
 
 @pytest.mark.parametrize("protocol", [True, False])
 async def test_pings_of_the_protocol_are_sent_only_to_venues_that_answer_them(
     exchange_of, monkeypatch, protocol
 ):
-    monkeypatch.setattr(link, "_PROTOCOL_PING", 0.05)
+    monkeypatch.setattr(conversation, "_PROTOCOL_PING", 0.05)
     heartbeat = Heartbeat(every=0.05, text="ping", protocol=protocol)
     async with exchange_of("okx", heartbeat=heartbeat) as (exchange, _, _):
         await until(lambda: exchange.heard.count("ping") > 5, "no ping")
