@@ -56,6 +56,7 @@ _LONGEST_WAIT_S: Final = 5.0
 _LONGEST_EXPONENT: Final = 16
 """The backoff computes a power of two that overflows after 1,024 failures."""
 
+_decode: Final = codec.decoder(dict[str, Any])
 _log = structlog.get_logger(__name__)
 
 
@@ -95,7 +96,7 @@ class _Delivery:
 
     async def hand_over(self, channel: str, value: bytes) -> None:
         try:
-            data = msgspec.json.decode(value, type=dict[str, Any])
+            data = _decode(value)
         except codec.UNREADABLE as error:
             _log.warning("an unreadable message was left out", channel=channel, error=str(error))
             return

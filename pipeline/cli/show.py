@@ -7,11 +7,10 @@ import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from redis.asyncio import Redis
 
-from pipeline import contract
+from pipeline import codec, contract
 from pipeline.cli.board import Board
 from pipeline.cli.feeding import send_when_due
 from pipeline.cli.replay_kafka import producer
@@ -32,6 +31,8 @@ QUIET_S: Final = 1.0
 LONGEST_QUIET_S: Final = 15.0
 """Seconds without an output after which all is taken to have come, and the longest wait for that."""
 REFRESH_S: Final = 0.25
+
+_decode: Final = codec.decoder(dict[str, Any])
 
 
 class View(Protocol):
@@ -133,7 +134,7 @@ class Show:
     async def _read(self) -> None:
         async with _consumer(self.settings) as consumer:
             async for record in consumer:
-                self._hear(record.topic, orjson.loads(record.value), time.time())
+                self._hear(record.topic, _decode(record.value), time.time())
 
     def _hear(self, topic: str, message: dict[str, Any], received: float) -> None:
         self._heard = time.monotonic()
@@ -157,7 +158,7 @@ class Show:
             await channel.subscribe(contract.CHANNEL_SIGNALS)
             async for message in channel.listen():
                 if message["type"] == "message" and self.tally is not None:
-                    self.tally.add_published(orjson.loads(message["data"]), time.time())
+                    self.tally.add_published(_decode(message["data"]), time.time())
 
     async def _refresh(self) -> None:
         while True:

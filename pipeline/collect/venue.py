@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar
 import msgspec
 from msgspec import Struct
 
+from pipeline import codec
 from pipeline.collect.names import USUAL, UnknownUnitError
 from pipeline.collect.quotes import Quote
 from pipeline.messages import Funding, Liquidation, OpenInterest, Price
@@ -308,7 +309,7 @@ def decode_but_pong(frame: str | bytes) -> Any:
 
 def as_text(content: Any) -> str:
     """Return content as JSON."""
-    return msgspec.json.encode(content).decode()
+    return codec.encode(content).decode()
 
 
 def position(order: str) -> Side:

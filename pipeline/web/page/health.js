@@ -5,7 +5,7 @@ const STALE = 15; // seconds after which that is no longer a pause between event
 const BEHIND = 5; // seconds of lag that are no catching up yet
 
 // When the newest event of the whole market was, null before the first.
-export function newestEvent(symbols, fleet) {
+function newestEvent(symbols, fleet) {
   const times = symbols.symbols.map((row) => row.last_event).filter((time) => time !== null);
   for (const worker of fleet.workers) {
     if (worker.context_age_seconds !== null) times.push(worker.time - worker.context_age_seconds);
