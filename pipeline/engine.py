@@ -123,10 +123,10 @@ class Engine:
             return [*letters, refuse(record, self._roster.objection)]
         return letters + [output for found in events for output in self._run(found)]
 
-    def feed(self, topic: str, message: Incoming, *, offset: int | None = None) -> list[Output]:
+    def feed(self, topic: str, message: Incoming) -> list[Output]:
         """Process one message that was validated already; otherwise as `process`."""
         self._check(topic)
-        found = create_event(topic, message, self._next(topic, offset))
+        found = create_event(topic, message, self._next(topic, None))
         if not self._roster.admits(found.symbol):
             record = Record(topic, codec.encode(message), found.offset)
             return [refuse(record, self._roster.objection)]

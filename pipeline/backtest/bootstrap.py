@@ -41,13 +41,13 @@ class Days(NamedTuple):
         return draw[self.of_minute]
 
 
-def draw_days(minutes: Times, draws: int = DRAWS, seed: int = SEED) -> Days:
+def draw_days(minutes: Times) -> Days:
     """Draw as many days as there are, with replacement, again and again."""
     days = np.unique(minutes // DAY)
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(SEED)
     drawn = [
         np.bincount(random.integers(0, len(days), len(days)), minlength=len(days)).astype(float)
-        for _ in range(draws)
+        for _ in range(DRAWS)
     ]
     return Days(days, np.searchsorted(days, minutes // DAY), drawn)
 

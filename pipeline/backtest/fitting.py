@@ -26,6 +26,8 @@ _RATIO: Final = 1.4
 _LAST_RISE: Final = 0.01
 """Of the probability above the middle of the highest step, where nothing tells how much it is."""
 _CANDIDATES: Final = 400
+_RIDGE: Final = 1.0
+"""What squared coefficients cost."""
 _STEP: Final = 1e-4  # probabilities are sent with so many digits
 
 
@@ -97,7 +99,7 @@ def rising_thresholds(found: list[float], step: float = _STEP, most: float = 1.0
     return [float(np.ceil(max(each - excess, 0.0) * 1e6 - 1e-3) / 1e6) for each in risen]
 
 
-def fit_weights(parts: Floats, positive: NDArray[np.bool_], ridge: float = 1.0) -> Floats:
+def fit_weights(parts: Floats, positive: NDArray[np.bool_]) -> Floats:
     """Return weights of components, none negative, their sum 1: ridge logistic regression.
 
     Parameters
@@ -106,8 +108,6 @@ def fit_weights(parts: Floats, positive: NDArray[np.bool_], ridge: float = 1.0) 
         A line for each minute, a column for each component.
     positive
         Whether a cascade followed.
-    ridge
-        How much squared coefficients cost.
 
     """
     sign = np.where(positive, 1.0, -1.0)
@@ -115,8 +115,8 @@ def fit_weights(parts: Floats, positive: NDArray[np.bool_], ridge: float = 1.0) 
     def loss(unknown: Floats) -> tuple[float, Floats]:
         margin = sign * (parts @ unknown[:-1] + unknown[-1])
         pull = -sign * np.exp(-np.logaddexp(0.0, margin))
-        slope = np.append(pull @ parts + 2 * ridge * unknown[:-1], pull.sum())
-        return float(np.logaddexp(0.0, -margin).sum() + ridge * unknown[:-1] @ unknown[:-1]), slope
+        slope = np.append(pull @ parts + 2 * _RIDGE * unknown[:-1], pull.sum())
+        return float(np.logaddexp(0.0, -margin).sum() + _RIDGE * unknown[:-1] @ unknown[:-1]), slope
 
     count = parts.shape[1]
     bounds = [(0.0, None)] * count + [(None, None)]

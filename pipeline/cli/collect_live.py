@@ -13,8 +13,8 @@ from aiohttp import web
 from pipeline import contract
 from pipeline.cli.collect_peers import among_peers
 from pipeline.cli.collect_show import show, summary
+from pipeline.cli.feeding import producer
 from pipeline.cli.output import USAGE, end_on_sigterm, fail
-from pipeline.cli.replay_kafka import producer
 from pipeline.collect.collector import Collector
 from pipeline.collect.observed import create_web
 from pipeline.collect.outbox import Outbox

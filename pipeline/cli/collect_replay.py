@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
+from pipeline.cli.feeding import producer
 from pipeline.cli.output import USAGE, end_on_sigterm, fail
-from pipeline.cli.replay_kafka import producer
 from pipeline.collect.outbox import Outbox
 from pipeline.collect.reading import Reading, VenueError
 from pipeline.collect.recording import recorded, recordings

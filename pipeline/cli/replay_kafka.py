@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import asynccontextmanager, suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from aiokafka import AIOKafkaProducer
-
 from pipeline import codec
-from pipeline.runtime.connections import keep_steady
+from pipeline.cli.feeding import producer
 from pipeline.runtime.topic_plan import APPLY
 from pipeline.runtime.topics import TopicsError, read_topics
 from pipeline.settings import FOREVER
@@ -19,14 +16,14 @@ from pipeline.settings import FOREVER
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 
+    from aiokafka import AIOKafkaProducer
+
     from pipeline.cli.recordings import Recorded, Recordings
     from pipeline.settings import Settings
 
 FASTEST: Final = float("inf")
 CHUNK: Final = 1_000
 """Records sent before their delivery is waited for: topics stay about as far as each other."""
-_LAST_WAIT: Final = 3.0
-"""Seconds for the broker to take leave."""
 _HOUR_MS: Final = 3_600_000
 
 
@@ -63,24 +60,6 @@ async def feed(
             async for recorded in paced:
                 await _send(sending, [recorded])
                 progress()
-
-
-@asynccontextmanager
-async def producer(settings: Settings, linger_ms: int = 5) -> AsyncIterator[AIOKafkaProducer]:
-    """Yield a producer that loses, repeats and reorders nothing; partitions by murmur2, as Java's does."""
-    sending = AIOKafkaProducer(
-        **settings.kafka_client_options(),
-        enable_idempotence=settings.producer_idempotence,
-        acks="all",
-        linger_ms=linger_ms,
-    )
-    keep_steady(sending)
-    try:
-        await sending.start()
-        yield sending
-    finally:  # what had to arrive was waited for; what nobody waited for is no reason to hang
-        with suppress(TimeoutError):
-            await asyncio.wait_for(sending.stop(), _LAST_WAIT)
 
 
 async def _send(sending: AIOKafkaProducer, records: Iterable[Recorded]) -> None:

@@ -12,8 +12,7 @@ from redis.asyncio import Redis
 
 from pipeline import codec, contract
 from pipeline.cli.board import Board
-from pipeline.cli.feeding import send_when_due
-from pipeline.cli.replay_kafka import producer
+from pipeline.cli.feeding import producer, send_when_due
 from pipeline.cli.summary import Summary, Tally
 
 if TYPE_CHECKING:

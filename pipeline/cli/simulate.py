@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline import contract
-from pipeline.cli.feeding import send_when_due
+from pipeline.cli.feeding import producer, send_when_due
 from pipeline.cli.output import USAGE, end_on_sigterm, fail, run
-from pipeline.cli.replay_kafka import producer
 from pipeline.cli.simulation import ROUND_S, Market
 from pipeline.runtime.topics import count_partitions
 from pipeline.settings import load_settings

@@ -63,8 +63,8 @@ class Link:
         *,
         reader: Callable[[], Callable[[str | bytes], Sequence[Told]]],
         told_gap: Callable[[Gap], object],
-        data_silence: float = 120.0,
-        longest_wait: float = 32.0,
+        data_silence: float,
+        longest_wait: float,
         gap: Gap | None = None,
     ) -> None:
         self._session, self._venue, self._connection = session, venue, connection

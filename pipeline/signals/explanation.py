@@ -91,14 +91,9 @@ def contributions(signal: Signal, weights: Mapping[str, float]) -> dict[str, flo
     return {name: round(part, 6) for name, part in zip(weights, found, strict=True)}
 
 
-def _parts(signal: Signal, weights: Mapping[str, float]) -> dict[str, float]:
-    """Return weight x score of each component."""
-    return {name: weight * getattr(signal.scores, name) for name, weight in weights.items()}
-
-
 def _sum_in_words(signal: Signal, weights: Mapping[str, float]) -> str:
-    parts = _parts(signal, weights)
-    said = sorted(((part, name) for name, part in parts.items() if part >= _SAID), reverse=True)
+    parts = [(weight * getattr(signal.scores, name), name) for name, weight in weights.items()]
+    said = sorted((part for part in parts if part[0] >= _SAID), reverse=True)
     return ", ".join(f"{name.replace('_', ' ')} {part:.2f}" for part, name in said) or "nothing scores"
 
 

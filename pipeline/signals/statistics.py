@@ -1,7 +1,7 @@
 """Statistics of the signals sent, per worker and over all workers."""
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Final, TypedDict
 
 from msgspec import Struct
@@ -36,20 +36,17 @@ class StatisticsReport(Struct):
 class Statistics:
     """Count what one worker sent.
 
-    Parameters
-    ----------
-    current_weights
-        The weights in force by component name; to be replaced when they change.
-
     Attributes
     ----------
+    current_weights
+        The weights in force by component name; to be set whenever they change.
     levels
         How many signals of each level were sent, from NONE to EXTREME.
 
     """
 
-    def __init__(self, current_weights: Mapping[str, float] | None = None) -> None:
-        self.current_weights = dict(current_weights or {})
+    def __init__(self) -> None:
+        self.current_weights: dict[str, float] = {}
         self.levels = [0] * len(LEVELS)
         self._processing_time_ms = 0.0
         self._recent: deque[Signal] = deque(maxlen=RECENT)

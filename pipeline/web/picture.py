@@ -201,7 +201,7 @@ class Picture:
         quiet = [each for each in self._kept.values() if each.level == 0] if signal.signal_level else []
         if not quiet:
             return False
-        longest = min(quiet, key=_since)
+        longest = min(quiet, key=lambda each: each.since)
         longest.history = None
         self._kept = {name: each for name, each in self._kept.items() if each is not longest}
         return True
@@ -243,7 +243,3 @@ def _fill_up(kept: deque[Any], before: Iterable[Any]) -> None:
 def in_time(signal: Signal) -> tuple[float, str, int]:
     """Return what signals of several symbols are ordered by."""
     return signal.timestamp, signal.symbol, signal.sequence
-
-
-def _since(picture: SymbolPicture) -> float:
-    return picture.since

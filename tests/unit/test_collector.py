@@ -987,8 +987,9 @@ async def test_a_connection_that_is_changed_again_while_it_is_replaced_is_replac
     exchange, told = Exchange("okx"), []
     async with exchange.running(), aiohttp.ClientSession() as session:
         to = Connection(url=exchange.endpoints[VENUES["okx"].WS])
+        patience = {"data_silence": 120.0, "longest_wait": 9.0}
         held = link.Link(
-            session, VENUES["okx"], to, reader=lambda: lambda _: [NOTED], told_gap=told.append, longest_wait=9
+            session, VENUES["okx"], to, reader=lambda: lambda _: [NOTED], told_gap=told.append, **patience
         )
         running = asyncio.create_task(held.run())
         await until(lambda: exchange.connections == 1, "not connected")

@@ -26,7 +26,8 @@ def signal(number=0, *, velocity=1.0, ms=2.0, symbol="SOLUSDT"):
 
 
 def statistics_of(*signals, weights=WEIGHTS):
-    statistics = Statistics(weights)
+    statistics = Statistics()
+    statistics.current_weights = weights
     for found in signals:
         statistics.add(found)
     return statistics.report()
