@@ -42,6 +42,11 @@ def command_of(words: Sequence[str]) -> Any:
     return command
 
 
+def invoke(*words: object, **environment: str) -> Result:
+    """Run a command without an event loop, which it has of its own."""
+    return CliRunner().invoke(app, [*map(str, words)], env=environment)
+
+
 async def cascade(settings: Settings, *arguments: str, answer: str | None = None) -> Result:
     """Run a command in a thread, so that it has an event loop of its own."""
     return await asyncio.to_thread(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import json
 import time
@@ -174,11 +173,3 @@ class Exchange:
             self.refused.append(time.monotonic())
             return web.Response(status=self.status, headers=self.wait)
         return await (self._talk(request) if wants_socket else self._answer(request))
-
-
-async def until(condition: Callable[[], Any], what: str, patience: float = 20.0) -> None:
-    """Wait until something is so."""
-    deadline = asyncio.get_running_loop().time() + patience
-    while not condition():
-        assert asyncio.get_running_loop().time() < deadline, what
-        await asyncio.sleep(0.01)

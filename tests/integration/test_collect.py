@@ -10,9 +10,10 @@ from contextlib import AsyncExitStack, ExitStack, contextmanager
 
 import pytest
 from aiokafka import AIOKafkaProducer
-from exchanges import Exchange, until
+from exchanges import Exchange
 from msgspec import convert
 from venue_frames import CASES, T_MS
+from waiting import until
 from workers import Worker, produce, read_all, until_caught_up
 
 from pipeline import contract

@@ -6,16 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from backtest_cases import made_market, write_files
-from typer.testing import CliRunner
+from commands import invoke
 
 from pipeline.backtest.evaluation import Series, evaluate, gain
 from pipeline.backtest.labels import EventRule, Recorded, label
-from pipeline.cli import app
 from pipeline.messages import LEVELS
-
-
-def cascade(*arguments):
-    return CliRunner().invoke(app, ["backtest", *map(str, arguments)])
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +23,9 @@ def done(files, tmp_path_factory):
     """A backtest of two profiles, in one process and in two."""
     out = tmp_path_factory.mktemp("out")
     profiles = ["--profile", "adaptive", "--profile", "seed"]
-    results = [cascade(*files, *profiles, "--jobs", jobs, "--out", out / str(jobs)) for jobs in (1, 2)]
+    results = [
+        invoke("backtest", *files, *profiles, "--jobs", jobs, "--out", out / str(jobs)) for jobs in (1, 2)
+    ]
     assert [result.exit_code for result in results] == [0, 0], results[0].output
     return out, results[0].output
 
@@ -54,7 +51,7 @@ def test_a_report_tells_of_every_profile_baseline_level_and_threshold(done):
 
 
 def test_parts_of_days_side_by_side_find_the_same_events(files, done, tmp_path):
-    result = cascade(*files, "--split", 2, "--out", tmp_path)
+    result = invoke("backtest", *files, "--split", 2, "--out", tmp_path)
     assert result.exit_code == 0, result.output
     found = [json.loads((out / "report.json").read_text()) for out in (tmp_path, done[0] / "1")]
     parts, whole = (each["symbols"]["BTCUSDT"] for each in found)
@@ -74,16 +71,16 @@ def test_parts_of_days_side_by_side_find_the_same_events(files, done, tmp_path):
     ],
 )
 def test_what_cannot_be_judged_is_said(arguments, why, tmp_path):
-    result = cascade(*arguments, "--out", tmp_path)
+    result = invoke("backtest", *arguments, "--out", tmp_path)
     assert result.exit_code == 2
     assert why in result.output
 
 
 def test_prices_alone_can_decide(files, tmp_path):
-    result = cascade(*files[2:], "--price-only", "--out", tmp_path)
+    result = invoke("backtest", *files[2:], "--price-only", "--out", tmp_path)
     assert result.exit_code == 0, result.output
     assert "2 episodes" in result.output
-    refused = cascade(*files[2:], "--out", tmp_path)
+    refused = invoke("backtest", *files[2:], "--out", tmp_path)
     assert (refused.exit_code, "--price-only" in refused.output) == (2, True)
 
 
@@ -109,7 +106,7 @@ def test_it_agrees_with_the_reference_evaluator(reference, recorded_data, tmp_pa
         liquidations.to_csv(tmp_path / "liquidations.csv", index=False)
         prices.to_csv(tmp_path / "prices.csv", index=False)
         files = ["--liquidations", tmp_path / "liquidations.csv", "--prices", tmp_path / "prices.csv"]
-        result = cascade(*files, "--symbol", "BTCUSDT", "--out", tmp_path)
+        result = invoke("backtest", *files, "--symbol", "BTCUSDT", "--out", tmp_path)
         assert result.exit_code == 0, result.output
         signals, other = (
             pd.read_parquet(tmp_path / f"signals-BTCUSDT-{name}.parquet") for name in ("adaptive", "seed")

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
+from commands import invoke
 
 from pipeline import contract
 from pipeline.backtest.evaluation import Series, evaluate
@@ -12,7 +12,6 @@ from pipeline.backtest.fitting import fit_map, fit_weights, lowest_within, mappe
 from pipeline.backtest.labels import DAY, Labels
 from pipeline.backtest.pooling import at_minutes
 from pipeline.backtest.walk_forward import EMBARGO
-from pipeline.cli import app
 from pipeline.cli.observing import observe, open_feed, without_map
 from pipeline.cli.recordings import Period
 from pipeline.runtime.profiles import load_profile
@@ -21,14 +20,11 @@ pytestmark = pytest.mark.recorded
 
 
 def fitting(recorded_data, command, out, *arguments):
-    return CliRunner().invoke(
-        app,
-        [
-            *(command, "--symbol", "BTCUSDT", "--out", str(out), "--until", "2024-03-07T00:00:00Z"),
-            *("--liquidations", str(recorded_data / "liquidations" / "bybit_btcusdt_2024_q1.parquet")),
-            *("--prices", str(recorded_data / "prices" / "binance_perp_btcusdt_5m_2023_2024.parquet")),
-            *arguments,
-        ],
+    return invoke(
+        *(command, "--symbol", "BTCUSDT", "--out", out, "--until", "2024-03-07T00:00:00Z"),
+        *("--liquidations", recorded_data / "liquidations" / "bybit_btcusdt_2024_q1.parquet"),
+        *("--prices", recorded_data / "prices" / "binance_perp_btcusdt_5m_2023_2024.parquet"),
+        *arguments,
     )
 
 
@@ -79,12 +75,9 @@ def test_what_is_fitted_to_five_sixths_of_the_days_holds_on_the_rest(recorded_da
 @pytest.mark.parametrize("month", ["2021_05", "2021_12"])
 def test_prices_alone_tell_of_their_moves_as_often_as_the_profile_says(recorded_data, tmp_path, month):
     """On months, a venue and bars that the profile was not fitted to, and without liquidations."""
-    result = CliRunner().invoke(
-        app,
-        [
-            *("backtest", "--price-only", "--symbol", "BTCUSDT", "--out", str(tmp_path)),
-            *("--prices", str(recorded_data / "prices" / f"binance_spot_btcusdt_1m_{month}.parquet")),
-        ],
+    result = invoke(
+        *("backtest", "--price-only", "--symbol", "BTCUSDT", "--out", tmp_path),
+        *("--prices", recorded_data / "prices" / f"binance_spot_btcusdt_1m_{month}.parquet"),
     )
     assert result.exit_code == 0, result.output
     found = json.loads((tmp_path / "report.json").read_text())["symbols"]["BTCUSDT"]["runs"]

@@ -4,12 +4,10 @@ from itertools import pairwise
 
 import pytest
 from backtest_cases import made_market, write_files
-from commands import as_rows, cascade, offline
-from typer.testing import CliRunner
+from commands import as_rows, cascade, invoke, offline
 from workers import Worker, differing, read_signals, until_caught_up
 
 from pipeline import codec
-from pipeline.cli import app
 from pipeline.messages import COMPONENTS
 from pipeline.runtime.control import read_weights
 from pipeline.runtime.profiles import load_profile
@@ -22,10 +20,6 @@ MARKETS = {
 BLIND = dict.fromkeys(COMPONENTS, 0.0) | {"oi_change": 0.5, "funding": 0.5}
 
 
-def run(*arguments):
-    return CliRunner().invoke(app, [str(each) for each in arguments])
-
-
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("made")
@@ -35,7 +29,7 @@ def files(tmp_path_factory):
 @pytest.fixture(scope="module")
 def calibrated(files, tmp_path_factory):
     out = tmp_path_factory.mktemp("fitted") / "mine.toml"
-    result = run("calibrate", *files, "--name", "mine", "--out", out)
+    result = invoke("calibrate", *files, "--name", "mine", "--out", out)
     assert result.exit_code == 0, result.output
     return out
 
@@ -46,7 +40,7 @@ def optimised(files, tmp_path_factory):
     blind = folder / "blind.json"  # looks at what the made market does not tell
     blind.write_bytes(codec.encode({"name": "blind", "score": {"weights": BLIND, "habits": {}}}))
     out = folder / "better.toml"
-    result = run("optimise", *files, "--profile", blind, "--name", "better", "--folds", 2, "--out", out)
+    result = invoke("optimise", *files, "--profile", blind, "--name", "better", "--folds", 2, "--out", out)
     assert result.exit_code == 0, result.output
     return out
 

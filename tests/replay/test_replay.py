@@ -4,11 +4,10 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from commands import invoke
 from pyarrow import parquet
-from typer.testing import CliRunner
 
 from pipeline import Engine, contract
-from pipeline.cli import app
 from pipeline.cli.replay_report import SKIPPED, SignalCounts
 from pipeline.cli.signal_rows import COLUMNS, signal_row
 from pipeline.cli.simulation import simulate
@@ -17,10 +16,6 @@ START = 1_760_000_000.0
 OPTIONS = dict(
     zip(contract.FEEDS, ("--liquidations", "--prices", "--open-interest", "--funding"), strict=True)
 )
-
-
-def cascade(*arguments):
-    return CliRunner().invoke(app, ["replay", *map(str, arguments)])
 
 
 def table(result):
@@ -80,7 +75,7 @@ def expected(ticks):
 @pytest.mark.parametrize("suffix", [".parquet", ".jsonl", ".csv"])
 def test_replay_writes_what_the_engine_says_of_the_same_messages(files, expected, tmp_path, suffix):
     out = tmp_path / f"signals{suffix}"
-    result = cascade(*files, "--out", out)
+    result = invoke("replay", *files, "--out", out)
     assert result.exit_code == 0, result.output
     found = read(out)
     assert tuple(found[0]) == COLUMNS
@@ -93,7 +88,7 @@ def test_replay_writes_what_the_engine_says_of_the_same_messages(files, expected
 
 
 def test_summary_counts_every_row_every_level_and_names_the_busiest_day(files, ticks, expected, tmp_path):
-    shown = table(cascade(*files, "--out", tmp_path / "x.csv"))
+    shown = table(invoke("replay", *files, "--out", tmp_path / "x.csv"))
     assert shown["rows"] == f"{len(ticks):,}"
     for topic in contract.FEEDS:
         assert shown[f"used: {topic}"] == f"{sum(tick.topic == topic for tick in ticks):,}"
@@ -111,7 +106,7 @@ def test_repeats_and_late_ones_are_told_apart_from_the_used(tmp_path):
     write(path, [row, row | {"timestamp": START + 2}, row])
     prices = tmp_path / "p.jsonl"
     write(prices, [{"symbol": "X", "price": price, "timestamp": START} for price in (100.0, 1.0)])
-    shown = table(cascade("--liquidations", path, "--prices", prices, "--out", tmp_path / "o.jsonl"))
+    shown = table(invoke("replay", "--liquidations", path, "--prices", prices, "--out", tmp_path / "o.jsonl"))
     assert shown["used: liquidations"] == "3"
     assert shown["repeats among the used liquidations"] == "1"
     assert shown["not believed among the used prices"] == "1"
@@ -127,18 +122,27 @@ def test_every_kind_of_message_that_changes_nothing_has_words_for_it(ticks):
 
 def test_one_option_takes_many_files(files, tmp_path):
     *_, path = files
-    shown = table(cascade("--funding", path, path, "--out", tmp_path / "x.csv"))
-    once = table(cascade("--funding", path, "--out", tmp_path / "x.csv"))
+    shown = table(invoke("replay", "--funding", path, path, "--out", tmp_path / "x.csv"))
+    once = table(invoke("replay", "--funding", path, "--out", tmp_path / "x.csv"))
     assert int(shown["rows"]) == 2 * int(once["rows"])
 
 
 def test_from_and_to_take_iso_and_milliseconds(files, tmp_path):
     out = tmp_path / "x.csv"
     iso = table(
-        cascade(*files, "--out", out, "--from", "2025-10-09T08:53:25", "--to", "2025-10-09T08:53:30+00:00")
+        invoke(
+            "replay",
+            *files,
+            "--out",
+            out,
+            "--from",
+            "2025-10-09T08:53:25",
+            "--to",
+            "2025-10-09T08:53:30+00:00",
+        )
     )
     begin = round(START * 1000) + 5_000
-    milliseconds = table(cascade(*files, "--out", out, "--from", begin, "--to", begin + 5_000))
+    milliseconds = table(invoke("replay", *files, "--out", out, "--from", begin, "--to", begin + 5_000))
     del iso["events a second"], milliseconds["events a second"]
     assert iso == milliseconds
     assert "refused: prices.csv: before --from" in iso
@@ -148,14 +152,14 @@ def test_profile_of_a_file_is_in_force(files, tmp_path):
     profile = tmp_path / "calm.toml"
     profile.write_text('name = "calm"\n')
     out = tmp_path / "x.jsonl"
-    assert cascade(*files, "--out", out, "--profile", profile).exit_code == 0
+    assert invoke("replay", *files, "--out", out, "--profile", profile).exit_code == 0
     assert {row["profile"] for row in read(out)} == {"calm"}
 
 
 def test_nothing_usable_ends_with_1(tmp_path):
     path = tmp_path / "x.jsonl"
     write(path, [{"symbol": "X", "timestamp": START, "rate": 5.0}])
-    result = cascade("--funding", path, "--out", tmp_path / "o.csv")
+    result = invoke("replay", "--funding", path, "--out", tmp_path / "o.csv")
     assert result.exit_code == 1
     assert "no row was usable" in result.stderr
     assert "refused: x.jsonl: rate: " in result.stdout
@@ -169,7 +173,7 @@ def test_a_file_to_replay_is_never_the_result(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     Path("x.jsonl").write_text(RATES)
     Path("link.jsonl").symlink_to("x.jsonl")
-    result = cascade("--funding", "x.jsonl", "--out", name)
+    result = invoke("replay", "--funding", "x.jsonl", "--out", name)
     assert result.exit_code == 2
     assert "is one of the files to replay" in result.stderr
     assert Path("x.jsonl").read_text() == RATES
@@ -180,7 +184,7 @@ def test_an_older_result_stays_when_a_run_breaks_off(files, tmp_path, monkeypatc
     out = tmp_path / f"signals{suffix}"
     out.write_text("older")
     monkeypatch.setattr(SignalCounts, "add", broken)
-    assert isinstance(cascade(*files, "--out", out).exception, ZeroDivisionError)
+    assert isinstance(invoke("replay", *files, "--out", out).exception, ZeroDivisionError)
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(out.name, "older")]
 
 
@@ -192,7 +196,7 @@ def test_an_older_result_stays_when_no_row_was_usable(tmp_path):
     path, out = tmp_path / "x.jsonl", tmp_path / "o.csv"
     write(path, [{"symbol": "X", "timestamp": START, "rate": 5.0}])
     out.write_text("older")
-    assert cascade("--funding", path, "--out", out).exit_code == 1
+    assert invoke("replay", "--funding", path, "--out", out).exit_code == 1
     assert out.read_text() == "older"
     assert {path.name for path in tmp_path.iterdir()} == {"x.jsonl", "o.csv"}
 
@@ -201,7 +205,7 @@ def test_a_result_takes_the_place_of_an_older_one_behind_a_link_too(files, tmp_p
     out, link = tmp_path / "signals.jsonl", tmp_path / "newest.jsonl"
     out.write_text("older\n")
     link.symlink_to(out)
-    assert cascade(*files, "--out", link).exit_code == 0
+    assert invoke("replay", *files, "--out", link).exit_code == 0
     assert link.is_symlink()
     assert read(out)[0]["symbol"]
 
@@ -237,6 +241,6 @@ def test_a_result_takes_the_place_of_an_older_one_behind_a_link_too(files, tmp_p
 def test_impossible_arguments_end_with_2_and_say_why(tmp_path, monkeypatch, arguments, message):
     monkeypatch.chdir(tmp_path)
     Path("bars.csv").write_text("timestamp_ms,close,volume\n1760000000000,1,1\n1760000060000,1,1\n")
-    result = cascade(*arguments)
+    result = invoke("replay", *arguments)
     assert result.exit_code == 2
     assert message in result.stderr

@@ -3,25 +3,18 @@ import sys
 from importlib.metadata import version
 
 import pytest
-from commands import all_commands
+from commands import all_commands, invoke
 from servers import free_port
-from typer.testing import CliRunner
-
-from pipeline.cli import app
-
-
-def cascade(*arguments: str, **environment: str):
-    return CliRunner().invoke(app, arguments, env=environment)
 
 
 def test_the_version_is_that_of_the_distribution():
-    result = cascade("--version")
+    result = invoke("--version")
     assert (result.exit_code, result.stdout) == (0, f"{version('cascade-pipeline')}\n")
 
 
 @pytest.mark.parametrize("command", all_commands(), ids=" ".join)
 def test_every_command_explains_itself_and_its_options(command):
-    result = cascade(*command, "--help")
+    result = invoke(*command, "--help")
     assert result.exit_code == 0
     text, _, options = result.stdout.partition("Options:")
     assert len(text.splitlines()) > 2
@@ -29,12 +22,12 @@ def test_every_command_explains_itself_and_its_options(command):
 
 
 def test_an_unknown_command_ends_with_2():
-    assert cascade("fly").exit_code == 2
+    assert invoke("fly").exit_code == 2
 
 
 @pytest.mark.parametrize("command", [("topics", "check"), ("weights", "get"), ("dead-letters", "list")])
 def test_without_a_broker_a_command_ends_with_1_and_says_so(command):
-    result = cascade(*command, PIPELINE_BROKER=f"127.0.0.1:{free_port()}")
+    result = invoke(*command, PIPELINE_BROKER=f"127.0.0.1:{free_port()}")
     assert result.exit_code == 1
     assert "PIPELINE_BROKER" in result.stderr
     assert "Traceback" not in result.output
@@ -42,7 +35,7 @@ def test_without_a_broker_a_command_ends_with_1_and_says_so(command):
 
 @pytest.mark.parametrize("command", ["list", "replay"])
 def test_a_since_that_is_no_time_ends_with_2(command):
-    result = cascade("dead-letters", command, "--since", "yesterday", PIPELINE_BROKER="nowhere:1")
+    result = invoke("dead-letters", command, "--since", "yesterday", PIPELINE_BROKER="nowhere:1")
     assert result.exit_code == 2
     assert "--since: expected ISO 8601 or milliseconds since 1970, found 'yesterday'" in result.stderr
 
@@ -50,14 +43,14 @@ def test_a_since_that_is_no_time_ends_with_2(command):
 @pytest.mark.parametrize("command", ["replay", "backtest", "calibrate", "optimise"])
 def test_a_symbol_that_is_none_ends_with_2(command, tmp_path):
     files = ("--prices", str(tmp_path / "bars.csv"), "--out", str(tmp_path / "out.csv"))
-    result = cascade(command, *files, "--symbol", "a b")
+    result = invoke(command, *files, "--symbol", "a b")
     assert result.exit_code == 2
     assert result.stderr == "symbol: no spaces, control characters, colons or braces\n"
 
 
 @pytest.mark.parametrize("command", ["list", "replay"])
 def test_letters_of_a_topic_that_is_not_read_are_not_asked_for(command):
-    result = cascade("dead-letters", command, "--topic", "price", PIPELINE_BROKER="nowhere:1")
+    result = invoke("dead-letters", command, "--topic", "price", PIPELINE_BROKER="nowhere:1")
     assert result.exit_code == 2
     assert result.stderr.startswith("--topic price: expected one of ")
 

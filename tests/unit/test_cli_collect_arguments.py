@@ -1,9 +1,7 @@
 """Arguments of `cascade collect` that cannot be used."""
 
 import pytest
-from typer.testing import CliRunner
-
-from pipeline.cli import app
+from commands import invoke
 
 
 @pytest.mark.parametrize(
@@ -27,6 +25,6 @@ from pipeline.cli import app
     ],
 )
 def test_arguments_that_cannot_be_used_are_refused_before_anybody_is_asked(arguments, reason):
-    result = CliRunner().invoke(app, ["collect", *arguments], env={"PIPELINE_BROKER": "nowhere:1"})
+    result = invoke("collect", *arguments, PIPELINE_BROKER="nowhere:1")
     assert result.exit_code == 2
     assert reason in " ".join(result.stderr.split())

@@ -1,18 +1,12 @@
 import pytest
-from typer.testing import CliRunner
-
-from pipeline.cli import app
+from commands import invoke
 
 pytestmark = pytest.mark.usefixtures("log_as_it_was")  # `worker` configures it
 SECRET = "not-to-be-shown"  # noqa: S105 - it opens nothing
 
 
-def cascade(*arguments: str, **environment: str):
-    return CliRunner().invoke(app, arguments, env=environment)
-
-
 def test_config_check_shows_what_is_in_force_with_secrets_hidden():
-    result = cascade("config", "check", PIPELINE_PARTITIONS="7", PIPELINE_REDIS_PASSWORD=SECRET)
+    result = invoke("config", "check", PIPELINE_PARTITIONS="7", PIPELINE_REDIS_PASSWORD=SECRET)
     assert result.exit_code == 0
     assert "PIPELINE_PARTITIONS\t7\n" in result.stdout
     assert "PIPELINE_REDIS_PASSWORD\t********\n" in result.stdout
@@ -21,7 +15,7 @@ def test_config_check_shows_what_is_in_force_with_secrets_hidden():
 
 @pytest.mark.parametrize("command", [("config", "check"), ("topics", "plan"), ("weights", "get"), ("watch",)])
 def test_an_unusable_setting_ends_every_command_with_2_and_the_variables_name(command):
-    result = cascade(*command, PIPELINE_PARTITIONS="0")
+    result = invoke(*command, PIPELINE_PARTITIONS="0")
     assert result.exit_code == 2
     assert result.stderr.startswith("PIPELINE_PARTITIONS: ")
     assert "Traceback" not in result.output
@@ -38,7 +32,7 @@ PROFILE_USERS = pytest.mark.parametrize("command", [("config", "check"), ("weigh
 def test_an_unusable_profile_ends_a_command_with_2_and_the_fields_name(tmp_path, command, text, reason):
     file = tmp_path / "mine.toml"
     file.write_text(f'name = "mine"\n{text}')
-    result = cascade(*command, PIPELINE_PROFILE=str(file), PIPELINE_BROKER="nowhere:1")
+    result = invoke(*command, PIPELINE_PROFILE=str(file), PIPELINE_BROKER="nowhere:1")
     assert result.exit_code == 2
     assert result.stderr.startswith("PIPELINE_PROFILE: ")
     assert reason in result.stderr
@@ -46,7 +40,7 @@ def test_an_unusable_profile_ends_a_command_with_2_and_the_fields_name(tmp_path,
 
 @PROFILE_USERS
 def test_a_profile_that_is_not_there_ends_a_command_with_2(command):
-    result = cascade(*command, PIPELINE_PROFILE="/no/such/profile.toml", PIPELINE_BROKER="nowhere:1")
+    result = invoke(*command, PIPELINE_PROFILE="/no/such/profile.toml", PIPELINE_BROKER="nowhere:1")
     assert result.exit_code == 2
     assert result.stderr.startswith("PIPELINE_PROFILE: ")
     assert "/no/such/profile.toml" in result.stderr

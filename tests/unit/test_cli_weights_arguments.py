@@ -1,7 +1,5 @@
 import pytest
-from typer.testing import CliRunner
-
-from pipeline.cli import app
+from commands import invoke
 
 COMPLETE = [
     *("velocity=0.25", "acceleration=0.2", "volume=0.2"),
@@ -25,11 +23,11 @@ COMPLETE = [
     ],
 )
 def test_weights_that_cannot_be_used_are_refused_before_anything_is_sent(arguments, reason):
-    result = CliRunner().invoke(app, ["weights", "set", *arguments], env={"PIPELINE_BROKER": "nowhere:1"})
+    result = invoke("weights", "set", *arguments, PIPELINE_BROKER="nowhere:1")
     assert result.exit_code == 2
     assert reason in result.stderr
 
 
 def test_a_negative_weight_is_refused():
-    result = CliRunner().invoke(app, ["weights", "set", "velocity=-1", *COMPLETE[1:]])
+    result = invoke("weights", "set", "velocity=-1", *COMPLETE[1:])
     assert result.exit_code == 2

@@ -14,9 +14,10 @@ import aiohttp
 import msgspec
 import pytest
 from aiokafka.errors import KafkaTimeoutError
-from exchanges import Exchange, until
+from exchanges import Exchange
 from rich.console import Console
 from venue_frames import CASES, T_MS
+from waiting import until
 
 from pipeline import codec, contract
 from pipeline.cli import collect_live

@@ -16,6 +16,7 @@ from aiokafka.errors import (
 from aiokafka.producer.message_accumulator import MessageAccumulator
 from aiokafka.producer.sender import Sender
 from aiokafka.protocol.group import HeartbeatRequest, JoinGroupRequest, SyncGroupRequest
+from waiting import until
 
 from pipeline.runtime.lease import Lease, LeaseLostError
 
@@ -138,12 +139,6 @@ async def sending():
 
 async def send(sending, topic="changelog"):
     return await sending.accumulator.add_message(TopicPartition(topic, 0), b"K", b"V", 30)
-
-
-async def until(condition):
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.001)
 
 
 async def test_what_was_handed_over_before_is_not_sent_again_without_the_lease(clock, sending):

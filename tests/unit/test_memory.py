@@ -5,6 +5,7 @@ import gc
 import weakref
 
 import pytest
+from waiting import until
 
 from pipeline.runtime import memory
 
@@ -25,12 +26,6 @@ async def collecting():
     yield
     task.cancel()
     gc.enable()
-
-
-async def until(true):
-    async with asyncio.timeout(10):
-        while not true():  # noqa: ASYNC110 - the collector tells nobody
-            await asyncio.sleep(0.005)
 
 
 @pytest.mark.usefixtures("collecting")

@@ -1,10 +1,10 @@
 """Who listens gets what he wants, and is let go when he is too slow."""
 
 import asyncio
-import time
 
 import pytest
 from aiohttp import web
+from waiting import until
 
 from pipeline import contract
 from pipeline.settings import Settings
@@ -80,10 +80,3 @@ async def test_who_takes_nothing_is_cut_off(monkeypatch, then):
         writer.close()
     finally:
         await runner.cleanup()
-
-
-async def until(condition):
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline, "not within 20 s"
-        await asyncio.sleep(0.01)

@@ -4,17 +4,15 @@ import json
 
 import pytest
 from backtest_cases import made_market, write_files
+from commands import invoke
 from live_market import Look, browsing
-from typer.testing import CliRunner
-
-from pipeline.cli import app
 
 pytestmark = pytest.mark.chromium
 
 
 def test_a_report_opens_without_a_network_and_draws_its_charts(tmp_path):
     out = tmp_path / "out"
-    result = CliRunner().invoke(app, ["backtest", *write_files(made_market(), tmp_path), "--out", str(out)])
+    result = invoke("backtest", *write_files(made_market(), tmp_path), "--out", out)
     assert result.exit_code == 0, result.output
     asked = []
     with browsing() as browser:
