@@ -42,11 +42,14 @@ from workers import TEST_APP, delete_topics
 
 from pipeline.runtime.topics import apply_topics
 from pipeline.settings import Settings
+from pipeline.sinks.connection import connect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
 
     from servers import DockerKafkaServer, KafkaServer
+
+    from pipeline.sinks.connection import Client
 
     Broker = DockerKafkaServer | KafkaServer | TansuServer
 
@@ -177,6 +180,15 @@ def own_valkey() -> Iterator[ValkeyServer]:
     """Return a fresh Valkey that the test may kill."""
     with running(ValkeyServer()) as server:
         yield server
+
+
+@pytest.fixture
+async def client(valkey: str) -> AsyncIterator[Client]:
+    """Client of that Valkey, in which there is nothing."""
+    client = connect(valkey)
+    await client.flushdb()
+    yield client
+    await client.aclose()
 
 
 @pytest.fixture

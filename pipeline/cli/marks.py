@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from rich.text import Text
-
-from pipeline.cli.levels import MARKS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pipeline.messages import Level
 
+
+class Mark(NamedTuple):
+    """A level's letter, shape and colour (of Okabe and Ito): colour alone never tells."""
+
+    letter: str
+    shape: str
+    colour: str
+
+
+MARKS: Final[dict[Level, Mark]] = {
+    "NONE": Mark("N", "·", "#999999"),
+    "WATCH": Mark("W", "○", "#56B4E9"),
+    "ALERT": Mark("A", "△", "#E69F00"),
+    "CRITICAL": Mark("C", "▲", "#D55E00"),
+    "EXTREME": Mark("E", "◆", "#CC79A7"),
+}
 _BLOCKS: Final = "▁▂▃▄▅▆▇█"
 
 

@@ -13,8 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.cli.board import SPARK_SECONDS
-from pipeline.cli.levels import MARKS
-from pipeline.cli.marks import marked, short_usd, spark_line, split_bar
+from pipeline.cli.marks import MARKS, marked, short_usd, spark_line, split_bar
 from pipeline.messages import LEVELS
 
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ import pytest
 from output_records import T0, positioning, record, regime, signal, velocity, volatility
 
 from pipeline import codec
-from pipeline.sinks.connection import connect
 from pipeline.sinks.redis import RedisSink
 
 pytestmark = pytest.mark.usefixtures("channels", "written")
@@ -25,14 +24,6 @@ KEYS = {
     "regime:current": ("string", 120),
     "regime:history": ("zset", -1),
 }
-
-
-@pytest.fixture
-async def client(valkey):
-    client = connect(valkey)
-    await client.flushdb()
-    yield client
-    await client.aclose()
 
 
 @pytest.fixture

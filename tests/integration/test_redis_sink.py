@@ -42,14 +42,6 @@ def clock():
 
 
 @pytest.fixture
-async def client(valkey):
-    client = connect(valkey)
-    await client.flushdb()
-    yield client
-    await client.aclose()
-
-
-@pytest.fixture
 def sink(client, clock):
     return RedisSink(client, now=clock)
 

@@ -9,8 +9,7 @@ from rich.console import Console
 
 from pipeline import codec, contract
 from pipeline.cli.board import SPARK_SECONDS, Board
-from pipeline.cli.levels import MARKS
-from pipeline.cli.marks import marked, short_usd, spark_line, split_bar
+from pipeline.cli.marks import MARKS, marked, short_usd, spark_line, split_bar
 from pipeline.cli.scenario import schedule
 from pipeline.cli.screen import (
     COLUMNS,
