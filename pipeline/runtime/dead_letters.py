@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import structlog
 from aiokafka import AIOKafkaProducer
 
 from pipeline import codec, contract
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
 
     from pipeline.settings import Settings
+
+log = structlog.get_logger(__name__)
 
 _decode: Final = codec.decoder(DeadLetter)
 
@@ -31,7 +34,11 @@ async def read_letters(
 ) -> AsyncIterator[Letter]:
     """Yield the dead letters of a source topic (or of all) that were written since a time."""
     async for record in read_topic(settings, contract.DEAD_LETTERS):
-        found = Letter(record.timestamp / 1_000, _decode(record.value))
+        try:
+            found = Letter(record.timestamp / 1_000, _decode(record.value or b""))
+        except codec.UNREADABLE as error:
+            log.warning("a record is no dead letter, and left out", offset=record.offset, error=str(error))
+            continue
         if found.timestamp >= since and topic in {None, found.letter.topic}:
             yield found
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import GroupCoordinatorNotAvailableError, for_code
+from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError, for_code
 
 from pipeline import contract
 from pipeline.runtime.topic_plan import (
@@ -38,6 +38,10 @@ _VISIBLE_SECONDS: Final = 30.0
 
 class TopicsError(Exception):
     """Topics cannot be made as they should be."""
+
+
+NO_KAFKA: Final = (KafkaError, OSError, TopicsError)
+"""What asking Kafka for what it holds raises when it does not answer, or has no such topic."""
 
 
 @asynccontextmanager

@@ -9,14 +9,13 @@ from urllib.parse import quote
 
 import msgspec
 import structlog
-from aiokafka.errors import KafkaError
 
 from pipeline.features.stage import SHARED
 from pipeline.features.velocity import VelocityStage
 from pipeline.messages import COMPONENTS, check_weights
 from pipeline.runtime import control
 from pipeline.runtime.placement import partition_of
-from pipeline.runtime.topics import TopicsError
+from pipeline.runtime.topics import NO_KAFKA
 from pipeline.signals.scoring import ScoringStage
 from pipeline.signals.statistics import merge
 from pipeline.signals.weights import name_weights, read_weights
@@ -164,7 +163,7 @@ class Api:
         """Answer with the weights in force."""
         try:
             copies = await control.read_weights(self._app.settings)
-        except _NO_KAFKA as error:
+        except NO_KAFKA as error:
             return problem(503, f"Kafka does not answer: {error}")
         return answer(self._weights_answer(copies))
 
@@ -198,7 +197,7 @@ class Api:
     async def _set(self, request: web.Request, weights: Mapping[str, float] | None) -> web.Response:
         try:
             sent = await control.send_weights(self._app.settings, weights)
-        except _NO_KAFKA as error:
+        except NO_KAFKA as error:
             return problem(503, f"Kafka does not answer, so look at the weights before trying again: {error}")
         log.warning("weights changed over HTTP", remote=request.remote, version=sent.version, weights=weights)
         return answer(self._weights_answer([sent]))
@@ -214,5 +213,4 @@ class Api:
         )
 
 
-_NO_KAFKA: Final = (KafkaError, OSError, TopicsError)
 _NAMES: Final = ", ".join(COMPONENTS)

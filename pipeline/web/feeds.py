@@ -8,12 +8,11 @@ from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 import structlog
-from aiokafka.errors import KafkaError
 
 from pipeline import codec, contract
 from pipeline.messages import FeedStatus
 from pipeline.runtime.reading import read_topic
-from pipeline.runtime.topics import TopicsError
+from pipeline.runtime.topics import NO_KAFKA
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -94,7 +93,7 @@ class Feeds:
             if time.monotonic() - self._read_at >= _FRESH:
                 try:
                     self._gaps = gaps(await told_of_feeds(self._settings), time.time())
-                except (TopicsError, KafkaError) as error:
+                except NO_KAFKA as error:
                     log.info("what collectors tell of feeds cannot be read", reason=str(error))
                 self._read_at = time.monotonic()
         return self._gaps

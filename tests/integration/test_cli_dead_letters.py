@@ -44,6 +44,15 @@ async def test_letters_are_listed_with_their_reasons_oldest_first(settings):
     ]
 
 
+async def test_what_is_no_letter_is_left_out_of_the_list(settings):
+    async with AIOKafkaProducer(**settings.kafka_client_options()) as producer:
+        for value in (None, b'{"topic": "\xff"}', b"{}", codec.encode(letter(b"one"))):
+            await producer.send_and_wait(contract.DEAD_LETTERS, value, key=b"BTCUSDT")
+    result = await cascade(settings, "dead-letters", "list")
+    assert result.exit_code == 0
+    assert [line.split("\t")[3] for line in result.stdout.splitlines()] == ["reason", "reason 0"]
+
+
 async def test_a_list_can_be_cut_by_topic_time_and_number(settings):
     await write(
         settings, *[letter(b"x", offset=offset) for offset in range(4)], letter(b"y", contract.FUNDING, 9)
