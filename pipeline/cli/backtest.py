@@ -14,20 +14,10 @@ from pipeline import codec
 from pipeline.backtest.labels import EventRule, Labels, Recorded, UnlabelledError, label
 from pipeline.backtest.page import write_page
 from pipeline.backtest.report import Report
+from pipeline.cli import options
 from pipeline.cli.backtest_judge import Wish, carry_out_all, judged, tasks_of
 from pipeline.cli.backtest_run import Sources, collect
 from pipeline.cli.backtest_show import show
-from pipeline.cli.options import (
-    Files,
-    From,
-    FundingFiles,
-    OpenInterestFiles,
-    SymbolOfFiles,
-    To,
-    named_files,
-    normal,
-    period,
-)
 from pipeline.cli.output import USAGE, fail
 from pipeline.cli.rows import UnusableFileError
 from pipeline.runtime.profiles import load_profile
@@ -35,12 +25,12 @@ from pipeline.signals.profile import Profile, ProfileError
 
 
 def backtest(  # noqa: PLR0913, PLR0917
-    liquidations: Annotated[Files, typer.Option(metavar="FILE...", help="Liquidations.")] = None,
+    liquidations: Annotated[options.Files, typer.Option(metavar="FILE...", help="Liquidations.")] = None,
     prices: Annotated[
-        Files, typer.Option(metavar="FILE...", help="Bars of 1, 3 or 5 minutes, or ticks.")
+        options.Files, typer.Option(metavar="FILE...", help="Bars of 1, 3 or 5 minutes, or ticks.")
     ] = None,
-    open_interest: OpenInterestFiles = None,
-    funding: FundingFiles = None,
+    open_interest: options.OpenInterestFiles = None,
+    funding: options.FundingFiles = None,
     profile: Annotated[
         list[str] | None,
         typer.Option(help="`adaptive` (the default), `seed`, or a profile file; may be given several times."),
@@ -48,9 +38,9 @@ def backtest(  # noqa: PLR0913, PLR0917
     out: Annotated[Path, typer.Option(help="Directory for report.json, report.html and the signals.")] = Path(
         "backtest"
     ),
-    symbol: SymbolOfFiles = None,
-    begin: From = None,
-    end: To = None,
+    symbol: options.SymbolOfFiles = None,
+    begin: options.From = None,
+    end: options.To = None,
     tick: Annotated[
         float,
         typer.Option(
@@ -90,8 +80,8 @@ def backtest(  # noqa: PLR0913, PLR0917
         warm_h=warm,
         gap_h=gap,
     )
-    files = tuple(named_files((liquidations, prices, open_interest, funding)))
-    sources = Sources(files, normal(symbol), period(begin, end), round(tick * 1_000))
+    files = tuple(options.named_files((liquidations, prices, open_interest, funding)))
+    sources = Sources(files, options.normal(symbol), options.period(begin, end), round(tick * 1_000))
     profiles = _profiles(profile or ["adaptive"])
     try:
         out.mkdir(parents=True, exist_ok=True)

@@ -11,19 +11,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
 
 from pipeline import contract
-from pipeline.cli import replay_kafka
-from pipeline.cli.options import (
-    FILE_OPTIONS,
-    Files,
-    From,
-    FundingFiles,
-    OpenInterestFiles,
-    SymbolOfFiles,
-    To,
-    named_files,
-    normal,
-    period,
-)
+from pipeline.cli import options, replay_kafka
 from pipeline.cli.output import USAGE, fail, progress_bar, run, show_table
 from pipeline.cli.recordings import Recording, Recordings
 from pipeline.cli.replay_report import SignalCounts, report
@@ -46,19 +34,19 @@ STEP: Final = 500
 
 def replay(  # noqa: PLR0913, PLR0917
     liquidations: Annotated[
-        Files, typer.Option(metavar="FILE...", help="Liquidations, or raw forceOrder captures.")
+        options.Files, typer.Option(metavar="FILE...", help="Liquidations, or raw forceOrder captures.")
     ] = None,
     prices: Annotated[
-        Files, typer.Option(metavar="FILE...", help="Ticks, trades or bars (one price each).")
+        options.Files, typer.Option(metavar="FILE...", help="Ticks, trades or bars (one price each).")
     ] = None,
-    open_interest: OpenInterestFiles = None,
-    funding: FundingFiles = None,
+    open_interest: options.OpenInterestFiles = None,
+    funding: options.FundingFiles = None,
     out: Annotated[
         Path | None, typer.Option(help="Write signals here: .parquet, .csv or .jsonl.", dir_okay=False)
     ] = None,
-    symbol: SymbolOfFiles = None,
-    begin: From = None,
-    end: To = None,
+    symbol: options.SymbolOfFiles = None,
+    begin: options.From = None,
+    end: options.To = None,
     profile: Annotated[
         str | None,
         typer.Option(help="With --out: `seed` (the default), `adaptive`, or the path of a profile file."),
@@ -78,8 +66,8 @@ def replay(  # noqa: PLR0913, PLR0917
         fail("--profile goes with --out: workers have the profile of PIPELINE_PROFILE", USAGE)
     if out is not None and speed is not None:
         fail("--speed goes with --to-kafka", USAGE)
-    paths = named_files((liquidations, prices, open_interest, funding))
-    recordings = _open(paths, normal(symbol), period(begin, end))
+    paths = options.named_files((liquidations, prices, open_interest, funding))
+    recordings = _open(paths, options.normal(symbol), options.period(begin, end))
     if out is None:
         _replay_to_kafka(recordings, _speed(speed))
     else:
@@ -91,7 +79,7 @@ def replay(  # noqa: PLR0913, PLR0917
 
 def _open(paths: list[tuple[str, Path]], symbol: str | None, period: Period) -> Recordings:
     if not paths:
-        fail(f"nothing to replay: give some of {', '.join(FILE_OPTIONS)}", USAGE)
+        fail(f"nothing to replay: give some of {', '.join(options.FILE_OPTIONS)}", USAGE)
     try:
         recordings = Recordings([Recording(topic, path, symbol) for topic, path in paths], period)
     except UnusableFileError as error:

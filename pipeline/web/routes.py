@@ -4,19 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
-from pipeline.web import answers
-from pipeline.web.query import (
-    CHANGES,
-    LEVEL,
-    LEVEL_OF_STREAM,
-    MOST_ROWS,
-    MOST_SIGNALS,
-    OF_SYMBOL,
-    PAST,
-    SCOPE,
-    SYMBOL,
-    Parameter,
-)
+from pipeline.web import answers, query
 
 
 class Route(NamedTuple):
@@ -30,7 +18,7 @@ class Route(NamedTuple):
     handler: str
     summary: str
     answer: Any
-    parameters: tuple[Parameter, ...] = ()
+    parameters: tuple[query.Parameter, ...] = ()
     refusals: tuple[int, ...] = ()
     body: Any = None
 
@@ -42,7 +30,7 @@ ROUTES: Final = (
         "symbols",
         "All symbols, the hottest first.",
         answers.Symbols,
-        (MOST_ROWS, SCOPE),
+        (query.MOST_ROWS, query.SCOPE),
         (400,),
     ),
     Route(
@@ -51,7 +39,7 @@ ROUTES: Final = (
         "symbol",
         "Everything about one symbol: windows, components, thresholds, its past.",
         answers.SymbolDetail,
-        (SYMBOL, PAST, SCOPE),
+        (query.SYMBOL, query.PAST, query.SCOPE),
         (400, 404, 503),
     ),
     Route(
@@ -61,11 +49,11 @@ ROUTES: Final = (
         "The newest signals, newest first.",
         answers.Signals,
         (
-            LEVEL,
-            OF_SYMBOL,
-            CHANGES,
-            MOST_SIGNALS,
-            SCOPE,
+            query.LEVEL,
+            query.OF_SYMBOL,
+            query.CHANGES,
+            query.MOST_SIGNALS,
+            query.SCOPE,
         ),
         (400,),
     ),
@@ -75,11 +63,13 @@ ROUTES: Final = (
         "regime",
         "The market regime and what follows from it.",
         answers.Regime,
-        (SCOPE,),
+        (query.SCOPE,),
         (400,),
     ),
-    Route("/api/stats", "get", "stats", "Statistics of the signals sent.", answers.Stats, (SCOPE,), (400,)),
-    Route("/api/fleet", "get", "fleet", "The status of every worker.", answers.Fleet, (SCOPE,), (400,)),
+    Route(
+        "/api/stats", "get", "stats", "Statistics of the signals sent.", answers.Stats, (query.SCOPE,), (400,)
+    ),
+    Route("/api/fleet", "get", "fleet", "The status of every worker.", answers.Fleet, (query.SCOPE,), (400,)),
     Route("/api/feeds", "get", "feeds", "Feeds that are or were silent.", answers.Feeds),
     Route(
         "/api/weights", "get", "get_weights", "The weights in force.", answers.WeightsAnswer, refusals=(503,)
@@ -110,9 +100,9 @@ STREAM: Final = Route(
     "Signals and the market regime as server-sent events; who reads too slowly is cut off.",
     str,
     (
-        LEVEL_OF_STREAM,
-        OF_SYMBOL,
-        CHANGES,
+        query.LEVEL_OF_STREAM,
+        query.OF_SYMBOL,
+        query.CHANGES,
     ),
     (400, 503),
 )
