@@ -59,7 +59,8 @@ class Unusual(NamedTuple):
     Attributes
     ----------
     velocity, volume
-        Rarity of the fading count, and of the fading US dollars, of the side that has more.
+        Rarity of the fading count, and of the fading US dollars, of the side that has more. The dollars of a
+        lone liquidation score half: one that is large is not many.
     acceleration
         Rarity of the share of the past hour's liquidations that are the last minute's.
     oi_change
@@ -181,7 +182,7 @@ class Habits:
         return Unusual(
             _score(self._counts.rarity(intensity.count) / _RAREST) if heard else None,
             _score(self._bursts.rarity(intensity.burst) / _RAREST) if heard else None,
-            _score(self._values.rarity(intensity.value_usd) / _RAREST) if heard else None,
+            _score(intensity.company * self._values.rarity(intensity.value_usd) / _RAREST) if heard else None,
             None if oi_change is None else _score(self._drops.rarity(-oi_change) / _RAREST),
             None if funding_rate is None else self._unusual_rate(funding_rate),
             self._moves.nearness() or 0.0,

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Final
+
+_FEW: Final = 2.0
+"""Others over which what sets a lone liquidation apart from many falls to 1/e."""
 
 
 class Intensity:
@@ -62,6 +65,12 @@ class Intensity:
         """The US dollars of the side that has more."""
         longs, shorts = self._sums[2], self._sums[3]
         return max(shorts, longs)
+
+    @property
+    def company(self) -> float:
+        """How much more than a lone liquidation the count is: of one a half, of five 0.93, of many 1."""
+        others = self.count - 1.0
+        return 0.5 if others <= 0.0 else 1.0 - 0.5 * math.exp(-others / _FEW)
 
     @property
     def burst(self) -> float:

@@ -43,6 +43,18 @@ def test_the_usual_scores_little_and_a_burst_scores_all():
     assert max(after.velocity, after.volume, after.acceleration) <= 1.0
 
 
+def test_a_lone_liquidation_however_large_is_not_many():
+    """Of a symbol that hardly ever has one; the same dollars of ten liquidations score twice as much."""
+    found = []
+    for parts in (1, 10):
+        habits = calm(10)
+        habits.advance(START + 4_000 * MINUTE)
+        for _ in range(parts):
+            habits.liquidated(START + 4_000 * MINUTE, liquidation(value=1e6 / parts))
+        found.append(habits.measure(None, None).volume)
+    assert found[1] == pytest.approx(2 * found[0], rel=0.02)
+
+
 def test_what_is_usual_has_no_scale():
     """A feed that sends ten times as much, of ten times the size, scores alike."""
     found = []

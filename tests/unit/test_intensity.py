@@ -32,6 +32,18 @@ def test_sums_are_those_of_every_liquidation_with_its_age(events, after):
     assert found.burst == pytest.approx(summed(60) / (summed(3_600) + 1), rel=1e-4, abs=1e-12)
 
 
+def test_a_lone_liquidation_has_half_the_company_of_many():
+    found, company = Intensity(600, 300, 60, 3_600), []
+    for _ in range(30):
+        found.add(long=True, value_usd=1.0)
+        company.append(found.company)
+    assert company[0] == 0.5
+    assert company == sorted(company)
+    assert company[-1] == pytest.approx(1.0, abs=1e-5)
+    found.fade(7_200 * SECOND)
+    assert found.company == 0.5
+
+
 def test_time_never_goes_back():
     found = Intensity(600, 300, 60, 3_600)
     found.fade(100 * SECOND)
