@@ -17,7 +17,8 @@ FEED_BEAT: Final = 60.0
 FEED_UNHEARD: Final = 180.0
 
 #: Topics read by the pipeline, in the order in which records of the same millisecond are applied.
-INPUTS: Final = (CONTROL, FEED_STATUS, CONTEXT, FUNDING, OPEN_INTEREST, PRICES, LIQUIDATIONS)
+#: The context is made of a price: where that lies it is known after funding and open interest, so everywhere.
+INPUTS: Final = (CONTROL, FEED_STATUS, FUNDING, OPEN_INTEREST, CONTEXT, PRICES, LIQUIDATIONS)
 #: Topics written by feeds, by symbol (the others are written by the pipeline, its operators and collectors).
 FEEDS: Final = (LIQUIDATIONS, PRICES, OPEN_INTEREST, FUNDING)
 

@@ -45,6 +45,11 @@ def micros(timestamp: float) -> int:
     return round(timestamp * SECOND)
 
 
+def millis(timestamp: float) -> int:
+    """Return a wire timestamp (Unix seconds) as its record has it: in whole milliseconds, rounded down."""
+    return micros(timestamp) // 1_000
+
+
 def seconds(time: int) -> float:
     """Return whole microseconds as a wire timestamp (Unix seconds)."""
     return time / SECOND

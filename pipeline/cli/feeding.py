@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aiokafka import AIOKafkaProducer
 
 from pipeline import codec
+from pipeline.messages import millis
 from pipeline.runtime.connections import keep_steady
 
 if TYPE_CHECKING:
@@ -49,9 +50,7 @@ async def send_when_due(sending: AIOKafkaProducer, ticks: Iterable[Tick]) -> int
         # Even when it is late: others want to run.
         await asyncio.sleep(max(tick.time - time.time(), 0))
         value, key = codec.encode(tick.message), tick.symbol.encode()
-        deliveries.append(
-            await sending.send(tick.topic, value, key=key, timestamp_ms=round(tick.time * 1000))
-        )
+        deliveries.append(await sending.send(tick.topic, value, key=key, timestamp_ms=millis(tick.time)))
         count += 1
         while deliveries and deliveries[0].done():
             deliveries.popleft().result()

@@ -22,7 +22,7 @@ from pipeline.cli.rows import (
     open_rows,
     time_ms,
 )
-from pipeline.messages import Funding, Liquidation, OpenInterest, Price, micros
+from pipeline.messages import Funding, Liquidation, OpenInterest, Price, millis
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Sequence
@@ -136,7 +136,7 @@ class Recording:
         message = cast("Message | None", decoded.messages[0] if decoded.messages else None)
         if message is None:
             return Refusal(decoded.rejections[0].reason)
-        return Recorded(micros(message.timestamp) // 1000, self.topic, message)
+        return Recorded(millis(message.timestamp), self.topic, message)
 
     def _fields(self, row: dict[str, Any], moment: float | None) -> dict[str, Any]:
         fields: dict[str, Any] = {name: row[name] for name in _TEXTS if name in row}

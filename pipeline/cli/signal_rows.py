@@ -12,7 +12,7 @@ import msgspec
 
 from pipeline import codec
 from pipeline.cli.rows import UnusableFileError
-from pipeline.messages import Metrics, Scores, Signal, SignalContext, micros
+from pipeline.messages import Metrics, Scores, Signal, SignalContext, millis
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -50,7 +50,7 @@ def signal_row(signal: Signal) -> dict[str, Any]:
         zip(
             COLUMNS,
             (
-                *(micros(signal.timestamp) // 1000, signal.symbol, signal.signal, signal.signal_level),
+                *(millis(signal.timestamp), signal.symbol, signal.signal, signal.signal_level),
                 *(signal.probability, signal.id, signal.sequence),
                 *msgspec.structs.astuple(signal.scores),
                 *msgspec.structs.astuple(metrics)[:-1],

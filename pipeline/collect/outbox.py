@@ -11,6 +11,7 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from pipeline import codec, contract
+from pipeline.messages import millis
 
 if TYPE_CHECKING:
     from aiokafka import AIOKafkaProducer
@@ -76,7 +77,7 @@ class Outbox:
 
     def put(self, topic: str, message: Feed) -> None:
         """Take a message; topics are merged by their records' times."""
-        value, time_ms = codec.encode(message), round(message.timestamp * 1_000)
+        value, time_ms = codec.encode(message), millis(message.timestamp)
         record = topic, message.symbol.encode(), value, time_ms, None
         if topic == contract.LIQUIDATIONS:
             self._events.append(record)
@@ -87,7 +88,7 @@ class Outbox:
 
     def tell(self, status: FeedStatus) -> None:
         """Take what is told of a feed."""
-        key, value, time_ms = status.exchange.encode(), codec.encode(status), round(status.told * 1_000)
+        key, value, time_ms = status.exchange.encode(), codec.encode(status), millis(status.told)
         self._events.extend((contract.FEED_STATUS, key, value, time_ms, copy) for copy in self._partitions)
         self._came.set()
 

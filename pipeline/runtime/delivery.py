@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaError
 
 from pipeline import codec
 from pipeline.contract import CONTEXT
-from pipeline.messages import Context, Signal, VelocityUpdate, rounded
+from pipeline.messages import Context, Signal, VelocityUpdate, millis, rounded
 from pipeline.runtime.confirmation import NotConfirmedError
 from pipeline.runtime.distribution import Distribution
 from pipeline.signals.statistics import Statistics
@@ -123,7 +123,7 @@ class Delivery:
     async def _spread(
         self, context: Context, data: bytes, made_in: int, is_current: Callable[[], bool]
     ) -> Pending:
-        key, time_ms = context.symbol.encode(), round(context.timestamp * 1_000)
+        key, time_ms = context.symbol.encode(), millis(context.timestamp)
         return {
             await self.put(CONTEXT, key, data, number, timestamp_ms=time_ms): CONTEXT
             for number in self._partitions

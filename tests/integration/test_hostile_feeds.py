@@ -15,7 +15,7 @@ from pipeline.cli.simulation import simulate
 from pipeline.features.reading import Record
 from pipeline.runtime.placement import partition_of
 
-INPUTS = (*contract.FEEDS, contract.CONTROL)
+INPUTS = (*contract.FEEDS, contract.CONTROL, contract.FEED_STATUS)
 LARGEST_SENT = 900_000
 START = 1_760_000_000
 WARM_UP = 60
@@ -101,10 +101,10 @@ async def produce_all(settings, records):
 
 
 def partitions_of(record, verdict, partitions):
-    """Return where a record has to lie: a symbol's on its own partition, a setting on all of them."""
+    """Return where a record has to lie: a symbol's on its own partition, what concerns all on each."""
     if not verdict.good:
         return [None]
-    if record.topic == contract.CONTROL:
+    if record.topic not in contract.FEEDS:
         return range(partitions)
     return [partition_of(verdict.good[0]["symbol"].encode(), partitions)]
 

@@ -18,6 +18,7 @@ from virtual_loop import WALL
 from pipeline import Engine, codec, contract
 from pipeline.features.stage import SHARED
 from pipeline.features.states import read_snapshot
+from pipeline.messages import millis
 from pipeline.runtime.control import WEIGHTS
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
@@ -195,7 +196,7 @@ class Expected:
 
     def _contexts_for(self, partition):
         for number, body in enumerate(self._contexts):
-            time, key = round(body.timestamp * 1_000), body.symbol.encode()
+            time, key = millis(body.timestamp), body.symbol.encode()
             yield Input(TP(contract.CONTEXT, partition), time, key, codec.encode(body)), number
 
     def _run(self, partition, records, *, is_home):

@@ -108,14 +108,14 @@ async def test_signals_are_counted_once_whatever_their_level(delivery, producer)
 
 
 async def test_a_context_goes_to_every_partition_but_its_own_at_its_own_time(delivery, producer):
-    await delivery.send_unit(unit_of(price(0), price(1, at=NOW + 1.25)), always)
+    await delivery.send_unit(unit_of(price(0), price(1, at=NOW + 1.2506)), always)
     contexts = producer.of(contract.CONTEXT)
     others = [partition for partition in range(PARTITIONS) if partition != HOME]
     assert [sending.partition for sending in contexts[-3:]] == others
     assert len(contexts) % len(others) == 0
-    for sending in contexts:
-        assert sending.key == SYMBOL.encode()
-        assert sending.timestamp_ms == round(json.loads(sending.value)["timestamp"] * 1_000)
+    assert {sending.key for sending in contexts} == {SYMBOL.encode()}
+    told = [(json.loads(sending.value)["timestamp"], sending.timestamp_ms) for sending in contexts[-3:]]
+    assert told == [(NOW + 1.2506, round(NOW * 1_000) + 1_250)] * 3
     assert all(sending.timestamp_ms is None for sending in producer.sent if sending not in contexts)
 
 
