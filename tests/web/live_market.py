@@ -94,7 +94,8 @@ class LiveMarket:
         self.settings: Settings = done(deploy(broker, valkey))
         self.worker = Worker(self.settings)
         self.url = f"http://127.0.0.1:{self.worker.settings.web_port}/"
-        self._running, self._standing, self._ended = (threading.Event() for _ in range(3))
+        self._ended = threading.Event()
+        self._halt: threading.Event | None = None  # each halt has its own, set when the market stands
         self._thread = threading.Thread(target=lambda: asyncio.run(self._play()))
 
     def start(self) -> None:
@@ -104,20 +105,19 @@ class LiveMarket:
 
     def run(self) -> None:
         """Let the market go on."""
-        self._standing.clear()
-        self._running.set()
+        self._halt = None
 
     def halt(self) -> None:
         """Let the market stand still, and wait until the worker has done all that came."""
-        self._running.clear()
-        assert self._standing.wait(PATIENCE_MS / 1_000), "the market does not halt"
+        self._halt = halt = threading.Event()
+        assert halt.wait(PATIENCE_MS / 1_000), "the market does not halt"
         topics = (*contract.FEEDS, contract.CONTEXT)  # a context, too, can change a level
         done(until_caught_up(self.settings, topics, [self.worker], PATIENCE_MS / 1_000))
 
     def close(self) -> None:
         """End the market and the worker."""
         self._ended.set()
-        self._running.set()
+        self.run()
         if self._thread.ident is not None:
             self._thread.join()
         self.worker.__exit__(None)
@@ -136,10 +136,9 @@ class LiveMarket:
         late = 0.0
         for tick in ticks:
             await asyncio.sleep(max(0.0, tick.time + late - time.time()))
-            if not self._running.is_set():
+            while (halt := self._halt) is not None:
                 await producer.flush()
-                self._standing.set()
-            while not self._running.is_set():
+                halt.set()
                 await asyncio.sleep(0.05)
                 late = time.time() - tick.time  # what was to be told meanwhile is told later
             if self._ended.is_set():
