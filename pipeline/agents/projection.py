@@ -39,19 +39,24 @@ def create_projection_agent(app: Application, projection: Projection) -> None:
             arrived.set()
 
     async def project() -> None:
-        while True:
-            if not waiting:
-                arrived.clear()
-                await arrived.wait()
-            messages = _take(waiting, app.flow.epoch)
-            records = [
-                (record.topic, record.key, record.value, record.timestamp)
-                for message in messages
-                for record in message.value
-            ]
-            if await app.flow.within_epoch(projection.project(records)):
-                for message in messages:
-                    _acknowledge(app, message)
+        try:
+            while True:
+                if not waiting:
+                    arrived.clear()
+                    await arrived.wait()
+                await project_some(_take(waiting, app.flow.epoch))
+        finally:
+            await projection.close()
+
+    async def project_some(messages: list[Any]) -> None:
+        records = [
+            (record.topic, record.key, record.value, record.timestamp)
+            for message in messages
+            for record in message.value
+        ]
+        if await app.flow.within_epoch(projection.project(records)):
+            for message in messages:
+                _acknowledge(app, message)
 
     app.task(project)
 

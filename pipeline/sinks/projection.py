@@ -23,6 +23,9 @@ class Sink(Protocol):
     async def write(self, records: Sequence[Record]) -> None:
         """Write a batch, or raise one of `TROUBLE`; writing it again changes nothing."""
 
+    async def close(self) -> None:
+        """Close the connections."""
+
 
 class Projection:
     """Writes batches to Redis, however long that takes.
@@ -74,6 +77,10 @@ class Projection:
             failures += 1
             self.failures += 1
             await asyncio.sleep(self._backoff.compute(min(failures, _LONGEST_EXPONENT)))
+
+    async def close(self) -> None:
+        """Close the sink."""
+        await self.sink.close()
 
     def _went_wrong(self, error: Exception) -> None:
         advice = advise(error)

@@ -6,6 +6,7 @@ the same time, never moves a key backwards and never publishes a signal twice wh
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -80,8 +81,9 @@ class RedisSink:
         self._account(plan)
 
     async def close(self) -> None:
-        """Close the connections."""
-        await self._client.aclose()
+        """Close the connections; that Redis does not take leave in time is no trouble any more."""
+        with suppress(*TROUBLE):
+            await self._client.aclose()
 
     async def _perform(self, calls: list[Call]) -> None:
         results = await self._run(calls)

@@ -95,10 +95,14 @@ class Projection:
     def __init__(self):
         self.there = asyncio.Event()
         self.writes = []
+        self.closed = False
 
     async def project(self, records):
         await self.there.wait()
         self.writes.append(records)
+
+    async def close(self):
+        self.closed = True
 
 
 def signal(offset):
@@ -162,3 +166,16 @@ async def test_the_projection_goes_on_in_the_next_epoch(app, worker):
     app.stream.put(signal(3))
     await idle()
     assert worker.acknowledged == {PLACE: 4}
+
+
+@pytest.mark.parametrize("writing", [False, True])
+async def test_the_projection_is_closed_when_the_worker_stops(app, writing):
+    projection = Projection()
+    create_projection_agent(app, projection)
+    if writing:
+        app.stream.put(signal(3))
+    await idle()
+    assert not projection.closed
+    app.running[-1].cancel()
+    await idle()
+    assert projection.closed

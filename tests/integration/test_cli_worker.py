@@ -5,6 +5,7 @@ import sys
 
 from workers import Worker, produce, until_caught_up
 
+from pipeline import contract
 from pipeline.cli.simulation import simulate
 
 
@@ -32,10 +33,16 @@ async def test_with_other_partitions_a_worker_ends_and_does_not_send_anybody_to_
     assert last.startswith("the topics are not as they have to be: set PIPELINE_PARTITIONS=4 if all topics")
 
 
-async def test_a_worker_writes_its_log_and_nothing_else(settings):
+class ClosingWorker(Worker):
+    """A worker that complains of what it leaves unclosed."""
+
+    program = ("-W", "always::ResourceWarning", *Worker.program)
+
+
+async def test_a_worker_writes_its_log_and_nothing_else_and_leaves_nothing_open(settings):
     await produce(settings, list(simulate(20, seed=1)))
-    with Worker(settings, log="json") as worker:
-        await until_caught_up(settings, workers=[worker])
+    with ClosingWorker(settings, log="json") as worker:
+        await until_caught_up(settings, (*contract.FEEDS, *contract.PROJECTED), workers=[worker])
         assert worker.stop() == 0
         lines = worker.text().splitlines()
         assert lines

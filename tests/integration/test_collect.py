@@ -26,8 +26,8 @@ VENUES = ("binance", "bybit", "gate")
 
 @contextmanager
 def collecting(settings, *arguments):
-    """Run `cascade collect` as a child process."""
-    command = [sys.executable, "-m", "pipeline", "collect", *arguments]
+    """Run `cascade collect` as a child process that complains of what it leaves unclosed."""
+    command = [sys.executable, "-W", "always::ResourceWarning", "-m", "pipeline", "collect", *arguments]
     process = subprocess.Popen(
         command, env=settings.child_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -97,7 +97,8 @@ async def test_liquidations_of_exchanges_become_signals_once_though_two_collect_
             await until_caught_up(settings, workers=[worker])
             for process in collectors:
                 process.terminate()
-                assert process.wait(30) == 0, process.stderr.read()
+                _, said = await asyncio.to_thread(process.communicate, timeout=30)
+                assert (process.returncode, "ResourceWarning" in said) == (0, False), said
             assert worker.stop() == 0
         signals = await read_all(settings, contract.SIGNALS)
         assert signals

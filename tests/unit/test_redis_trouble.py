@@ -8,6 +8,7 @@ from redis import exceptions
 
 from pipeline.sinks.connection import TROUBLE, advise
 from pipeline.sinks.projection import Projection
+from pipeline.sinks.redis import RedisSink
 
 
 @pytest.mark.parametrize(
@@ -45,6 +46,14 @@ async def test_a_trouble_that_turns_into_another_is_told_once_each():
         await Projection(Sink(), longest_wait_s=0.0).project([])
     assert [line["log_level"] for line in logs] == ["warning", "warning", "info"]
     assert {line["error"] for line in logs[:2]} == {"closed", "WRONGPASS"}
+
+
+async def test_a_redis_that_takes_no_leave_in_time_is_no_trouble():
+    class Client:
+        async def aclose(self):
+            raise exceptions.TimeoutError("Timed out closing connection after 2.0")
+
+    await RedisSink(Client()).close()
 
 
 class AwayFor:
