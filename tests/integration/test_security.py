@@ -36,8 +36,8 @@ from pipeline.runtime.topics import apply_topics
 from pipeline.settings import Settings
 from pipeline.subscriber import SignalSubscriber
 
-#: aiokafka (0.14) does not wait until a connection is closed that it only began with, or that was refused. Over
-#: TLS that takes until the broker takes leave too: a loop that ends before leaves it to the garbage collector.
+#: aiokafka (0.14) does not wait until a connection is closed that it only began with, or that was refused.
+#: Over TLS that takes until the broker takes leave too: a loop that ends before leaves it to be collected.
 UNCLOSED = r"unclosed (transport <_SelectorSocketTransport|<socket.socket fd=\d+, family=2, type=1, proto=6)"
 
 pytestmark = [pytest.mark.java, pytest.mark.filterwarnings(f"ignore:{UNCLOSED}:ResourceWarning")]
