@@ -21,8 +21,8 @@ from pipeline.runtime.reading import read_topic
 MOST_GROWTH_KB = 100_000
 """Of the worker's memory: what Redis does not take stays on Kafka."""
 OUTAGES = [pytest.param(4, id="4s"), pytest.param(60, id="60s", marks=pytest.mark.endurance)]
-SETTLE_MS = 3_000
-"""Longer than the market's producer pauses: no record of its past is overtaken by those of other topics."""
+UNHURRIED = {"merge_settle_ms": 3_000, "context_settle_ms": 15_000}
+"""Longer than the market's producer pauses, and than its context takes: nothing of its past is overtaken."""
 SECRET = "not-to-be-shown"  # noqa: S105 - it opens nothing
 
 
@@ -178,7 +178,7 @@ async def test_trouble_with_redis_is_redis_own(settings, deployment, fault, seco
     ticks = list(simulate(max(20, seconds), seed=41))
     expected, half = expected_signals(ticks), len(ticks) // 2
     await produce(settings, ticks[:half])
-    with Worker(settings, redis_url=deployment.url, merge_settle_ms=SETTLE_MS) as worker:
+    with Worker(settings, redis_url=deployment.url, **UNHURRIED) as worker:
         await until_caught_up(settings, (*contract.FEEDS, *contract.PROJECTED), workers=[worker])
         before = memory_kb(worker)
         async with fault(deployment) as advice:
@@ -205,7 +205,7 @@ async def test_a_redis_that_is_gone_at_the_start_is_complete_when_it_comes(setti
     ticks = list(simulate(max(20, seconds), seed=42))
     expected = expected_signals(ticks)
     deployment.primary.kill()
-    with Worker(settings, redis_url=deployment.url, merge_settle_ms=SETTLE_MS) as worker:
+    with Worker(settings, redis_url=deployment.url, **UNHURRIED) as worker:
         await worker.until_ready()
         before = memory_kb(worker)
         await produce_over(settings, ticks, seconds)
