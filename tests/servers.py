@@ -196,13 +196,10 @@ class KafkaServer(ProcessServer):
         return ["java", *options, "-cp", kafka_classpath(), *arguments]
 
 
-class LastingKafkaServer(KafkaServer):
-    """The same with the options of Kafka's own scripts: it collects garbage often, in short pauses."""
+class RoomyKafkaServer(KafkaServer):
+    """The same with room for minutes without a collection of garbage: its pauses would count as the worker's."""
 
-    jvm = (
-        *("-Xmx1g", "-Xms1g", "-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20"),
-        *("-XX:InitiatingHeapOccupancyPercent=35", "-XX:+ExplicitGCInvokesConcurrent"),
-    )
+    jvm = ("-Xms2g", "-Xmx2g", "-Xmn1536m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 
 
 class TansuServer(ProcessServer):
@@ -391,10 +388,10 @@ def has_java() -> bool:
     return bool(shutil.which("mvn") and shutil.which("java"))
 
 
-def broker_type(*, lasting: bool = False) -> type[DockerKafkaServer | KafkaServer | TansuServer]:
-    """Return the best broker that this machine can run: for tests, or one that has to be fast for long."""
+def broker_type(*, roomy: bool = False) -> type[DockerKafkaServer | KafkaServer | TansuServer]:
+    """Return the best broker that this machine can run: for tests, or for benchmarks."""
     if docker_answers():
         return DockerKafkaServer
     if has_java():
-        return LastingKafkaServer if lasting else KafkaServer
+        return RoomyKafkaServer if roomy else KafkaServer
     return TansuServer

@@ -122,7 +122,7 @@ def main(
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # a new topic has no leader for a moment
     found: dict[int, Growth] = {}
     for number in map(int, symbols.split(",")):
-        with running(broker_type(lasting=True)()) as broker:
+        with running(broker_type(roomy=True)()) as broker:
             found[number] = asyncio.run(measure(create_settings(broker.bootstrap), number, messages))
         typer.echo(f"{number} symbols: {found[number]}", err=True)
     shown = summary(found)

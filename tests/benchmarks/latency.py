@@ -44,7 +44,7 @@ def measure_rate(rate: int, seconds: int, repeat: int) -> Runs:
     """Measure each kind so many times, in turns, for that many seconds each."""
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # a new topic has no leader for a moment
     with (
-        running(broker_type(lasting=True)()) as broker,
+        running(broker_type(roomy=True)()) as broker,
         running(ValkeyServer()) as valkey,
         tempfile.TemporaryDirectory() as directory,
     ):

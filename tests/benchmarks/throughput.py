@@ -55,7 +55,7 @@ def measure(messages: int, repeat: int) -> dict[str, list[Run]]:
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # a new topic has no leader for a moment
     with tempfile.TemporaryDirectory() as directory:
         peers = install_peers(Path(directory))
-        with running(broker_type(lasting=True)()) as broker:
+        with running(broker_type(roomy=True)()) as broker:
             settings = create_settings(broker.bootstrap)
             count = asyncio.run(load(settings, keyed(messages)))
             contenders = {
@@ -66,7 +66,7 @@ def measure(messages: int, repeat: int) -> dict[str, list[Run]]:
                 "Quix Streams": partial(run_peer, peers, "quix_count.py", settings, count),
             }
             runs = in_turns(contenders, repeat)
-    with running(broker_type(lasting=True)()) as broker:
+    with running(broker_type(roomy=True)()) as broker:
         count = asyncio.run(load(create_settings(broker.bootstrap), in_arrays(messages, ARRAY)))
         arrays = partial(run_worker, broker.bootstrap, count, messages)
         return runs | in_turns({f"{SUBJECT}, arrays of {ARRAY}": arrays}, repeat)
