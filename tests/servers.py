@@ -197,7 +197,7 @@ class KafkaServer(ProcessServer):
 
 
 class RoomyKafkaServer(KafkaServer):
-    """The same with room for minutes without a collection of garbage: its pauses would count as the worker's."""
+    """The same with room for minutes without a collection of garbage, which would count as the worker's."""
 
     jvm = ("-Xms2g", "-Xmx2g", "-Xmn1536m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 
