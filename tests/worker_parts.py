@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import faust
+from aiokafka.producer.sender import Sender
 from aiokafka.structs import ConsumerRecord, RecordMetadata, TopicPartition
 
 from pipeline import SEED, contract
@@ -119,6 +120,18 @@ class Producer:
         while len(self.of(topic)) < count:
             self._changed.clear()
             await self._changed.wait()
+
+
+def create_sender(client, accumulator):
+    """Return aiokafka's own sender of what an accumulator takes."""
+    return Sender(
+        client,
+        acks=-1,
+        txn_manager=None,
+        message_accumulator=accumulator,
+        retry_backoff_ms=1,
+        request_timeout_ms=30_000,
+    )
 
 
 class Channel:

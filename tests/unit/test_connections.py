@@ -13,9 +13,10 @@ from aiokafka import TopicPartition
 from aiokafka.client import AIOKafkaClient, ConnectionGroup
 from aiokafka.conn import AIOKafkaConnection
 from aiokafka.producer.message_accumulator import MessageAccumulator
-from aiokafka.producer.sender import Sender
 from aiokafka.protocol.metadata import MetadataResponse_v1
 from servers import HOST, free_port
+from waiting import until
+from worker_parts import create_sender
 
 from pipeline.runtime.connections import keep_steady
 
@@ -46,14 +47,7 @@ async def sender(client):
     """A sender with a record for that partition."""
     accumulator = MessageAccumulator(client.cluster, 16_384, 0, 30)
     await accumulator.add_message(PLACE, b"K", b"V", 30)
-    sender = Sender(
-        client,
-        acks=-1,
-        txn_manager=None,
-        message_accumulator=accumulator,
-        retry_backoff_ms=round(PAUSE * 1_000),
-        request_timeout_ms=30_000,
-    )
+    sender = create_sender(client, accumulator)
     yield sender
     await sender.close()
 
@@ -68,9 +62,7 @@ async def test_while_a_partition_has_no_leader_there_is_a_pause_from_look_to_loo
     client._metadata_update = note
     keep_steady(sender)
     await sender.start()
-    async with asyncio.timeout(30):
-        while len(looks) < 4:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+    await until(lambda: len(looks) >= 4)
     pauses = [after - before for before, after in pairwise(looks)]
     assert min(pauses) > PAUSE * 0.99, pauses
 

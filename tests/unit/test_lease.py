@@ -14,9 +14,9 @@ from aiokafka.errors import (
     UnknownMemberIdError,
 )
 from aiokafka.producer.message_accumulator import MessageAccumulator
-from aiokafka.producer.sender import Sender
 from aiokafka.protocol.group import HeartbeatRequest, JoinGroupRequest, SyncGroupRequest
 from waiting import until
+from worker_parts import create_sender
 
 from pipeline.runtime.lease import Lease, LeaseLostError
 
@@ -125,14 +125,7 @@ async def sending():
     cluster = ClusterMetadata()
     cluster.leader_for_partition = lambda _: 0
     accumulator, client = MessageAccumulator(cluster, 1_000, 0, 30), Client()
-    sender = Sender(
-        client,
-        acks=-1,
-        txn_manager=None,
-        message_accumulator=accumulator,
-        retry_backoff_ms=1,
-        request_timeout_ms=30_000,
-    )
+    sender = create_sender(client, accumulator)
     yield SimpleNamespace(accumulator=accumulator, client=client, sender=sender)
     await sender.close()
 
