@@ -82,7 +82,7 @@ class Recording:
     Raises
     ------
     UnusableFileError
-        The file cannot be read at all.
+        The file cannot be read at all, or nobody says whose its rows are.
 
     """
 
@@ -92,10 +92,11 @@ class Recording:
         self.symbol = symbol
         self._file = open_rows(path)
         columns = self._file.columns()
-        self.names_symbol = "symbol" in columns
         found = self._file.times_ms()
         times = [time for time in found if time is not None]
         self.size = len(found)
+        if self.size and symbol is None and "symbol" not in columns:
+            raise UnusableFileError(f"{path}: no column `symbol`: say which it is with --symbol")
         self.begin_ms = min(times, default=None)
         self._in_order = times == sorted(times)
         self._bar_ms = self._bar_length(times) if "close" in columns and "price" not in columns else None

@@ -81,13 +81,9 @@ def _open(paths: list[tuple[str, Path]], symbol: str | None, period: Period) -> 
     if not paths:
         fail(f"nothing to replay: give some of {', '.join(options.FILE_OPTIONS)}", USAGE)
     try:
-        recordings = Recordings([Recording(topic, path, symbol) for topic, path in paths], period)
+        return Recordings([Recording(topic, path, symbol) for topic, path in paths], period)
     except UnusableFileError as error:
         fail(str(error), USAGE)
-    nameless = [str(file.path) for file in recordings.files if file.size and not file.names_symbol]
-    if nameless and symbol is None:
-        fail(f"{', '.join(nameless)}: no column `symbol`: say which it is with --symbol", USAGE)
-    return recordings
 
 
 def _speed(text: str | None) -> float:

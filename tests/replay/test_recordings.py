@@ -79,6 +79,12 @@ def test_bar_is_one_price_at_its_close_with_its_volume_in_dollars(tmp_path, suff
 def test_single_bar_has_no_length_and_its_file_is_refused(tmp_path, suffix):
     path = write(tmp_path / f"x{suffix}", [{"timestamp_ms": T, "close": 10.0, "volume": 3.0}])
     with pytest.raises(UnusableFileError, match="a single bar"):
+        Recording(contract.PRICES, path, "BTCUSDT")
+
+
+def test_rows_that_nobody_says_whose_they_are_are_refused(tmp_path, suffix):
+    path = write(tmp_path / f"x{suffix}", [{"timestamp_ms": T, "price": 10.0}])
+    with pytest.raises(UnusableFileError, match=r"no column `symbol`: say which it is with --symbol"):
         Recording(contract.PRICES, path)
 
 
@@ -102,7 +108,6 @@ def test_open_interest_is_read_in_dollars(tmp_path, suffix):
 def test_symbol_of_a_row_comes_before_the_one_that_was_asked_for(tmp_path, suffix):
     rows = [{"timestamp_ms": T, "symbol": "ETHUSDT", "rate": 0.1}]
     recording = Recording(contract.FUNDING, write(tmp_path / f"x{suffix}", rows), "BTCUSDT")
-    assert recording.names_symbol
     assert [r.message.symbol for r in Recordings([recording])] == ["ETHUSDT"]
 
 
