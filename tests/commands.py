@@ -13,7 +13,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from pipeline.cli import app
-from pipeline.cli.signal_rows import signal_row
+from pipeline.cli.recorded.signal_rows import signal_row
 from pipeline.messages import Signal
 
 if TYPE_CHECKING:

@@ -35,8 +35,8 @@ from workers import (
 )
 
 from pipeline import Engine, codec, contract
-from pipeline.cli.scenario import VENUES, Tick
-from pipeline.cli.simulation import simulate
+from pipeline.cli.simulated.scenario import VENUES, Tick
+from pipeline.cli.simulated.simulation import simulate
 from pipeline.engine import EngineSnapshot
 from pipeline.features.stage import SHARED
 from pipeline.features.states import read_snapshot

@@ -7,7 +7,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from pipeline import contract
-from pipeline.cli.scenario import Tick
+from pipeline.cli.simulated.scenario import Tick
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

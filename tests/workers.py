@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import signal
     from collections.abc import Callable, Iterable, Sequence
 
-    from pipeline.cli.scenario import Tick
+    from pipeline.cli.simulated.scenario import Tick
     from pipeline.settings import Settings
 
 T = TypeVar("T")

@@ -7,16 +7,16 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli.backtest import backtest
-from pipeline.cli.calibrate import calibrate
-from pipeline.cli.collect import collect
+from pipeline.cli.backtest.command import backtest
+from pipeline.cli.collect.command import collect
 from pipeline.cli.config import config
 from pipeline.cli.dead_letters import dead_letters
-from pipeline.cli.demo import demo
-from pipeline.cli.optimise import optimise
+from pipeline.cli.demo.command import demo
+from pipeline.cli.fit.calibrate import calibrate
+from pipeline.cli.fit.optimise import optimise
 from pipeline.cli.options import ManyFiles
 from pipeline.cli.output import Commands, on_terminal
-from pipeline.cli.replay import replay
+from pipeline.cli.replay.command import replay
 from pipeline.cli.simulate import simulate
 from pipeline.cli.topics import topics
 from pipeline.cli.watch import watch

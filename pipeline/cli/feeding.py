@@ -17,7 +17,7 @@ from pipeline.runtime.connections import keep_steady
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
 
-    from pipeline.cli.scenario import Tick
+    from pipeline.cli.simulated.scenario import Tick
     from pipeline.settings import Settings
 
 _LAST_WAIT: Final = 3.0

@@ -11,7 +11,7 @@ from typer.core import TyperCommand
 from pipeline import contract
 from pipeline.cli.moments import moment_ms
 from pipeline.cli.output import USAGE, fail
-from pipeline.cli.recordings import Period
+from pipeline.cli.recorded.recordings import Period
 from pipeline.messages import normal_symbol
 
 if TYPE_CHECKING:

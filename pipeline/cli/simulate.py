@@ -12,7 +12,7 @@ import typer
 from pipeline import contract
 from pipeline.cli.feeding import producer, send_when_due
 from pipeline.cli.output import USAGE, end_on_sigterm, fail, run
-from pipeline.cli.simulation import ROUND_S, Market
+from pipeline.cli.simulated.simulation import ROUND_S, Market
 from pipeline.runtime.topics import count_partitions
 from pipeline.settings import load_settings
 

@@ -18,7 +18,7 @@ from workers import (
     until_caught_up,
 )
 
-from pipeline.cli.simulation import simulate
+from pipeline.cli.simulated.simulation import simulate
 
 pytestmark = pytest.mark.apache_kafka
 

@@ -9,7 +9,7 @@ from commands import simulating
 from workers import PATIENCE, delete_topics, ends, read_all
 
 from pipeline import contract
-from pipeline.cli.simulation import ROUND_S, Market
+from pipeline.cli.simulated.simulation import ROUND_S, Market
 
 
 async def until_it_plays(settings, process, past):

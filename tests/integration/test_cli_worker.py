@@ -6,7 +6,7 @@ import sys
 from workers import Worker, produce, until_caught_up
 
 from pipeline import contract
-from pipeline.cli.simulation import simulate
+from pipeline.cli.simulated.simulation import simulate
 
 
 async def work(settings, **changes):

@@ -17,7 +17,7 @@ from waiting import until
 from workers import Worker, produce, read_all, until_caught_up
 
 from pipeline import contract
-from pipeline.cli.scenario import Tick
+from pipeline.cli.simulated.scenario import Tick
 from pipeline.messages import FeedStatus
 from pipeline.web.feeds import gaps, told_of_feeds
 

@@ -21,8 +21,8 @@ from workers import (
 )
 
 from pipeline import contract
-from pipeline.cli.scenario import Tick
-from pipeline.cli.simulation import simulate
+from pipeline.cli.simulated.scenario import Tick
+from pipeline.cli.simulated.simulation import simulate
 
 DAYS = 9 * 86_400.0
 

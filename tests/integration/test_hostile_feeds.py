@@ -11,7 +11,7 @@ from reading_oracle import array_parts, judge
 from workers import PATIENCE, Worker, differing, read_all, read_signals, until_caught_up
 
 from pipeline import Engine, codec, contract
-from pipeline.cli.simulation import simulate
+from pipeline.cli.simulated.simulation import simulate
 from pipeline.features.reading import Record
 from pipeline.runtime.placement import partition_of
 

@@ -6,8 +6,8 @@ from aiokafka import AIOKafkaProducer
 from workers import Worker, differing, expected_signals, produce, read_all, read_signals, until_caught_up
 
 from pipeline import Engine, codec, contract
-from pipeline.cli.scenario import Tick
-from pipeline.cli.simulation import simulate
+from pipeline.cli.simulated.scenario import Tick
+from pipeline.cli.simulated.simulation import simulate
 
 GOOD = (
     b'{"symbol": "BTCUSDT", "exchange": "okx", "side": "long", "price": 1, "quantity": 1, "timestamp": 1.7e9}'

@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 from workers import Worker, differing, expected_signals, produce, read_signals, until_caught_up
 
 from pipeline import contract
-from pipeline.cli.simulation import simulate
+from pipeline.cli.simulated.simulation import simulate
 
 ALERT = 2
 

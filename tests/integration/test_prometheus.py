@@ -14,7 +14,7 @@ from conftest import deploy
 from servers import HOST, PROMETHEUS, PrometheusServer, running
 from workers import PATIENCE, Worker
 
-from pipeline.cli.simulation import Market
+from pipeline.cli.simulated.simulation import Market
 
 DASHBOARD = PROMETHEUS.parent / "grafana" / "dashboards" / "cascade.json"
 PANELS = [panel for panel in json.loads(DASHBOARD.read_text())["panels"] if panel["type"] != "row"]

@@ -15,7 +15,7 @@ from servers import HOST, ValkeyServer, running
 from workers import PATIENCE, Worker, differing, expected_signals, lag, produce, read_signals, until_caught_up
 
 from pipeline import contract
-from pipeline.cli.simulation import simulate
+from pipeline.cli.simulated.simulation import simulate
 from pipeline.runtime.reading import read_topic
 
 MOST_GROWTH_KB = 100_000

@@ -5,9 +5,9 @@ from itertools import pairwise
 import pytest
 
 from pipeline import codec, contract
-from pipeline.cli.recordings import Period, Recording, Recordings
-from pipeline.cli.replay_kafka import FASTEST, check_retention, feed, pace
-from pipeline.cli.simulation import simulate
+from pipeline.cli.recorded.recordings import Period, Recording, Recordings
+from pipeline.cli.replay.kafka import FASTEST, check_retention, feed, pace
+from pipeline.cli.simulated.simulation import simulate
 from pipeline.runtime.placement import partition_of
 from pipeline.runtime.reading import read_topic
 from pipeline.runtime.topics import TopicsError, apply_topics

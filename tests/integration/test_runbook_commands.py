@@ -17,7 +17,7 @@ from servers import kafka_classpath, running
 from workers import Worker, produce, read_all, until_caught_up
 
 from pipeline import contract
-from pipeline.cli.simulation import simulate
+from pipeline.cli.simulated.simulation import simulate
 
 TOOLS = Path(__file__).parents[2] / "deploy" / "kubernetes" / "tools.yml"
 FOR_EVER = {"watch", "worker", "simulate"}

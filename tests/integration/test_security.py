@@ -30,7 +30,7 @@ from workers import (
 )
 
 from pipeline import contract
-from pipeline.cli.simulation import simulate
+from pipeline.cli.simulated.simulation import simulate
 from pipeline.messages import COMPONENTS
 from pipeline.runtime.topics import apply_topics
 from pipeline.settings import Settings

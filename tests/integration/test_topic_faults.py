@@ -12,7 +12,7 @@ from test_topics import admin_does, set_config
 from workers import Worker, differing, expected_signals, produce, read_signals, read_states, until_caught_up
 
 from pipeline import codec, contract
-from pipeline.cli.simulation import simulate
+from pipeline.cli.simulated.simulation import simulate
 from pipeline.runtime.placement import partition_of
 from pipeline.runtime.topic_plan import changelog_topic
 from pipeline.runtime.topics import TopicsError, apply_topics, read_topics

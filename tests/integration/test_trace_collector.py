@@ -10,7 +10,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from servers import HOST
 from workers import Worker, produce, until_caught_up
 
-from pipeline.cli.simulation import simulate
+from pipeline.cli.simulated.simulation import simulate
 
 
 class Collector(BaseHTTPRequestHandler):

@@ -15,7 +15,7 @@ from servers import free_port
 from workers import Worker, produce, read_all, until, until_caught_up
 
 from pipeline import contract
-from pipeline.cli.simulation import simulate
+from pipeline.cli.simulated.simulation import simulate
 from pipeline.messages import LEVELS
 from pipeline.web.documents import asyncapi, openapi
 

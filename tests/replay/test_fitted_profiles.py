@@ -12,8 +12,8 @@ from pipeline.backtest.fitting import fit_map, fit_weights, lowest_within, mappe
 from pipeline.backtest.labels import DAY, Labels
 from pipeline.backtest.pooling import at_minutes
 from pipeline.backtest.walk_forward import EMBARGO
-from pipeline.cli.observing import observe, open_feed, without_map
-from pipeline.cli.recordings import Period
+from pipeline.cli.fit.observing import observe, open_feed, without_map
+from pipeline.cli.recorded.recordings import Period
 from pipeline.runtime.profiles import load_profile
 
 pytestmark = pytest.mark.recorded

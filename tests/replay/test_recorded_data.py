@@ -3,7 +3,7 @@ from itertools import pairwise
 import pytest
 
 from pipeline import contract
-from pipeline.cli.recordings import Recording, Recordings
+from pipeline.cli.recorded.recordings import Recording, Recordings
 
 pytestmark = pytest.mark.recorded
 

@@ -7,8 +7,8 @@ import pytest
 from pyarrow import parquet
 
 from pipeline import contract
-from pipeline.cli.recordings import Period, Recording, Recordings
-from pipeline.cli.rows import UnusableFileError
+from pipeline.cli.recorded.recordings import Period, Recording, Recordings
+from pipeline.cli.recorded.rows import UnusableFileError
 from pipeline.messages import Liquidation
 
 T = 1_700_000_000_000

@@ -8,9 +8,9 @@ from commands import invoke
 from pyarrow import parquet
 
 from pipeline import Engine, contract
-from pipeline.cli.replay_report import SKIPPED, SignalCounts
-from pipeline.cli.signal_rows import COLUMNS, signal_row
-from pipeline.cli.simulation import simulate
+from pipeline.cli.recorded.signal_rows import COLUMNS, signal_row
+from pipeline.cli.replay.report import SKIPPED, SignalCounts
+from pipeline.cli.simulated.simulation import simulate
 
 START = 1_760_000_000.0
 OPTIONS = dict(

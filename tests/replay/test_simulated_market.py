@@ -3,7 +3,7 @@ from itertools import chain
 import pytest
 
 from pipeline import Engine, contract
-from pipeline.cli.simulation import Market
+from pipeline.cli.simulated.simulation import Market
 from pipeline.messages import LEVELS
 
 START = 1_760_000_000.0

@@ -20,8 +20,8 @@ from venue_frames import CASES, T_MS
 from waiting import until
 
 from pipeline import codec, contract
-from pipeline.cli import collect_live
-from pipeline.cli.collect_show import table_of
+from pipeline.cli.collect import live
+from pipeline.cli.collect.show import table_of
 from pipeline.collect import asking, bundles, conversation, link
 from pipeline.collect import collector as collector_module
 from pipeline.collect import outbox as outbox_module
@@ -264,13 +264,13 @@ async def test_a_venue_that_does_not_answer_is_said_not_to(monkeypatch):
 
 
 async def test_a_venue_that_does_not_list_its_instruments_is_silent_until_it_does(monkeypatch):
-    monkeypatch.setattr(collect_live, "_AGAIN", 0.05)
+    monkeypatch.setattr(live, "_AGAIN", 0.05)
     exchange, outbox = Exchange("bybit"), Kept()
     exchange.status = 451
     async with exchange.running(), aiohttp.ClientSession() as session:
         collector = collector_of(exchange, session, outbox)
         sending = asyncio.create_task(asyncio.sleep(60))
-        collecting = asyncio.create_task(collect_live.collect_all([collector], named(["BTCUSDT"]), sending))
+        collecting = asyncio.create_task(live.collect_all([collector], named(["BTCUSDT"]), sending))
         await until(lambda: outbox.gaps, "not told")
         exchange.status = 200
         await until(lambda: len(outbox.gaps) > 1, "not told to be over")
@@ -797,9 +797,7 @@ async def test_a_collector_without_a_way_to_kafka_ends():
         raise RuntimeError("gone")
 
     with pytest.raises(ExceptionGroup) as caught:
-        await asyncio.wait_for(
-            collect_live.collect_all([], named([]), asyncio.create_task(fail())), timeout=20
-        )
+        await asyncio.wait_for(live.collect_all([], named([]), asyncio.create_task(fail())), timeout=20)
     assert caught.group_contains(RuntimeError, match="gone")
 
 

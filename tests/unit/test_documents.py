@@ -7,7 +7,7 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
 from pipeline import Engine, codec, contract
-from pipeline.cli.simulation import simulate
+from pipeline.cli.simulated.simulation import simulate
 from pipeline.runtime.control import WEIGHTS
 from pipeline.web.documents import asyncapi, openapi
 

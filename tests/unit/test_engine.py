@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from pipeline import SEED, Engine, codec, contract
-from pipeline.cli.simulation import simulate
+from pipeline.cli.simulated.simulation import simulate
 
 LIQUIDATION = {
     "symbol": "BTCUSDT",

@@ -2,8 +2,8 @@ import pytest
 from backtest_cases import made_market, write_files
 
 from pipeline import contract
-from pipeline.cli.observing import observe, open_feed
-from pipeline.cli.recordings import Period
+from pipeline.cli.fit.observing import observe, open_feed
+from pipeline.cli.recorded.recordings import Period
 from pipeline.runtime.profiles import load_profile
 
 ADAPTIVE = load_profile("adaptive")

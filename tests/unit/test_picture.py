@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import Engine
-from pipeline.cli.simulation import simulate
+from pipeline.cli.simulated.simulation import simulate
 from pipeline.messages import LEVELS, VolatilityUpdate
 from pipeline.signals.profile import SEED
 from pipeline.web import picture as module

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from pipeline import SEED, Engine, contract, read_profile
-from pipeline.cli.simulation import Market
+from pipeline.cli.simulated.simulation import Market
 from pipeline.messages import Signal
 from pipeline.signals.score import weighted_sum
 from pipeline.signals.weights import read_weights

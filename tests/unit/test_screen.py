@@ -8,10 +8,8 @@ from output_records import T0, regime, signal, velocity
 from rich.console import Console
 
 from pipeline import codec, contract
-from pipeline.cli.board import SPARK_SECONDS, Board
-from pipeline.cli.marks import MARKS, marked, short_usd, spark_line, split_bar
-from pipeline.cli.scenario import schedule
-from pipeline.cli.screen import (
+from pipeline.cli.demo.board import SPARK_SECONDS, Board
+from pipeline.cli.demo.screen import (
     COLUMNS,
     LEFT_OUT,
     STARTING,
@@ -21,8 +19,10 @@ from pipeline.cli.screen import (
     render,
     symbol_table,
 )
-from pipeline.cli.simulation import Market
-from pipeline.cli.summary import Summary, Tally, summary_lines, times
+from pipeline.cli.demo.summary import Summary, Tally, summary_lines, times
+from pipeline.cli.marks import MARKS, marked, short_usd, spark_line, split_bar
+from pipeline.cli.simulated.scenario import schedule
+from pipeline.cli.simulated.simulation import Market
 from pipeline.messages import LEVELS, FeedGap
 
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from pipeline import codec, contract
-from pipeline.cli.scenario import COINS, SHORTEST_S, schedule
-from pipeline.cli.simulation import Market, simulate
+from pipeline.cli.simulated.scenario import COINS, SHORTEST_S, schedule
+from pipeline.cli.simulated.simulation import Market, simulate
 
 START = 1_760_000_000.0
 

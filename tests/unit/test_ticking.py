@@ -1,6 +1,6 @@
 from pipeline import contract
-from pipeline.cli.recordings import Recorded
-from pipeline.cli.ticking import ticking
+from pipeline.cli.recorded.recordings import Recorded
+from pipeline.cli.recorded.ticking import ticking
 from pipeline.messages import Liquidation, Price
 
 START = 1_700_000_000

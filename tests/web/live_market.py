@@ -18,8 +18,8 @@ from servers import chromium
 from workers import Worker, send, until_caught_up
 
 from pipeline import contract
-from pipeline.cli.scenario import Tick
-from pipeline.cli.simulation import Market
+from pipeline.cli.simulated.scenario import Tick
+from pipeline.cli.simulated.simulation import Market
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Iterator

@@ -11,8 +11,8 @@ from live_market import HOSTILE, LiveMarket, Look, answer, browsing, done, hosti
 from workers import Worker, produce, read_all
 
 from pipeline import contract
-from pipeline.cli.scenario import Tick
-from pipeline.cli.simulation import Market
+from pipeline.cli.simulated.scenario import Tick
+from pipeline.cli.simulated.simulation import Market
 from pipeline.features.stage import SHARED
 
 pytestmark = pytest.mark.chromium

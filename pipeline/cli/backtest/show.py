@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.backtest.evaluation import Evaluation
-    from pipeline.cli.backtest_run import Ran
+    from pipeline.cli.backtest.run import Ran
 
 _TITLES: Final = (
     "signal",

@@ -15,11 +15,11 @@ from pipeline.backtest.labels import EventRule, Labels, Recorded, UnlabelledErro
 from pipeline.backtest.page import write_page
 from pipeline.backtest.report import Report
 from pipeline.cli import options
-from pipeline.cli.backtest_judge import Wish, carry_out_all, judged, tasks_of
-from pipeline.cli.backtest_run import Sources, collect
-from pipeline.cli.backtest_show import show
+from pipeline.cli.backtest.judge import Wish, carry_out_all, judged, tasks_of
+from pipeline.cli.backtest.run import Sources, collect
+from pipeline.cli.backtest.show import show
 from pipeline.cli.output import USAGE, fail
-from pipeline.cli.rows import UnusableFileError
+from pipeline.cli.recorded.rows import UnusableFileError
 from pipeline.runtime.profiles import load_profile
 from pipeline.signals.profile import Profile, ProfileError
 

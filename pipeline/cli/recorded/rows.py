@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from pipeline import codec
-from pipeline.cli import force_orders
+from pipeline.cli.recorded import force_orders
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from pipeline import contract
-from pipeline.cli.scenario import (
+from pipeline.cli.simulated.scenario import (
     BURST_SIGMA,
     CALM_RATE,
     CASCADE_RATE,

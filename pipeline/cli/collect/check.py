@@ -10,12 +10,12 @@ import aiohttp
 import typer
 
 from pipeline import contract
-from pipeline.cli.collect_show import ahead
+from pipeline.cli.collect.show import ahead
 from pipeline.cli.output import PROBLEM, end_on_sigterm, show_table
 from pipeline.collect.reading import VenueError
 
 if TYPE_CHECKING:
-    from pipeline.cli.collect_live import Wish
+    from pipeline.cli.collect.live import Wish
     from pipeline.collect.collector import Collector
     from pipeline.collect.ranking import Wanted
     from pipeline.collect.venue import Feed

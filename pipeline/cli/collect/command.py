@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from pipeline import contract
-from pipeline.cli import collect_live, collect_replay
-from pipeline.cli.collect_check import try_out
+from pipeline.cli.collect import live
+from pipeline.cli.collect.check import try_out
+from pipeline.cli.collect.replay import send_recordings
 from pipeline.cli.output import USAGE, fail, run
 from pipeline.collect.bundles import References
 from pipeline.collect.names import USUAL, read_names
@@ -93,15 +94,15 @@ def collect(  # noqa: PLR0913, PLR0917
         "names": USUAL if names is None else _names(names),
         "references": References(),
     }
-    wish = collect_live.Wish(chosen, choice, options, dict(_endpoint(text) for text in endpoint or ()))
+    wish = live.Wish(chosen, choice, options, dict(_endpoint(text) for text in endpoint or ()))
     settings = load_settings()
     with contextlib.suppress(KeyboardInterrupt, asyncio.CancelledError):
         if replay is not None:
-            run(collect_replay.replay(settings, chosen, listed, options, replay))
+            run(send_recordings(settings, chosen, listed, options, replay))
         elif check:
             run(try_out(wish, seconds))
         else:
-            run(collect_live.collect(settings, wish, seconds, web_port, record))
+            run(live.collect(settings, wish, seconds, web_port, record))
 
 
 def _refuse_mixtures(  # noqa: PLR0913

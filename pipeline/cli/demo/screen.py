@@ -12,7 +12,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.cli.board import SPARK_SECONDS
+from pipeline.cli.demo.board import SPARK_SECONDS
 from pipeline.cli.marks import MARKS, marked, short_usd, spark_line, split_bar
 from pipeline.messages import LEVELS
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from pipeline.cli.board import Board, Change, SymbolView
-    from pipeline.cli.scenario import Phase
+    from pipeline.cli.demo.board import Board, Change, SymbolView
+    from pipeline.cli.simulated.scenario import Phase
 
 EXPECT: Final = {
     "calm": "a calm market: expect NONE everywhere; liquidations build up in {left:.0f} s",

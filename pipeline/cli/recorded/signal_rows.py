@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, Self
 import msgspec
 
 from pipeline import codec
-from pipeline.cli.rows import UnusableFileError
+from pipeline.cli.recorded.rows import UnusableFileError
 from pipeline.messages import Metrics, Scores, Signal, SignalContext, millis
 
 if TYPE_CHECKING:

@@ -11,16 +11,16 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from redis.asyncio import Redis
 
 from pipeline import codec, contract
-from pipeline.cli.board import Board
+from pipeline.cli.demo.board import Board
+from pipeline.cli.demo.summary import Summary, Tally
 from pipeline.cli.feeding import producer, send_when_due
-from pipeline.cli.summary import Summary, Tally
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from pipeline.cli.board import Change
-    from pipeline.cli.embedded import Child
-    from pipeline.cli.simulation import Market
+    from pipeline.cli.demo.board import Change
+    from pipeline.cli.demo.embedded import Child
+    from pipeline.cli.simulated.simulation import Market
     from pipeline.settings import Settings
 
 READ: Final = (*contract.PROJECTED, contract.DEAD_LETTERS)

@@ -27,7 +27,7 @@ _AT_ONCE: Final = 1_000
 """Messages of a recording that wait for Kafka before it is read on."""
 
 
-async def replay(
+async def send_recordings(
     settings: Settings,
     venues: Sequence[str],
     symbols: Collection[str],

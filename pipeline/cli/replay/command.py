@@ -11,12 +11,13 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
 
 from pipeline import contract
-from pipeline.cli import options, replay_kafka
+from pipeline.cli import options
 from pipeline.cli.output import USAGE, fail, progress_bar, run, show_table
-from pipeline.cli.recordings import Recording, Recordings
-from pipeline.cli.replay_report import SignalCounts, report
-from pipeline.cli.rows import UnusableFileError
-from pipeline.cli.signal_rows import SignalFile, create_signal_file, signal_row
+from pipeline.cli.recorded.recordings import Recording, Recordings
+from pipeline.cli.recorded.rows import UnusableFileError
+from pipeline.cli.recorded.signal_rows import SignalFile, create_signal_file, signal_row
+from pipeline.cli.replay import kafka
+from pipeline.cli.replay.report import SignalCounts, report
 from pipeline.engine import Engine
 from pipeline.messages import Signal
 from pipeline.runtime.profiles import load_profile
@@ -26,7 +27,7 @@ from pipeline.signals.profile import SEED, Profile, ProfileError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from pipeline.cli.recordings import Period
+    from pipeline.cli.recorded.recordings import Period
 
 STEP: Final = 500
 """Messages between two steps of the progress bar."""
@@ -88,12 +89,12 @@ def _open(paths: list[tuple[str, Path]], symbol: str | None, period: Period) -> 
 
 def _speed(text: str | None) -> float:
     if text in {None, "max"}:
-        return replay_kafka.FASTEST
+        return kafka.FASTEST
     try:
         speed = float(text)
     except ValueError:
         speed = 0.0
-    if not 0 < speed < replay_kafka.FASTEST:
+    if not 0 < speed < kafka.FASTEST:
         fail(f"--speed: expected a number > 0 or `max`, found {text!r}", USAGE)
     return speed
 
@@ -144,7 +145,7 @@ def _replay_to_kafka(recordings: Recordings, speed: float) -> None:
     settings = load_settings()
     started = time.perf_counter()
     with _progress(recordings) as progress:
-        run(replay_kafka.feed(recordings, settings, speed, progress))
+        run(kafka.feed(recordings, settings, speed, progress))
     show_table(("what", "how many"), report(recordings, None, time.perf_counter() - started))
 
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from pipeline.cli.rows import number, time_ms
+from pipeline.cli.recorded.rows import number, time_ms
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from pipeline import contract
-from pipeline.cli.scenario import COINS, VENUE_SHARES, VENUES, Coin, Floats, Tick, tick
+from pipeline.cli.simulated.scenario import COINS, VENUE_SHARES, VENUES, Coin, Floats, Tick, tick
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

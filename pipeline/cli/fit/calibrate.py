@@ -10,8 +10,7 @@ import typer
 from msgspec import structs
 
 from pipeline.backtest.baselines import calibrated_norms
-from pipeline.cli.moments import moment_ms
-from pipeline.cli.observing import (
+from pipeline.cli.fit.observing import (
     Feed,
     observe,
     open_feed,
@@ -19,9 +18,10 @@ from pipeline.cli.observing import (
     with_provenance,
     without_map,
 )
+from pipeline.cli.moments import moment_ms
 from pipeline.cli.options import Files, SymbolOfFiles, named_files, normal
 from pipeline.cli.output import USAGE, fail, show_table
-from pipeline.cli.recordings import Period
+from pipeline.cli.recorded.recordings import Period
 from pipeline.messages import LEVELS
 from pipeline.runtime.profiles import load_profile, save_profile
 from pipeline.signals.profile import Profile, ProfileError, read_profile

@@ -13,7 +13,7 @@ from pipeline.signals.levels import ALERT
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pipeline.cli.recordings import Recordings
+    from pipeline.cli.recorded.recordings import Recordings
     from pipeline.features.stage import Output
 
 SKIPPED: Final = {

@@ -11,8 +11,8 @@ from heapq import merge
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, cast
 
 from pipeline import codec, contract
-from pipeline.cli.bars import as_price, bar_length
-from pipeline.cli.rows import (
+from pipeline.cli.recorded.bars import as_price, bar_length
+from pipeline.cli.recorded.rows import (
     ForceOrderFile,
     Refusal,
     Row,

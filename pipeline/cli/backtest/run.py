@@ -11,9 +11,9 @@ import numpy as np
 from pipeline import contract
 from pipeline.backtest.evaluation import Series
 from pipeline.backtest.labels import DAY, MINUTE, Recorded
-from pipeline.cli.recordings import Period, Recording, Recordings
-from pipeline.cli.signal_rows import create_signal_file, signal_row
-from pipeline.cli.ticking import ticking
+from pipeline.cli.recorded.recordings import Period, Recording, Recordings
+from pipeline.cli.recorded.signal_rows import create_signal_file, signal_row
+from pipeline.cli.recorded.ticking import ticking
 from pipeline.engine import Engine, Output
 from pipeline.messages import COMPONENTS, Liquidation, Price, Signal
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.backtest.labels import Floats
-    from pipeline.cli import recordings
+    from pipeline.cli.recorded import recordings
     from pipeline.signals.profile import Profile
 
 WARM_UP_MS: Final = 8 * DAY

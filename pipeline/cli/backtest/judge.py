@@ -14,7 +14,7 @@ from pipeline.backtest.baselines import calibrated_norms, last_closed_move, usd_
 from pipeline.backtest.evaluation import Gain, Series, evaluate, gain
 from pipeline.backtest.labels import DAY, EventRule, Labels, Recorded
 from pipeline.backtest.report import SymbolReport, describe
-from pipeline.cli.backtest_run import Ran, Run, Sources, carry_out, joined
+from pipeline.cli.backtest.run import Ran, Run, Sources, carry_out, joined
 from pipeline.cli.output import progress_bar
 from pipeline.signals.profile import SEED, Profile
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from aiokafka import AIOKafkaProducer
 
-    from pipeline.cli.recordings import Recorded, Recordings
+    from pipeline.cli.recorded.recordings import Recorded, Recordings
     from pipeline.settings import Settings
 
 FASTEST: Final = float("inf")

@@ -16,10 +16,10 @@ from pipeline.backtest.evaluation import Series
 from pipeline.backtest.labels import MINUTE, EventRule, Labels, Recorded, UnlabelledError, label
 from pipeline.backtest.pooling import Moments, figures
 from pipeline.backtest.report import FEW
-from pipeline.cli.backtest_run import WARM_UP_MS, Sources, collect, outputs_of_events, signals_of_events
+from pipeline.cli.backtest.run import WARM_UP_MS, Sources, collect, outputs_of_events, signals_of_events
 from pipeline.cli.output import USAGE, fail
-from pipeline.cli.recordings import Period
-from pipeline.cli.rows import UnusableFileError
+from pipeline.cli.recorded.recordings import Period
+from pipeline.cli.recorded.rows import UnusableFileError
 from pipeline.messages import COMPONENTS, VolatilityUpdate
 from pipeline.signals.calibration import CalibrationConstants
 from pipeline.signals.provenance import Provenance
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.backtest.labels import Floats
-    from pipeline.cli import recordings
+    from pipeline.cli.recorded import recordings
     from pipeline.messages import Signal
     from pipeline.signals.profile import Profile
 

@@ -10,7 +10,7 @@ import typer
 from msgspec import structs
 
 from pipeline.backtest.pooling import at_minutes, pooled
-from pipeline.cli.calibrate import (
+from pipeline.cli.fit.calibrate import (
     BaseProfile,
     FalseAlarms,
     RecordedFiles,
@@ -21,7 +21,7 @@ from pipeline.cli.calibrate import (
     require_extra,
     write,
 )
-from pipeline.cli.observing import observe, with_provenance, without_map
+from pipeline.cli.fit.observing import observe, with_provenance, without_map
 from pipeline.cli.options import SymbolOfFiles  # noqa: TC001 - Typer reads annotations
 from pipeline.cli.output import PROBLEM, fail
 from pipeline.messages import COMPONENTS
@@ -30,7 +30,7 @@ from pipeline.signals.weights import name_weights, read_weights
 if TYPE_CHECKING:
     from pipeline.backtest.evaluation import Gain
     from pipeline.backtest.labels import Floats
-    from pipeline.cli.observing import Observed
+    from pipeline.cli.fit.observing import Observed
     from pipeline.signals.profile import Profile
 
 

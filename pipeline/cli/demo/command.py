@@ -13,13 +13,13 @@ from rich.live import Live
 from rich.panel import Panel
 
 from pipeline import codec
-from pipeline.cli import embedded
+from pipeline.cli.demo import embedded
+from pipeline.cli.demo.run import Show
+from pipeline.cli.demo.screen import change_line, render
+from pipeline.cli.demo.summary import summary_lines
 from pipeline.cli.output import USAGE, end_on_sigterm, fail, on_terminal, run
-from pipeline.cli.scenario import USUAL_S
-from pipeline.cli.screen import change_line, render
-from pipeline.cli.show import Show
-from pipeline.cli.simulation import Market
-from pipeline.cli.summary import summary_lines
+from pipeline.cli.simulated.scenario import USUAL_S
+from pipeline.cli.simulated.simulation import Market
 from pipeline.runtime.topics import apply_topics
 from pipeline.settings import Settings
 
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from pipeline.cli.board import Board, Change
-    from pipeline.cli.scenario import Phase
-    from pipeline.cli.show import View
-    from pipeline.cli.summary import Summary
+    from pipeline.cli.demo.board import Board, Change
+    from pipeline.cli.demo.run import View
+    from pipeline.cli.demo.summary import Summary
+    from pipeline.cli.simulated.scenario import Phase
 
 INTERRUPTED: Final = 130
 """Exit code after Ctrl-C, or SIGTERM."""

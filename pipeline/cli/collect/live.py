@@ -11,8 +11,8 @@ import structlog
 from aiohttp import web
 
 from pipeline import contract
-from pipeline.cli.collect_peers import among_peers
-from pipeline.cli.collect_show import show, summary
+from pipeline.cli.collect.peers import among_peers
+from pipeline.cli.collect.show import show, summary
 from pipeline.cli.feeding import producer
 from pipeline.cli.output import USAGE, end_on_sigterm, fail
 from pipeline.collect.collector import Collector

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from pipeline import contract
-from pipeline.cli.dynamics import STEP_MS, STEP_S, Dynamics
-from pipeline.cli.scenario import COINS, USUAL_S, Phase, Tick, rate_curve, schedule
-from pipeline.cli.warmup import warm_up
+from pipeline.cli.simulated.dynamics import STEP_MS, STEP_S, Dynamics
+from pipeline.cli.simulated.scenario import COINS, USUAL_S, Phase, Tick, rate_curve, schedule
+from pipeline.cli.simulated.warmup import warm_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

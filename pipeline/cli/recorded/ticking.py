@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from msgspec import structs
 
-from pipeline.cli.recordings import Recorded
+from pipeline.cli.recorded.recordings import Recorded
 from pipeline.messages import Price
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""What recorded signals are worth."""

@@ -1,0 +1,1 @@
+"""Live feeds into the topics."""

@@ -1,0 +1,1 @@
+"""Files of recorded data: their rows, and what these say."""
