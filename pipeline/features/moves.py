@@ -52,10 +52,12 @@ class MoveConstants(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 
 class Moves:
-    """One-minute closes of a symbol, and the deviation of its moves.
+    """A symbol's prices a minute apart, and the deviation of its moves.
 
-    A minute without a price has the close of the minute before. The deviation is of moves that ended before
-    the one that is judged began, so a move is not compared with itself.
+    The first price of a minute is the close of the minute before, as a bar tells it; others are not looked
+    at, for what a price reaches for some seconds, and no close keeps, is no move. A minute without a price
+    has the close of the one before. The deviation is of moves that ended before the one that is judged
+    began, so a move is not compared with itself.
     """
 
     __slots__ = (
@@ -103,9 +105,10 @@ class Moves:
             self._week.add(move * move)
 
     def add(self, minute: int, price: float) -> None:
-        """Take a price of a minute that is not over."""
-        self._price, self._priced = math.log(price), minute
-        self._nearness = None
+        """Take a price of a minute that is not over, if it is the minute's first."""
+        if minute > self._priced:
+            self._price, self._priced = math.log(price), minute
+            self._nearness = None
 
     def nearness(self) -> float | None:
         """Return how near a large move is, 0 to 1; None until there is an hour of prices.

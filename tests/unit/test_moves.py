@@ -58,10 +58,30 @@ def slow_nearness(closes, price, constants):
 def test_the_nearness_is_that_of_the_whole_past(minutes, ahead):
     constants = MoveConstants(ahead_min=ahead)
     prices = list(walk(minutes))
-    moves = fed(prices, constants)
-    assert moves.nearness() == pytest.approx(slow_nearness(prices[:-1], prices[-1], constants))
-    moves.add(minutes, prices[-1] * 0.99)
-    assert moves.nearness() == pytest.approx(slow_nearness(prices[:-1], prices[-1] * 0.99, constants))
+    for price in (prices[-1], prices[-1] * 0.99):
+        moves = fed([*prices[:-1], price], constants)
+        assert moves.nearness() == pytest.approx(slow_nearness(prices[:-1], price, constants))
+
+
+def test_a_peak_within_a_minute_is_no_move():
+    """However far prices of a minute go, only its first one counts; the next minute's counts again."""
+    plain, peaked = fed(list(walk(300))), fed(list(walk(300)))
+    for price in (90.0, 110.0):
+        peaked.add(300, price)
+        assert peaked.nearness() == plain.nearness()
+    assert peaked.freeze() == plain.freeze()
+    for moves in (plain, peaked):
+        moves.pass_minutes(301)
+        moves.add(301, 90.0)
+        assert moves.nearness() == 1.0
+    assert peaked.freeze() == plain.freeze()
+
+
+def test_peaks_are_not_believed_after_a_restart_either():
+    stored, on = fed(list(walk(300))), Moves(SEED)
+    on.thaw(stored.freeze())
+    on.add(300, 90.0)
+    assert on.nearness() == stored.nearness()
 
 
 def test_there_is_no_nearness_without_an_hour_of_prices():
@@ -71,12 +91,10 @@ def test_there_is_no_nearness_without_an_hour_of_prices():
 
 
 def test_a_large_move_is_reached_by_falling_and_by_rising():
-    moves = fed(list(walk(300)))
-    calm = moves.nearness()
+    prices = list(walk(300))
+    assert fed(prices).nearness() < 0.1
     for factor in (0.97, 1.03):
-        moves.add(300, 100.0 * factor)
-        assert calm < 0.1
-        assert moves.nearness() == 1.0
+        assert fed([*prices[:-1], prices[-1] * factor]).nearness() == 1.0
 
 
 def test_a_price_that_stands_still_is_far_from_any_move():

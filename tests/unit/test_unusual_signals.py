@@ -85,6 +85,21 @@ def test_a_crash_without_any_liquidation_is_noticed():
     assert signals(Engine(PROFILE), some)[-1].scores.volatility == 1.0
 
 
+def test_a_wick_is_no_crash_and_a_price_that_stays_is():
+    """What no minute's close keeps is no move: live prices alarm no more often than bars."""
+    calm = [record for record in records() if record[0] == contract.PRICES][: 175 * 3]
+    last = calm[-1][1]
+    low = {**last, "price": 0.95 * last["price"]}
+    wick = [(low, 10.0), (low, 20.0), (last, 30.0), (last, 60.0)]
+    crash = [(low, 70.0), (low, 120.0)]
+    told = [
+        (contract.PRICES, {**price, "timestamp": last["timestamp"] + later}) for price, later in wick + crash
+    ]
+    engine = Engine(PROFILE)
+    assert {each.signal for each in signals(engine, calm + told[: len(wick)])} == {"NONE"}
+    assert signals(engine, told[len(wick) :])[-1].signal == "EXTREME"
+
+
 def test_nothing_is_alarming_while_all_is_new():
     """In a first hour without prices every burst is the largest so far."""
     first = [
