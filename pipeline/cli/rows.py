@@ -176,7 +176,7 @@ def _holds_force_orders(path: Path) -> bool:
 
 
 def _parsed(rows: Iterator[T]) -> Iterator[T | Refusal]:
-    """Yield what a reader of CSV finds, and a refusal where it finds no row: it goes on with the next line."""
+    """Yield what a reader of CSV finds, and a refusal where that is no row; the next line begins anew."""
     while True:
         try:
             yield next(rows)

@@ -1,5 +1,9 @@
 import csv
 import json
+import re
+import resource
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -185,6 +189,22 @@ def test_an_older_result_stays_when_a_run_breaks_off(files, tmp_path, monkeypatc
     out.write_text("older")
     monkeypatch.setattr(SignalCounts, "add", broken)
     assert isinstance(invoke("replay", *files, "--out", out).exception, ZeroDivisionError)
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(out.name, "older")]
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".jsonl", ".csv"])
+def test_a_disk_that_takes_no_more_ends_a_run_with_1_in_one_line(files, tmp_path, suffix):
+    out = tmp_path / f"signals{suffix}"
+    out.write_text("older")
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline", "replay", *map(str, files), "--out", str(out)],
+        check=False,
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4_096, 4_096)),
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.fullmatch(rf"{out}: .*File too large\n", done.stderr)
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(out.name, "older")]
 
 
