@@ -4,6 +4,7 @@ import re
 import resource
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pyarrow as pa
@@ -206,6 +207,20 @@ def test_a_disk_that_takes_no_more_ends_a_run_with_1_in_one_line(files, tmp_path
     assert (done.returncode, done.stdout) == (1, "")
     assert re.fullmatch(rf"{out}: .*File too large\n", done.stderr)
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(out.name, "older")]
+
+
+def test_sigterm_ends_a_run_that_leaves_nothing_behind(tmp_path):
+    rows = [{"symbol": "X", "timestamp": START + number / 100, "rate": 0.001} for number in range(100_000)]
+    write(tmp_path / "x.jsonl", rows)
+    running = subprocess.Popen(
+        [sys.executable, "-m", "pipeline", "replay", "--funding", "x.jsonl", "--out", "o.csv"], cwd=tmp_path
+    )
+    while not any(tmp_path.glob("*.unfinished")):
+        assert running.poll() is None
+        time.sleep(0.01)
+    running.terminate()
+    assert running.wait(60) == 130
+    assert [path.name for path in tmp_path.iterdir()] == ["x.jsonl"]
 
 
 def broken(*_):
