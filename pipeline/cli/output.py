@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import ssl
 import sys
 from contextlib import contextmanager
 from functools import partial
@@ -32,6 +33,9 @@ PROBLEM: Final = 1
 USAGE: Final = 2
 """Exit code: it could not run with these arguments or settings."""
 
+_CUT: Final = (" closed", '": ', "Connection reset by peer", "Connection lost")
+"""How an error of Kafka's client ends when a connection was made and then broke off; one has no reason."""
+
 T = TypeVar("T")
 
 
@@ -48,7 +52,7 @@ class Commands(TyperGroup):
             fail(f"PIPELINE_PROFILE: {error}", USAGE)
         except TopicsError as error:
             fail(str(error))
-        except KafkaError as error:
+        except (KafkaError, ssl.SSLError, ConnectionResetError) as error:  # aiokafka (0.14) raises all
             text = ": ".join([str(error), *getattr(error, "__notes__", ())])
             fail(f"Kafka: {text} ({_advise(text)})")
         except (RedisError, RedisClusterException) as error:
@@ -60,10 +64,10 @@ def _advise(text: str) -> str:
         return "nobody vouches for the broker's certificate: set PIPELINE_SSL_CA_FILE"
     if "SaslAuthenticationFailed" in text:
         return "set PIPELINE_SASL_USERNAME and PIPELINE_SASL_PASSWORD"
-    if text.endswith(" closed"):
+    if text.endswith(_CUT) or "ALERT" in text or "IllegalSaslState" in text:
         return (
-            "the broker closed the connection: look at PIPELINE_SECURITY_PROTOCOL, "
-            "and at PIPELINE_SSL_CERT_FILE if it asks for a certificate"
+            "what listens there does not answer as Kafka does: look at PIPELINE_SECURITY_PROTOCOL, "
+            "at PIPELINE_SSL_CERT_FILE if it asks for a certificate, and whether the broker is stopped"
         )
     return "PIPELINE_BROKER says where it is"
 
@@ -151,7 +155,9 @@ def show_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         for row in [titles, *rows]:
             typer.echo("\t".join(row))
         return
-    table = Table(*titles, box=None, header_style="bold")
+    table = Table(box=None, header_style="bold")
+    for title in titles:
+        table.add_column(title, overflow="fold")
     for row in rows:
         table.add_row(*row)
     Console().print(table)

@@ -1,10 +1,19 @@
+import socket
+import ssl
 import subprocess
 import sys
+import threading
+from contextlib import suppress
 from importlib.metadata import version
 
 import pytest
 from commands import all_commands, invoke
 from servers import free_port
+from typer import Typer
+from typer.testing import CliRunner
+
+from pipeline.cli import output
+from pipeline.cli.output import Commands
 
 
 def test_the_version_is_that_of_the_distribution():
@@ -31,6 +40,46 @@ def test_without_a_broker_a_command_ends_with_1_and_says_so(command):
     assert result.exit_code == 1
     assert "PIPELINE_BROKER" in result.stderr
     assert "Traceback" not in result.output
+
+
+@pytest.fixture
+def closing_port():
+    """Where connections are taken and closed again."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def close_all():
+            with suppress(OSError):
+                while True:
+                    server.accept()[0].close()
+
+        closing = threading.Thread(target=close_all)
+        closing.start()
+        yield server.getsockname()[1]
+        server.shutdown(socket.SHUT_RDWR)
+        closing.join()
+
+
+@pytest.mark.parametrize("protocol", ["PLAINTEXT", "SSL"])
+def test_a_connection_that_breaks_off_is_not_only_blamed_on_the_address(closing_port, protocol):
+    environment = {"PIPELINE_BROKER": f"127.0.0.1:{closing_port}", "PIPELINE_SECURITY_PROTOCOL": protocol}
+    result = invoke("topics", "plan", **environment)
+    assert result.exit_code == 1
+    assert "look at PIPELINE_SECURITY_PROTOCOL" in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_what_kafkas_client_lets_through_of_a_refused_connection_is_told_in_one_line():
+    refusing = Typer(cls=Commands)
+    refusing.callback()(lambda: None)
+
+    @refusing.command()
+    def ask():
+        raise ssl.SSLError(1, "[SSL: SSLV3_ALERT_BAD_CERTIFICATE] sslv3 alert bad certificate")
+
+    result = CliRunner().invoke(refusing, ["ask"])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith("Kafka: ")
+    assert "PIPELINE_SSL_CERT_FILE if it asks for a certificate" in result.stderr
 
 
 @pytest.mark.parametrize("command", ["list", "replay"])
@@ -65,3 +114,11 @@ def test_in_a_pipe_help_has_no_frames_or_colours():
     command = [sys.executable, "-m", "pipeline", "topics", "--help"]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     assert result.stdout.isascii()
+
+
+def test_a_table_on_a_terminal_leaves_nothing_out_however_narrow_it_is(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "30")
+    monkeypatch.setattr(output, "on_terminal", lambda: True)
+    output.show_table(("topic", "settings"), [("control", "min.compaction.lag.ms=86400000")])
+    shown = capsys.readouterr().out.partition("control")[2]
+    assert "".join(shown.split()) == "min.compaction.lag.ms=86400000"
