@@ -17,6 +17,7 @@ from redis.exceptions import RedisClusterException, RedisError
 from rich.console import Console
 from rich.progress import Progress, ProgressColumn
 from rich.table import Table
+from rich.text import Text
 from typer.core import TyperGroup
 
 from pipeline.runtime.topics import TopicsError
@@ -150,14 +151,21 @@ def progress_bar(*columns: ProgressColumn, total: int) -> Iterator[Callable[...,
 
 
 def show_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table: drawn on a terminal, tab-separated lines with a heading in a pipe."""
+    """Print a table: drawn on a terminal, tab-separated lines with a heading in a pipe.
+
+    What a cell holds may come from anybody: it is shown as it is, and no control character gets through.
+    """
     if not on_terminal():
         for row in [titles, *rows]:
-            typer.echo("\t".join(row))
+            typer.echo("\t".join(map(_visible, row)))
         return
     table = Table(box=None, header_style="bold")
     for title in titles:
         table.add_column(title, overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(Text(_visible(cell)) for cell in row))
     Console().print(table)
+
+
+def _visible(text: str) -> str:
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

@@ -122,3 +122,12 @@ def test_a_table_on_a_terminal_leaves_nothing_out_however_narrow_it_is(monkeypat
     output.show_table(("topic", "settings"), [("control", "min.compaction.lag.ms=86400000")])
     shown = capsys.readouterr().out.partition("control")[2]
     assert "".join(shown.split()) == "min.compaction.lag.ms=86400000"
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_table_shows_what_others_wrote_and_obeys_none_of_it(monkeypatch, capsys, terminal):
+    monkeypatch.setattr(output, "on_terminal", lambda: terminal)
+    output.show_table(("key", "reason"), [("\x1b[2J\tX\n", "[/bold] [red]ж")])
+    heading, line = capsys.readouterr().out.splitlines()
+    assert heading.split() == ["key", "reason"]
+    assert line.split() == ["\\x1b[2J\\tX\\n", "[/bold]", "[red]ж"]
