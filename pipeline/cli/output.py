@@ -139,8 +139,8 @@ def counted(number: int, noun: str) -> str:
 
 
 def on_terminal() -> bool:
-    """Tell whether a person reads stdout."""
-    return sys.stdout.isatty()
+    """Tell whether a person reads stdout, on a terminal that can be drawn on (TERM=dumb cannot)."""
+    return sys.stdout.isatty() and not Console().is_dumb_terminal
 
 
 @contextmanager

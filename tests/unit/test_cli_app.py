@@ -1,3 +1,5 @@
+import os
+import pty
 import socket
 import ssl
 import subprocess
@@ -114,6 +116,16 @@ def test_in_a_pipe_help_has_no_frames_or_colours():
     command = [sys.executable, "-m", "pipeline", "topics", "--help"]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     assert result.stdout.isascii()
+
+
+@pytest.mark.parametrize(("terminal", "drawn"), [("xterm", True), ("dumb", False)])
+def test_a_terminal_that_cannot_be_drawn_on_gets_what_a_pipe_gets(terminal, drawn):
+    reading, writing = pty.openpty()
+    command = [sys.executable, "-m", "pipeline", "topics", "--help"]
+    subprocess.run(command, stdout=writing, check=True, env=os.environ | {"TERM": terminal})
+    os.close(writing)
+    assert os.read(reading, 100_000).isascii() != drawn
+    os.close(reading)
 
 
 def test_a_table_on_a_terminal_leaves_nothing_out_however_narrow_it_is(monkeypatch, capsys):
