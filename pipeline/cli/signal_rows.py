@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import os
 from abc import ABC, abstractmethod
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Any, Final, Self
 
 import msgspec
@@ -197,7 +197,8 @@ def create_signal_file(path: Path) -> Iterator[SignalFile]:
         if file.wanted:
             unfinished.replace(place)
     finally:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):  # it took its place, or could not be made
+            unfinished.unlink()
 
 
 def _open(kind: Callable[[Path], SignalFile], place: Path, path: Path) -> SignalFile:

@@ -18,6 +18,7 @@ from pipeline.cli.signal_rows import COLUMNS, signal_row
 from pipeline.cli.simulation import simulate
 
 START = 1_760_000_000.0
+LONG = f"{'x' * 250}.csv"
 OPTIONS = dict(
     zip(contract.FEEDS, ("--liquidations", "--prices", "--open-interest", "--funding"), strict=True)
 )
@@ -260,6 +261,7 @@ def test_a_result_takes_the_place_of_an_older_one_behind_a_link_too(files, tmp_p
         (("--out", "x.csv", "--prices", "bars.csv"), "no column `symbol`: say which it is with --symbol"),
         (("--out", "x.csv", "--prices", "bars.csv", "--symbol", "a b"), "symbol: no spaces"),
         (("--out", "x.txt", "--prices", "bars.csv", "--symbol", "X"), "x.txt: expected .parquet"),
+        (("--out", LONG, "--prices", "bars.csv", "--symbol", "X"), f"{LONG}: File name too long"),
         (("--out", "no/x.csv", "--prices", "bars.csv", "--symbol", "X"), "there is no directory no"),
         (("--out", "x.csv", "--prices", "bars.csv", "--from", "soon"), "--from: expected ISO 8601"),
         (
