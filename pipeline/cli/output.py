@@ -157,15 +157,16 @@ def show_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """
     if not on_terminal():
         for row in [titles, *rows]:
-            typer.echo("\t".join(map(_visible, row)))
+            typer.echo("\t".join(map(visible, row)))
         return
     table = Table(box=None, header_style="bold")
     for title in titles:
         table.add_column(title, overflow="fold")
     for row in rows:
-        table.add_row(*(Text(_visible(cell)) for cell in row))
+        table.add_row(*(Text(visible(cell)) for cell in row))
     Console().print(table)
 
 
-def _visible(text: str) -> str:
+def visible(text: str) -> str:
+    """Return a text with its control characters, line ends too, written out."""
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

@@ -99,6 +99,12 @@ def test_a_symbol_that_is_none_ends_with_2(command, tmp_path):
     assert result.stderr == "symbol: no spaces, control characters, colons or braces\n"
 
 
+def test_a_symbol_that_is_none_is_not_watched_for():
+    result = invoke("watch", "--symbol", "a b", PIPELINE_BROKER="nowhere:1")
+    assert result.exit_code == 2
+    assert result.stderr == "symbol: no spaces, control characters, colons or braces\n"
+
+
 @pytest.mark.parametrize("command", ["list", "replay"])
 def test_letters_of_a_topic_that_is_not_read_are_not_asked_for(command):
     result = invoke("dead-letters", command, "--topic", "price", PIPELINE_BROKER="nowhere:1")
