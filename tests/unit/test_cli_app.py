@@ -9,7 +9,7 @@ from contextlib import suppress
 from importlib.metadata import version
 
 import pytest
-from commands import all_commands, invoke
+from commands import all_commands, command_of, invoke
 from servers import free_port
 from typer import Typer
 from typer.testing import CliRunner
@@ -30,6 +30,7 @@ def test_every_command_explains_itself_and_its_options(command):
     text, _, options = result.stdout.partition("Options:")
     assert len(text.splitlines()) > 2
     assert "--help" in options
+    assert [param.name for param in command_of(command).params if not getattr(param, "help", None)] == []
 
 
 def test_an_unknown_command_ends_with_2():
