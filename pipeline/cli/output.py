@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import signal
 import ssl
@@ -58,6 +59,10 @@ class Commands(TyperGroup):
             fail(f"Kafka: {text} ({_advise(text)})")
         except (RedisError, RedisClusterException) as error:
             fail(f"Redis: {error} ({advise(error)})")
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            fail(f"{error.filename or 'output'}: {error.strerror}")
 
 
 def _advise(text: str) -> str:

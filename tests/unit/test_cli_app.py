@@ -7,6 +7,7 @@ import sys
 import threading
 from contextlib import suppress
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 from commands import all_commands, command_of, invoke
@@ -123,6 +124,13 @@ def test_in_a_pipe_help_has_no_frames_or_colours():
     command = [sys.executable, "-m", "pipeline", "topics", "--help"]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     assert result.stdout.isascii()
+
+
+def test_output_that_finds_no_room_ends_with_1_and_one_line():
+    command = [sys.executable, "-m", "pipeline", "config", "check"]
+    with Path("/dev/full").open("wb") as full:
+        result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (result.returncode, result.stderr) == (1, "output: No space left on device\n")
 
 
 @pytest.mark.parametrize(("terminal", "drawn"), [("xterm", True), ("dumb", False)])
