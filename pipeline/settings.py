@@ -233,8 +233,8 @@ class Settings(BaseSettings):
     @classmethod
     def _check_broker(cls, text: str) -> str:
         for server in text.split(","):
-            host, colon, port = server.strip().rpartition(":")
-            if not (host and colon and port.isdecimal() and int(port) <= 65_535):  # noqa: PLR2004
+            host, _, port = server.strip().rpartition(":")
+            if not (re.fullmatch(r"[^\s/]+", host) and port.isdecimal() and 0 < int(port) <= 65_535):  # noqa: PLR2004
                 raise ValueError(f"expected host:port[,host:port...], found {server.strip()!r}")
         return text
 
@@ -259,6 +259,16 @@ class Settings(BaseSettings):
             raise ValueError(f"there is no file {path}")
         return path
 
+    @field_validator("ssl_ca_file", "redis_ca_file")
+    @classmethod
+    def _check_authority(cls, path: Path | None) -> Path | None:
+        if path is not None:
+            try:
+                ssl.create_default_context(cafile=path)
+            except OSError as error:  # ssl.SSLError is one
+                raise ValueError(f"there are no certificates (PEM) in {path}: {error}") from None
+        return path
+
     @field_validator("web_token")
     @classmethod
     def _check_token(cls, token: SecretStr | None) -> SecretStr | None:
@@ -274,6 +284,13 @@ class Settings(BaseSettings):
             )
         if (self.ssl_cert_file is None) != (self.ssl_key_file is None):
             raise ValueError(f"{PREFIX}SSL_CERT_FILE: goes with {PREFIX}SSL_KEY_FILE: give both or neither")
+        try:
+            self.ssl_context()
+        except OSError as error:
+            raise ValueError(
+                f"{PREFIX}SSL_CERT_FILE: expected a certificate (PEM), and in {PREFIX}SSL_KEY_FILE its key, "
+                f"not encrypted: {error}"
+            ) from None
         if self.heartbeat_interval > self.session_timeout / 3:
             raise ValueError(f"{PREFIX}HEARTBEAT_INTERVAL: at most a third of {PREFIX}SESSION_TIMEOUT")
         if self.rebalance_timeout < self.session_timeout:
@@ -304,7 +321,8 @@ class Settings(BaseSettings):
             return None
         context = ssl.create_default_context(cafile=self.ssl_ca_file)
         if self.ssl_cert_file is not None:
-            context.load_cert_chain(self.ssl_cert_file, self.ssl_key_file)
+            # An empty password: without one OpenSSL asks for that of an encrypted key, at the terminal.
+            context.load_cert_chain(self.ssl_cert_file, self.ssl_key_file, password="")
         return context
 
     def kafka_client_options(self) -> dict[str, Any]:

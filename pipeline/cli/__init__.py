@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from importlib.metadata import version
 from typing import Annotated
 
@@ -63,5 +64,6 @@ def cascade(
 
 
 def main() -> None:
-    """Run the `cascade` command."""
+    """Run the `cascade` command; SIGTERM ends it as Ctrl-C does: what it began is put away."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     app()

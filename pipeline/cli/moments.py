@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Final
 
 from pipeline.cli.output import USAGE, fail
+
+_DIGITS: Final = 12
+"""Milliseconds have at least as many since 1973; seconds, and dates, have fewer."""
 
 
 def moment_ms(option: str, text: str | None, default: float) -> float:
@@ -14,7 +18,7 @@ def moment_ms(option: str, text: str | None, default: float) -> float:
     """
     if text is None:
         return default
-    if text.isdecimal() and len(text) > 8:  # noqa: PLR2004 - 20240305 is a date
+    if text.isdecimal() and len(text) >= _DIGITS:
         return float(text)
     try:
         moment = datetime.fromisoformat(text)

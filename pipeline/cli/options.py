@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 FILE_OPTIONS: Final = ("--liquidations", "--prices", "--open-interest", "--funding")
 
 Files: TypeAlias = list[Path] | None
+LiquidationFiles: TypeAlias = Annotated[Files, typer.Option(metavar="FILE...", help="Liquidations.")]
+PriceFiles: TypeAlias = Annotated[
+    Files, typer.Option(metavar="FILE...", help="Bars of 1, 3 or 5 minutes, or ticks.")
+]
 OpenInterestFiles: TypeAlias = Annotated[
     Files, typer.Option(metavar="FILE...", help="Open interest in US dollars.")
 ]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import signal
+import ssl
 import sys
 from contextlib import contextmanager
 from functools import partial
@@ -16,6 +18,7 @@ from redis.exceptions import RedisClusterException, RedisError
 from rich.console import Console
 from rich.progress import Progress, ProgressColumn
 from rich.table import Table
+from rich.text import Text
 from typer.core import TyperGroup
 
 from pipeline.runtime.topics import TopicsError
@@ -31,6 +34,9 @@ PROBLEM: Final = 1
 """Exit code: it ran, and found or met a problem."""
 USAGE: Final = 2
 """Exit code: it could not run with these arguments or settings."""
+
+_CUT: Final = (" closed", '": ', "Connection reset by peer", "Connection lost")
+"""How an error of Kafka's client ends when a connection was made and then broke off; one has no reason."""
 
 T = TypeVar("T")
 
@@ -48,11 +54,15 @@ class Commands(TyperGroup):
             fail(f"PIPELINE_PROFILE: {error}", USAGE)
         except TopicsError as error:
             fail(str(error))
-        except KafkaError as error:
+        except (KafkaError, ssl.SSLError, ConnectionResetError) as error:  # aiokafka (0.14) raises all
             text = ": ".join([str(error), *getattr(error, "__notes__", ())])
             fail(f"Kafka: {text} ({_advise(text)})")
         except (RedisError, RedisClusterException) as error:
             fail(f"Redis: {error} ({advise(error)})")
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            fail(f"{error.filename or 'output'}: {error.strerror}")
 
 
 def _advise(text: str) -> str:
@@ -60,10 +70,10 @@ def _advise(text: str) -> str:
         return "nobody vouches for the broker's certificate: set PIPELINE_SSL_CA_FILE"
     if "SaslAuthenticationFailed" in text:
         return "set PIPELINE_SASL_USERNAME and PIPELINE_SASL_PASSWORD"
-    if text.endswith(" closed"):
+    if text.endswith(_CUT) or "ALERT" in text or "IllegalSaslState" in text:
         return (
-            "the broker closed the connection: look at PIPELINE_SECURITY_PROTOCOL, "
-            "and at PIPELINE_SSL_CERT_FILE if it asks for a certificate"
+            "what listens there does not answer as Kafka does: look at PIPELINE_SECURITY_PROTOCOL, "
+            "at PIPELINE_SSL_CERT_FILE if it asks for a certificate, and whether the broker is stopped"
         )
     return "PIPELINE_BROKER says where it is"
 
@@ -134,8 +144,8 @@ def counted(number: int, noun: str) -> str:
 
 
 def on_terminal() -> bool:
-    """Tell whether a person reads stdout."""
-    return sys.stdout.isatty()
+    """Tell whether a person reads stdout, on a terminal that can be drawn on (TERM=dumb cannot)."""
+    return sys.stdout.isatty() and not Console().is_dumb_terminal
 
 
 @contextmanager
@@ -146,12 +156,22 @@ def progress_bar(*columns: ProgressColumn, total: int) -> Iterator[Callable[...,
 
 
 def show_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table: drawn on a terminal, tab-separated lines with a heading in a pipe."""
+    """Print a table: drawn on a terminal, tab-separated lines with a heading in a pipe.
+
+    What a cell holds may come from anybody: it is shown as it is, and no control character gets through.
+    """
     if not on_terminal():
         for row in [titles, *rows]:
-            typer.echo("\t".join(row))
+            typer.echo("\t".join(map(visible, row)))
         return
-    table = Table(*titles, box=None, header_style="bold")
+    table = Table(box=None, header_style="bold")
+    for title in titles:
+        table.add_column(title, overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(Text(visible(cell)) for cell in row))
     Console().print(table)
+
+
+def visible(text: str) -> str:
+    """Return a text with its control characters, line ends too, written out."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.cli.output import PROBLEM, Commands, run, show_table
+from pipeline.cli.output import PROBLEM, Commands, run, show_table, visible
 from pipeline.runtime.misplaced import find_misplaced_keys
 from pipeline.runtime.topic_plan import Problem, Topic, find_problems, wanted_topics
 from pipeline.runtime.topics import apply_topics, check_topics, read_topics
@@ -52,7 +52,7 @@ def check(
     """Exit with 1, saying what is wrong and what to do, unless all topics and keys are as they should be."""
     problems = run(_check(load_settings(), keys=keys))
     for problem in problems:
-        typer.echo(problem)
+        typer.echo(visible(problem))
     if problems:
         raise typer.Exit(PROBLEM)
     typer.echo("all topics are as they should be")

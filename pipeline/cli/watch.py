@@ -13,6 +13,7 @@ from rich.console import Console
 
 from pipeline import contract
 from pipeline.cli.marks import marked
+from pipeline.cli.options import normal
 from pipeline.cli.output import USAGE, fail, on_terminal, run
 from pipeline.messages import LEVELS, Level
 from pipeline.runtime.topics import count_partitions
@@ -36,7 +37,7 @@ def watch(
     level = min_level.upper()
     if level not in LEVELS:
         fail(f"--min-level {min_level}: expected one of {', '.join(LEVELS)}", USAGE)
-    printer = _Printer(symbol or (), LEVELS.index(level))
+    printer = _Printer(map(normal, symbol or ()), LEVELS.index(level))
     with contextlib.suppress(KeyboardInterrupt):
         run(_watch(settings, printer, redis=redis))
 
@@ -75,8 +76,8 @@ class _Printer:
 
     subscriber: SignalSubscriber
 
-    def __init__(self, symbols: Iterable[str], least: int) -> None:
-        self._symbols = {symbol.strip().upper() for symbol in symbols}
+    def __init__(self, symbols: Iterable[str | None], least: int) -> None:
+        self._symbols = set(symbols)
         self._least = least
         self._console = Console(highlight=False) if on_terminal() else None
 

@@ -13,8 +13,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import faust
-from aiokafka.errors import IllegalStateError
+from aiokafka.errors import (
+    GroupAuthorizationFailedError,
+    IllegalStateError,
+    InvalidSessionTimeoutError,
+    KafkaError,
+)
 from faust.transport.drivers import aiokafka as driver
+from mode import Service
 from mode.utils.futures import maybe_async
 
 from pipeline.runtime.connections import keep_steady
@@ -29,6 +35,21 @@ if TYPE_CHECKING:
 
 _AGAIN: Final = 0.1
 """Seconds until a commit is tried again without which nothing can go on."""
+_REFUSED_S: Final = 1.0
+"""Seconds between two looks at whether the group refuses the worker."""
+_ADVICE: Final[dict[type[KafkaError], str]] = {
+    InvalidSessionTimeoutError: "PIPELINE_SESSION_TIMEOUT has to lie between the broker's "
+    "group.min.session.timeout.ms and group.max.session.timeout.ms",
+    GroupAuthorizationFailedError: "let its user read the group that PIPELINE_APP_ID names",
+}
+
+
+class RefusedError(Exception):
+    """The broker does not let the worker into its group; the text says what to do."""
+
+    def __init__(self, error: KafkaError) -> None:
+        advice = _ADVICE.get(type(error), "see the broker's log")
+        super().__init__(f"the broker refuses this worker in its group: {error}: {advice}")
 
 
 class Records(list[Any]):
@@ -128,6 +149,16 @@ class LoopConsumer(driver.AIOKafkaConsumerThread):
         """Start the consumer, then listen to its heartbeats."""
         await super().on_start()
         self.app.lease.watch(self._ensure_consumer()._coordinator)
+
+    @Service.task
+    async def _check_membership(self) -> None:
+        """End the worker when its group refuses it: aiokafka tells that to whoever reads, and nobody may."""
+        while not self.should_stop:
+            try:
+                self._ensure_consumer()._coordinator.check_errors()
+            except KafkaError as error:
+                raise RefusedError(error) from error
+            await self.sleep(_REFUSED_S)
 
     def caught_up(self, tp: TP) -> bool:
         """Tell whether all records of a partition that the broker is known to have were handed out."""

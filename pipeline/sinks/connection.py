@@ -75,4 +75,6 @@ def advise(error: Exception) -> str:
     """Say what to do about trouble with Redis."""
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
         return "nobody vouches for Redis's certificate: set PIPELINE_REDIS_CA_FILE"
+    if "DB index is out of range" in str(error):
+        return "PIPELINE_REDIS_URL names a database that this Redis has not"
     return next((advice for kinds, advice in _ADVICE if isinstance(error, kinds)), "see Redis's own log")

@@ -1,3 +1,4 @@
+import pytest
 from aiokafka import AIOKafkaProducer
 from commands import cascade
 
@@ -32,15 +33,16 @@ async def test_a_number_of_partitions_that_differs_is_an_error_that_says_what_to
     assert "liquidations: 4 partitions, not 3: set PIPELINE_PARTITIONS=4" in result.stderr
 
 
-async def test_check_names_keys_that_lie_elsewhere_unless_told_not_to(settings):
-    right = partition_of(b"BTCUSDT", settings.partitions)
+@pytest.mark.parametrize(("key", "shown"), [(b"BTCUSDT", "BTCUSDT"), (b"\x1b[2J\nX", r"\x1b[2J\nX")])
+async def test_check_names_keys_that_lie_elsewhere_unless_told_not_to(settings, key, shown):
+    right = partition_of(key, settings.partitions)
     wrong = (right + 1) % settings.partitions
     async with AIOKafkaProducer(**settings.kafka_client_options()) as producer:
-        await producer.send_and_wait(contract.FUNDING, b"{}", key=b"BTCUSDT", partition=wrong)
+        await producer.send_and_wait(contract.FUNDING, b"{}", key=key, partition=wrong)
     assert (await cascade(settings, "topics", "check", "--no-keys")).exit_code == 0
     result = await cascade(settings, "topics", "check")
     assert result.exit_code == 1
-    assert f"funding: key BTCUSDT lies on partition {wrong}, not {right}" in result.stdout
+    assert f"funding: key {shown} lies on partition {wrong}, not {right}" in result.stdout
 
 
 async def test_a_problem_that_stops_no_worker_hides_no_misplaced_key(settings):

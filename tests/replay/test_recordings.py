@@ -202,9 +202,32 @@ def test_file_without_rows_gives_nothing(tmp_path):
     assert (found, recordings.size, recordings.files[0].begin_ms) == ([], 0, None)
 
 
-@pytest.mark.parametrize(("name", "message"), [("x.txt", "expected .parquet"), ("none.csv", "no such file")])
+FORCE_ORDER = "BTC,SELL,LIMIT,IOC,0.5,60000,60100,FILLED,0.5,0.5,{},30000\n"
+
+
+@pytest.mark.parametrize(
+    ("begin", "row"),
+    [("symbol,rate,timestamp_ms\n", f"X,0.001,{T}\n"), (FORCE_ORDER.format(T), FORCE_ORDER.format(T + 1))],
+    ids=["header", "capture"],
+)
+@pytest.mark.parametrize("endless", ["x" * 200_000, '"' + "x\n" * 100_000], ids=["long", "quote"])
+def test_a_csv_row_without_an_end_is_counted_and_reading_goes_on(tmp_path, begin, row, endless):
+    path = tmp_path / "x.csv"
+    path.write_text(f"{begin}{endless}\n{row}")
+    topic = contract.FUNDING if "rate" in begin else contract.LIQUIDATIONS
+    found, recordings = read((topic, path))
+    assert found[-1].time_ms in {T, T + 1}
+    assert recordings.done == recordings.size
+    assert recordings.refused["x.csv", "garbled: field larger than field limit (131072)"] == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("x.txt", "expected .parquet"), ("none.csv", "no such file"), ("folder.csv", "not a file")],
+)
 def test_files_that_cannot_be_read_are_refused(tmp_path, name, message):
     (tmp_path / "x.txt").touch()
+    (tmp_path / "folder.csv").mkdir()
     with pytest.raises(UnusableFileError, match=message):
         Recording(contract.PRICES, tmp_path / name)
 

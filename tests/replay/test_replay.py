@@ -1,5 +1,10 @@
 import csv
 import json
+import re
+import resource
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,6 +18,7 @@ from pipeline.cli.replay.report import SKIPPED, SignalCounts
 from pipeline.cli.simulated.simulation import simulate
 
 START = 1_760_000_000.0
+LONG = f"{'x' * 250}.csv"
 OPTIONS = dict(
     zip(contract.FEEDS, ("--liquidations", "--prices", "--open-interest", "--funding"), strict=True)
 )
@@ -188,6 +194,36 @@ def test_an_older_result_stays_when_a_run_breaks_off(files, tmp_path, monkeypatc
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(out.name, "older")]
 
 
+@pytest.mark.parametrize("suffix", [".parquet", ".jsonl", ".csv"])
+def test_a_disk_that_takes_no_more_ends_a_run_with_1_in_one_line(files, tmp_path, suffix):
+    out = tmp_path / f"signals{suffix}"
+    out.write_text("older")
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline", "replay", *map(str, files), "--out", str(out)],
+        check=False,
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4_096, 4_096)),
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.fullmatch(rf"{out}: .*File too large\n", done.stderr)
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(out.name, "older")]
+
+
+def test_sigterm_ends_a_run_that_leaves_nothing_behind(tmp_path):
+    rows = [{"symbol": "X", "timestamp": START + number / 100, "rate": 0.001} for number in range(100_000)]
+    write(tmp_path / "x.jsonl", rows)
+    running = subprocess.Popen(
+        [sys.executable, "-m", "pipeline", "replay", "--funding", "x.jsonl", "--out", "o.csv"], cwd=tmp_path
+    )
+    while not any(tmp_path.glob("*.unfinished")):
+        assert running.poll() is None
+        time.sleep(0.01)
+    running.terminate()
+    assert running.wait(60) == 130
+    assert [path.name for path in tmp_path.iterdir()] == ["x.jsonl"]
+
+
 def broken(*_):
     raise ZeroDivisionError
 
@@ -225,6 +261,7 @@ def test_a_result_takes_the_place_of_an_older_one_behind_a_link_too(files, tmp_p
         (("--out", "x.csv", "--prices", "bars.csv"), "no column `symbol`: say which it is with --symbol"),
         (("--out", "x.csv", "--prices", "bars.csv", "--symbol", "a b"), "symbol: no spaces"),
         (("--out", "x.txt", "--prices", "bars.csv", "--symbol", "X"), "x.txt: expected .parquet"),
+        (("--out", LONG, "--prices", "bars.csv", "--symbol", "X"), f"{LONG}: File name too long"),
         (("--out", "no/x.csv", "--prices", "bars.csv", "--symbol", "X"), "there is no directory no"),
         (("--out", "x.csv", "--prices", "bars.csv", "--from", "soon"), "--from: expected ISO 8601"),
         (

@@ -1,10 +1,22 @@
+import os
+import pty
+import socket
+import ssl
 import subprocess
 import sys
+import threading
+from contextlib import suppress
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
-from commands import all_commands, invoke
+from commands import all_commands, command_of, invoke
 from servers import free_port
+from typer import Typer
+from typer.testing import CliRunner
+
+from pipeline.cli import output
+from pipeline.cli.output import Commands
 
 
 def test_the_version_is_that_of_the_distribution():
@@ -19,6 +31,7 @@ def test_every_command_explains_itself_and_its_options(command):
     text, _, options = result.stdout.partition("Options:")
     assert len(text.splitlines()) > 2
     assert "--help" in options
+    assert [param.name for param in command_of(command).params if not getattr(param, "help", None)] == []
 
 
 def test_an_unknown_command_ends_with_2():
@@ -33,6 +46,46 @@ def test_without_a_broker_a_command_ends_with_1_and_says_so(command):
     assert "Traceback" not in result.output
 
 
+@pytest.fixture
+def closing_port():
+    """Where connections are taken and closed again."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def close_all():
+            with suppress(OSError):
+                while True:
+                    server.accept()[0].close()
+
+        closing = threading.Thread(target=close_all)
+        closing.start()
+        yield server.getsockname()[1]
+        server.shutdown(socket.SHUT_RDWR)
+        closing.join()
+
+
+@pytest.mark.parametrize("protocol", ["PLAINTEXT", "SSL"])
+def test_a_connection_that_breaks_off_is_not_only_blamed_on_the_address(closing_port, protocol):
+    environment = {"PIPELINE_BROKER": f"127.0.0.1:{closing_port}", "PIPELINE_SECURITY_PROTOCOL": protocol}
+    result = invoke("topics", "plan", **environment)
+    assert result.exit_code == 1
+    assert "look at PIPELINE_SECURITY_PROTOCOL" in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_what_kafkas_client_lets_through_of_a_refused_connection_is_told_in_one_line():
+    refusing = Typer(cls=Commands)
+    refusing.callback()(lambda: None)
+
+    @refusing.command()
+    def ask():
+        raise ssl.SSLError(1, "[SSL: SSLV3_ALERT_BAD_CERTIFICATE] sslv3 alert bad certificate")
+
+    result = CliRunner().invoke(refusing, ["ask"])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith("Kafka: ")
+    assert "PIPELINE_SSL_CERT_FILE if it asks for a certificate" in result.stderr
+
+
 @pytest.mark.parametrize("command", ["list", "replay"])
 def test_a_since_that_is_no_time_ends_with_2(command):
     result = invoke("dead-letters", command, "--since", "yesterday", PIPELINE_BROKER="nowhere:1")
@@ -44,6 +97,12 @@ def test_a_since_that_is_no_time_ends_with_2(command):
 def test_a_symbol_that_is_none_ends_with_2(command, tmp_path):
     files = ("--prices", str(tmp_path / "bars.csv"), "--out", str(tmp_path / "out.csv"))
     result = invoke(command, *files, "--symbol", "a b")
+    assert result.exit_code == 2
+    assert result.stderr == "symbol: no spaces, control characters, colons or braces\n"
+
+
+def test_a_symbol_that_is_none_is_not_watched_for():
+    result = invoke("watch", "--symbol", "a b", PIPELINE_BROKER="nowhere:1")
     assert result.exit_code == 2
     assert result.stderr == "symbol: no spaces, control characters, colons or braces\n"
 
@@ -65,3 +124,37 @@ def test_in_a_pipe_help_has_no_frames_or_colours():
     command = [sys.executable, "-m", "pipeline", "topics", "--help"]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     assert result.stdout.isascii()
+
+
+def test_output_that_finds_no_room_ends_with_1_and_one_line():
+    command = [sys.executable, "-m", "pipeline", "config", "check"]
+    with Path("/dev/full").open("wb") as full:
+        result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (result.returncode, result.stderr) == (1, "output: No space left on device\n")
+
+
+@pytest.mark.parametrize(("terminal", "drawn"), [("xterm", True), ("dumb", False)])
+def test_a_terminal_that_cannot_be_drawn_on_gets_what_a_pipe_gets(terminal, drawn):
+    reading, writing = pty.openpty()
+    command = [sys.executable, "-m", "pipeline", "topics", "--help"]
+    subprocess.run(command, stdout=writing, check=True, env=os.environ | {"TERM": terminal})
+    os.close(writing)
+    assert os.read(reading, 100_000).isascii() != drawn
+    os.close(reading)
+
+
+def test_a_table_on_a_terminal_leaves_nothing_out_however_narrow_it_is(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "30")
+    monkeypatch.setattr(output, "on_terminal", lambda: True)
+    output.show_table(("topic", "settings"), [("control", "min.compaction.lag.ms=86400000")])
+    shown = capsys.readouterr().out.partition("control")[2]
+    assert "".join(shown.split()) == "min.compaction.lag.ms=86400000"
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_table_shows_what_others_wrote_and_obeys_none_of_it(monkeypatch, capsys, terminal):
+    monkeypatch.setattr(output, "on_terminal", lambda: terminal)
+    output.show_table(("key", "reason"), [("\x1b[2J\tX\n", "[/bold] [red]ж")])
+    heading, line = capsys.readouterr().out.splitlines()
+    assert heading.split() == ["key", "reason"]
+    assert line.split() == ["\\x1b[2J\\tX\\n", "[/bold]", "[red]ж"]

@@ -1,4 +1,5 @@
 import pytest
+import typer
 
 from pipeline.cli.moments import moment_ms
 
@@ -16,6 +17,11 @@ from pipeline.cli.moments import moment_ms
 )
 def test_a_moment_is_iso_8601_in_utc_unless_it_says_otherwise_or_milliseconds(text, expected):
     assert moment_ms("--since", text, default=0.0) == expected
+
+
+def test_seconds_are_not_taken_for_milliseconds():
+    with pytest.raises(typer.Exit):
+        moment_ms("--since", "1760000000", default=0.0)
 
 
 def test_no_moment_is_the_default():

@@ -26,6 +26,7 @@ from pipeline.sinks.redis import RedisSink
         (exceptions.ConnectionError("[SSL: CERTIFICATE_VERIFY_FAILED]"), "set PIPELINE_REDIS_CA_FILE"),
         (exceptions.RedisClusterException("no node"), "PIPELINE_REDIS_URL"),
         (ConnectionResetError("reset"), "PIPELINE_REDIS_URL"),
+        (exceptions.ResponseError("DB index is out of range"), "PIPELINE_REDIS_URL"),
         (exceptions.ResponseError("ERR something new"), "see Redis's own log"),
     ],
 )

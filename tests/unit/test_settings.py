@@ -2,6 +2,9 @@
 import ssl
 
 import pytest
+import trustme
+from cryptography.hazmat.primitives import serialization
+from secured import authority
 
 from pipeline import settings as module
 from pipeline.settings import InvalidSettingsError, Settings, load_settings, variables
@@ -51,6 +54,9 @@ def test_an_argument_overrides_a_variable(monkeypatch):
         ("PIPELINE_APP_ID", "a b"),
         ("PIPELINE_BROKER", "localhost"),
         ("PIPELINE_BROKER", "localhost:99999"),
+        ("PIPELINE_BROKER", "localhost:0"),
+        ("PIPELINE_BROKER", "kafka://localhost:9092"),
+        ("PIPELINE_BROKER", "one:9092 two:9092"),
         ("PIPELINE_BROKER", "one:9092,,two:9092"),
         ("PIPELINE_REDIS_URL", "http://localhost"),
         ("PIPELINE_REDIS_URL", "redis://localhost:abc/1"),
@@ -62,6 +68,8 @@ def test_an_argument_overrides_a_variable(monkeypatch):
         ("PIPELINE_REDIS_URL", "unix:"),
         ("PIPELINE_SECURITY_PROTOCOL", "TLS"),
         ("PIPELINE_SSL_CA_FILE", "/no/such/file.pem"),
+        ("PIPELINE_SSL_CA_FILE", __file__),
+        ("PIPELINE_REDIS_CA_FILE", __file__),
         ("PIPELINE_INPUT_RETENTION_HOURS", "0"),
         ("PIPELINE_LOG_LEVEL", "LOUD"),
         ("PIPELINE_HEARTBEAT_INTERVAL", "4"),
@@ -190,18 +198,45 @@ def test_a_protected_connection_verifies_the_broker_and_names_the_user():
 
 
 @pytest.mark.parametrize(("scheme", "given"), [("redis", False), ("rediss", True)])
-def test_whoever_vouches_for_redis_is_named_where_there_is_tls(scheme, given):
-    settings = Settings(redis_url=f"{scheme}://h:1/1", redis_ca_file=__file__)
-    assert settings.redis_client_options().get("ssl_ca_certs") == (__file__ if given else None)
+def test_whoever_vouches_for_redis_is_named_where_there_is_tls(tmp_path, scheme, given):
+    _, path = authority(tmp_path)
+    settings = Settings(redis_url=f"{scheme}://h:1/1", redis_ca_file=path)
+    assert settings.redis_client_options().get("ssl_ca_certs") == (str(path) if given else None)
 
 
-def test_a_client_certificate_is_loaded(tmp_path):
-    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    certificate.write_text("no certificate")
-    key.write_text("no key")
-    settings = Settings(security_protocol="SSL", ssl_cert_file=certificate, ssl_key_file=key)
-    with pytest.raises(ssl.SSLError):
-        settings.ssl_context()
+@pytest.fixture
+def certificate(tmp_path):
+    """Return the files of a client's certificate and its key."""
+    made = trustme.CA().issue_cert("client.example")
+    paths = tmp_path / "cert.pem", tmp_path / "key.pem"
+    made.cert_chain_pems[0].write_to_path(paths[0])
+    made.private_key_pem.write_to_path(paths[1])
+    return paths
+
+
+def test_a_client_certificate_is_loaded(certificate):
+    chosen = dict(zip(("ssl_cert_file", "ssl_key_file"), certificate, strict=True))
+    assert Settings(security_protocol="SSL", **chosen).ssl_context() is not None
+
+
+def encrypted(path):
+    key = serialization.load_pem_private_key(path.read_bytes(), None)
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(b"a password"),
+    )
+
+
+@pytest.mark.parametrize("spoil", [encrypted, lambda _: b"no key", lambda _: b""])
+def test_a_client_certificate_that_cannot_be_used_is_refused_and_no_password_asked_for(
+    monkeypatch, certificate, spoil
+):
+    cert, key = certificate
+    key.write_bytes(spoil(key))
+    chosen = {"PIPELINE_SSL_CERT_FILE": str(cert), "PIPELINE_SSL_KEY_FILE": str(key)}
+    text = refusal(monkeypatch, PIPELINE_SECURITY_PROTOCOL="SSL", **chosen)
+    assert text.startswith("PIPELINE_SSL_CERT_FILE: expected a certificate (PEM), and in PIPELINE_SSL")
 
 
 def test_settings_cannot_be_changed():
@@ -214,8 +249,9 @@ def test_the_test_suites_own_variables_are_no_settings(monkeypatch):
     assert load_settings() == module.Settings()
 
 
-def test_a_child_process_finds_the_same_settings_and_no_others(monkeypatch):
-    settings = Settings(partitions=7, redis_password=PASSWORD, redis_enabled=False, ssl_ca_file=__file__)
+def test_a_child_process_finds_the_same_settings_and_no_others(monkeypatch, tmp_path):
+    _, path = authority(tmp_path)
+    settings = Settings(partitions=7, redis_password=PASSWORD, redis_enabled=False, ssl_ca_file=path)
     monkeypatch.setenv("PIPELINE_APP_ID", "of-the-parent")
     environment = settings.child_environment()
     monkeypatch.setattr("os.environ", environment)

@@ -25,10 +25,8 @@ from pipeline.signals.profile import Profile, ProfileError
 
 
 def backtest(  # noqa: PLR0913, PLR0917
-    liquidations: Annotated[options.Files, typer.Option(metavar="FILE...", help="Liquidations.")] = None,
-    prices: Annotated[
-        options.Files, typer.Option(metavar="FILE...", help="Bars of 1, 3 or 5 minutes, or ticks.")
-    ] = None,
+    liquidations: options.LiquidationFiles = None,
+    prices: options.PriceFiles = None,
     open_interest: options.OpenInterestFiles = None,
     funding: options.FundingFiles = None,
     profile: Annotated[

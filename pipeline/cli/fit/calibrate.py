@@ -19,7 +19,16 @@ from pipeline.cli.fit.observing import (
     without_map,
 )
 from pipeline.cli.moments import moment_ms
-from pipeline.cli.options import Files, SymbolOfFiles, named_files, normal
+from pipeline.cli.options import (
+    Files,
+    FundingFiles,
+    LiquidationFiles,
+    OpenInterestFiles,
+    PriceFiles,
+    SymbolOfFiles,
+    named_files,
+    normal,
+)
 from pipeline.cli.output import USAGE, fail, show_table
 from pipeline.cli.recorded.recordings import Period
 from pipeline.messages import LEVELS
@@ -29,7 +38,6 @@ from pipeline.signals.profile import Profile, ProfileError, read_profile
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-RecordedFiles: TypeAlias = Annotated[Files, typer.Option(metavar="FILE...")]
 BaseProfile: TypeAlias = Annotated[
     str, typer.Option(help="What to begin with: `adaptive`, `seed`, or a file.")
 ]
@@ -44,10 +52,10 @@ FALSE_ALARMS: Final = (3.0, 1.0, 0.5, 0.1)
 
 def calibrate(  # noqa: PLR0913, PLR0917
     out: Annotated[Path, typer.Option(help="Write the profile here (TOML).", dir_okay=False)],
-    liquidations: RecordedFiles = None,
-    prices: RecordedFiles = None,
-    open_interest: RecordedFiles = None,
-    funding: RecordedFiles = None,
+    liquidations: LiquidationFiles = None,
+    prices: PriceFiles = None,
+    open_interest: OpenInterestFiles = None,
+    funding: FundingFiles = None,
     name: Annotated[str, typer.Option(help="The profile's name.")] = "calibrated",
     profile: BaseProfile = "adaptive",
     false_alarms: FalseAlarms = "3,1,0.5,0.1",

@@ -13,7 +13,6 @@ from pipeline.backtest.pooling import at_minutes, pooled
 from pipeline.cli.fit.calibrate import (
     BaseProfile,
     FalseAlarms,
-    RecordedFiles,
     Until,
     base_profile,
     budgets,
@@ -22,7 +21,13 @@ from pipeline.cli.fit.calibrate import (
     write,
 )
 from pipeline.cli.fit.observing import observe, with_provenance, without_map
-from pipeline.cli.options import SymbolOfFiles  # noqa: TC001 - Typer reads annotations
+from pipeline.cli.options import (  # noqa: TC001 - Typer reads annotations
+    FundingFiles,
+    LiquidationFiles,
+    OpenInterestFiles,
+    PriceFiles,
+    SymbolOfFiles,
+)
 from pipeline.cli.output import PROBLEM, fail
 from pipeline.messages import COMPONENTS
 from pipeline.signals.weights import name_weights, read_weights
@@ -36,10 +41,10 @@ if TYPE_CHECKING:
 
 def optimise(  # noqa: PLR0913, PLR0917
     out: Annotated[Path, typer.Option(help="Write the profile here (TOML).", dir_okay=False)],
-    liquidations: RecordedFiles = None,
-    prices: RecordedFiles = None,
-    open_interest: RecordedFiles = None,
-    funding: RecordedFiles = None,
+    liquidations: LiquidationFiles = None,
+    prices: PriceFiles = None,
+    open_interest: OpenInterestFiles = None,
+    funding: FundingFiles = None,
     name: Annotated[str, typer.Option(help="The profile's name.")] = "optimised",
     profile: BaseProfile = "adaptive",
     folds: Annotated[int, typer.Option(min=2, max=60, help="Blocks of days that are foretold.")] = 6,

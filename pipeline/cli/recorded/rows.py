@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from pipeline import codec
 from pipeline.cli.recorded import force_orders
@@ -20,6 +21,8 @@ COLUMNS: Final = (
 """Every column that means something; others are not read."""
 _BATCH: Final = 8_192
 _PEEK: Final = 5
+
+T = TypeVar("T")
 
 
 class UnusableFileError(Exception):
@@ -89,8 +92,11 @@ class CsvFile(RowFile):
     def rows(self) -> Iterator[Row]:
         """Yield every row; empty cells are left out."""
         with self.path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-            for row in csv.DictReader(file):
-                yield {name: value for name, value in row.items() if name in COLUMNS and value}
+            for row in _parsed(csv.DictReader(file)):
+                if isinstance(row, Refusal):
+                    yield row
+                else:
+                    yield {name: value for name, value in row.items() if name in COLUMNS and value}
 
 
 class JsonLinesFile(RowFile):
@@ -113,8 +119,8 @@ class ForceOrderFile(RowFile):
     def rows(self) -> Iterator[Row]:
         """Yield every line as a liquidation."""
         with self.path.open(encoding="utf-8", errors="replace", newline="") as file:
-            for cells in csv.reader(file):
-                fields = force_orders.liquidation(cells)
+            for cells in _parsed(csv.reader(file)):
+                fields = cells if isinstance(cells, Refusal) else force_orders.liquidation(cells)
                 yield Refusal(fields) if isinstance(fields, str) else fields
 
 
@@ -152,7 +158,7 @@ def open_rows(path: Path) -> RowFile:
 
     """
     if not path.is_file():
-        raise UnusableFileError(f"{path}: no such file")
+        raise UnusableFileError(f"{path}: {'not a file' if path.exists() else 'no such file'}")
     match path.suffix.lower():
         case ".parquet":
             return ParquetFile(path)
@@ -165,5 +171,16 @@ def open_rows(path: Path) -> RowFile:
 
 def _holds_force_orders(path: Path) -> bool:
     with path.open(encoding="utf-8", errors="replace", newline="") as file:
-        lines = [cells for cells, _ in zip(csv.reader(file), range(_PEEK), strict=False)]
-    return any(force_orders.recognises(cells) for cells in lines)
+        lines = islice(_parsed(csv.reader(file)), _PEEK)
+        return any(not isinstance(cells, Refusal) and force_orders.recognises(cells) for cells in lines)
+
+
+def _parsed(rows: Iterator[T]) -> Iterator[T | Refusal]:
+    """Yield what a reader of CSV finds, and a refusal where that is no row; the next line begins anew."""
+    while True:
+        try:
+            yield next(rows)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield Refusal(f"garbled: {error}")

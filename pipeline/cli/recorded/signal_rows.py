@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import os
 from abc import ABC, abstractmethod
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Any, Final, Self
 
 import msgspec
@@ -87,8 +87,12 @@ class SignalFile(ABC):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: object, *_: object) -> None:
+        try:
+            self.close()
+        except Exception:
+            if kind is None:  # else what went wrong first is told
+                raise
 
 
 class CsvSignalFile(SignalFile):
@@ -177,7 +181,7 @@ def create_signal_file(path: Path) -> Iterator[SignalFile]:
     Raises
     ------
     UnusableFileError
-        The suffix is unknown, or there is no such directory.
+        The suffix is unknown, there is no such directory, or no file can be made in it.
 
     """
     kind = _FORMATS.get(path.suffix.lower())
@@ -188,9 +192,17 @@ def create_signal_file(path: Path) -> Iterator[SignalFile]:
     place = path.resolve()  # of a link, what it leads to
     unfinished = place.with_name(f".{place.name}.{os.getpid()}.unfinished")
     try:
-        with kind(unfinished) as file:
+        with _open(kind, unfinished, path) as file:
             yield file
         if file.wanted:
             unfinished.replace(place)
     finally:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):  # it took its place, or could not be made
+            unfinished.unlink()
+
+
+def _open(kind: Callable[[Path], SignalFile], place: Path, path: Path) -> SignalFile:
+    try:
+        return kind(place)
+    except OSError as error:
+        raise UnusableFileError(f"{path}: {error.strerror}") from error

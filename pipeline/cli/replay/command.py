@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
 
 from pipeline import contract
 from pipeline.cli import options
-from pipeline.cli.output import USAGE, fail, progress_bar, run, show_table
+from pipeline.cli.output import PROBLEM, USAGE, fail, progress_bar, run, show_table
 from pipeline.cli.recorded.recordings import Recording, Recordings
 from pipeline.cli.recorded.rows import UnusableFileError
 from pipeline.cli.recorded.signal_rows import SignalFile, create_signal_file, signal_row
@@ -118,8 +118,10 @@ def _replay_offline(recordings: Recordings, out: Path, profile: Profile) -> None
         with create_signal_file(out) as file, _progress(recordings) as progress:
             process(recordings, Engine(profile), file, counts, progress)
             file.wanted = bool(recordings.used)
-    except (UnusableFileError, OSError) as error:
+    except UnusableFileError as error:
         fail(str(error), USAGE)
+    except OSError as error:
+        fail(f"{error.filename or out}: {error.strerror}", PROBLEM)
     show_table(("what", "how many"), report(recordings, counts, time.perf_counter() - started))
 
 
