@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from pipeline import contract
-from pipeline.cli.collect.check import try_out
 from pipeline.cli.collect import live
+from pipeline.cli.collect.check import try_out
 from pipeline.cli.collect.replay import send_recordings
 from pipeline.cli.output import USAGE, fail, run
 from pipeline.collect.bundles import References
