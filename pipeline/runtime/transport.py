@@ -17,7 +17,9 @@ from aiokafka.errors import IllegalStateError
 from faust.transport.drivers import aiokafka as driver
 from mode.utils.futures import maybe_async
 
+from pipeline import contract
 from pipeline.runtime.connections import keep_steady
+from pipeline.runtime.lanes import fetch_apart
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -127,7 +129,9 @@ class LoopConsumer(driver.AIOKafkaConsumerThread):
     async def on_start(self) -> None:
         """Start the consumer, then listen to its heartbeats."""
         await super().on_start()
-        self.app.lease.watch(self._ensure_consumer()._coordinator)
+        consumer = self._ensure_consumer()
+        fetch_apart(consumer, contract.PROJECTED)
+        self.app.lease.watch(consumer._coordinator)
 
     def caught_up(self, tp: TP) -> bool:
         """Tell whether all records of a partition that the broker is known to have were handed out."""
