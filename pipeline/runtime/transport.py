@@ -19,7 +19,7 @@ from mode.utils.futures import maybe_async
 
 from pipeline import contract
 from pipeline.runtime.connections import keep_steady
-from pipeline.runtime.lanes import fetch_apart
+from pipeline.runtime.lanes import fetch_apart, send_apart
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -354,7 +354,8 @@ class _NoBooks(dict[Any, Any]):
 class Producer(driver.Producer):
     """An idempotent producer, unless the settings say that the broker knows none; it sends with the lease.
 
-    A retried request of an idempotent producer neither doubles nor reorders records.
+    A retried request of an idempotent producer neither doubles nor reorders records. Changelogs are sent to
+    apart: a signal does not wait for snapshots.
     """
 
     def _settings_extra(self) -> dict[str, Any]:
@@ -365,6 +366,7 @@ class Producer(driver.Producer):
         app: Any = self.app
         producer = super()._new_producer(transactional_id)
         app.lease.guard(producer._sender)
+        send_apart(producer, {table.changelog_topic_name for table in app.state_tables.values()})
         keep_steady(producer)
         return producer
 

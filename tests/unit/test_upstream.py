@@ -181,6 +181,16 @@ UPSTREAM = (
         },
     ),
     Part(
+        "aiokafka.producer.message_accumulator:MessageAccumulator",
+        "runtime/lanes.py",
+        {"drain_by_nodes": Shape("fc995afbfc57", "ignore_nodes muted_partitions")},
+    ),
+    Part(
+        "aiokafka.producer.sender:SendProduceReqHandler",
+        "runtime/lanes.py",
+        {"do": Shape("2dccd3d56b16", "node_id")},
+    ),
+    Part(
         "aiokafka.protocol.fetch:FetchRequest",
         "runtime/lanes.py",
         {"build": Shape("952ef0f41192", "request_struct_class")},
