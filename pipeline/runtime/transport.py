@@ -23,7 +23,9 @@ from faust.transport.drivers import aiokafka as driver
 from mode import Service
 from mode.utils.futures import maybe_async
 
+from pipeline import contract
 from pipeline.runtime.connections import keep_steady
+from pipeline.runtime.lanes import fetch_apart, send_apart
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -148,7 +150,9 @@ class LoopConsumer(driver.AIOKafkaConsumerThread):
     async def on_start(self) -> None:
         """Start the consumer, then listen to its heartbeats."""
         await super().on_start()
-        self.app.lease.watch(self._ensure_consumer()._coordinator)
+        consumer = self._ensure_consumer()
+        fetch_apart(consumer, contract.PROJECTED)
+        self.app.lease.watch(consumer._coordinator)
 
     @Service.task
     async def _check_membership(self) -> None:
@@ -381,7 +385,8 @@ class _NoBooks(dict[Any, Any]):
 class Producer(driver.Producer):
     """An idempotent producer, unless the settings say that the broker knows none; it sends with the lease.
 
-    A retried request of an idempotent producer neither doubles nor reorders records.
+    A retried request of an idempotent producer neither doubles nor reorders records. Changelogs are sent to
+    apart: a signal does not wait for snapshots.
     """
 
     def _settings_extra(self) -> dict[str, Any]:
@@ -392,6 +397,7 @@ class Producer(driver.Producer):
         app: Any = self.app
         producer = super()._new_producer(transactional_id)
         app.lease.guard(producer._sender)
+        send_apart(producer, {table.changelog_topic_name for table in app.state_tables.values()})
         keep_steady(producer)
         return producer
 

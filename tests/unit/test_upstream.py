@@ -164,6 +164,38 @@ UPSTREAM = (
         },
     ),
     Part(
+        "aiokafka.consumer.fetcher:Fetcher",
+        "runtime/lanes.py",
+        {
+            "_fetch_requests_routine": Shape("2a8ec5932644", ""),
+            "_get_actions_per_node": Shape("1dab2cf937d1", "assignment"),
+            "_select_read_replica": Shape("70f0665e44fc", "tp"),
+        },
+    ),
+    Part(
+        "aiokafka.client:AIOKafkaClient",
+        "runtime/lanes.py",
+        {
+            "_get_conn": Shape("68ce5d839171", "node_id group no_hint"),
+            "send": Shape("246b277687d7", "node_id request group"),
+        },
+    ),
+    Part(
+        "aiokafka.producer.message_accumulator:MessageAccumulator",
+        "runtime/lanes.py",
+        {"drain_by_nodes": Shape("fc995afbfc57", "ignore_nodes muted_partitions")},
+    ),
+    Part(
+        "aiokafka.producer.sender:SendProduceReqHandler",
+        "runtime/lanes.py",
+        {"do": Shape("2dccd3d56b16", "node_id")},
+    ),
+    Part(
+        "aiokafka.protocol.fetch:FetchRequest",
+        "runtime/lanes.py",
+        {"build": Shape("952ef0f41192", "request_struct_class")},
+    ),
+    Part(
         "aiokafka.consumer.subscription_state:SubscriptionState",
         "runtime/transport.py",
         {
