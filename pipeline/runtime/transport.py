@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from pipeline.runtime.intake import Intake
 
 
+_FREQUENT: Final = frozenset((contract.LIQUIDATIONS, contract.PRICES))
+"""Inputs that are asked for together; others bring a record now and then."""
 _AGAIN: Final = 0.1
 """Seconds until a commit is tried again without which nothing can go on."""
 _REFUSED_S: Final = 1.0
@@ -151,7 +153,7 @@ class LoopConsumer(driver.AIOKafkaConsumerThread):
         """Start the consumer, then listen to its heartbeats."""
         await super().on_start()
         consumer = self._ensure_consumer()
-        fetch_apart(consumer, contract.PROJECTED)
+        fetch_apart(consumer, contract.PROJECTED, set(contract.INPUTS) - _FREQUENT)
         self.app.lease.watch(consumer._coordinator)
 
     @Service.task
