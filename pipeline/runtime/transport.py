@@ -17,6 +17,7 @@ from aiokafka.errors import IllegalStateError
 from faust.transport.drivers import aiokafka as driver
 from mode.utils.futures import maybe_async
 
+from pipeline.runtime import membership
 from pipeline.runtime.connections import keep_steady
 
 if TYPE_CHECKING:
@@ -125,9 +126,11 @@ class LoopConsumer(driver.AIOKafkaConsumerThread):
         return consumer
 
     async def on_start(self) -> None:
-        """Start the consumer, then listen to its heartbeats."""
+        """Start the consumer, then listen to its heartbeats, and to what ends its membership."""
         await super().on_start()
-        self.app.lease.watch(self._ensure_consumer()._coordinator)
+        coordinator = self._ensure_consumer()._coordinator
+        self.app.lease.watch(coordinator)
+        membership.watch(coordinator, self.app.settings, self.app.lease, self.app.crash)
 
     def caught_up(self, tp: TP) -> bool:
         """Tell whether all records of a partition that the broker is known to have were handed out."""

@@ -403,6 +403,14 @@ UPSTREAM = (
         "runtime/transport.py",
         {"request_rejoin": Shape("f70a261c91c3", "")},
     ),
+    Part(
+        "aiokafka.consumer.group_coordinator:GroupCoordinator",
+        "runtime/membership.py",
+        {
+            "_push_error_to_user": Shape("743ff515bd7e", "exc"),
+            "_stop_heartbeat_task": Shape("b3022a920670", ""),
+        },
+    ),
     Part("faust.web.base:Web", "web/server.py", {"_enabled_blueprints": Shape("0a5b53f233d4", "")}),
     Part(
         "faust.web.views:View",
