@@ -1,4 +1,5 @@
 import asyncio
+from dataclasses import replace
 
 import pytest
 from faust.types import TP
@@ -10,7 +11,7 @@ from pipeline import SEED, codec, contract
 from pipeline.engine import Engine, create_stages
 from pipeline.features.states import States, read_snapshot
 from pipeline.messages import micros
-from pipeline.runtime.flow import Flow, TopicRecreatedError
+from pipeline.runtime.flow import MOST_TOLD, Flow, TopicRecreatedError
 from pipeline.runtime.placement import partition_of
 from pipeline.runtime.transport import Records
 
@@ -309,6 +310,20 @@ async def test_a_misplaced_key_is_counted_each_time_and_logged_once(flow):
     assert "murmur2" in entry["event"]
     assert (entry["topic"], entry["key"], entry["partition"]) == (contract.LIQUIDATIONS, symbol, 0)
     assert entry["expected"] != 0
+
+
+async def test_a_feed_that_places_all_of_its_keys_otherwise_does_not_fill_the_log(flow):
+    """Ten thousand symbols by another partitioner, as librdkafka has it, tick again and again."""
+    symbols = [f"ELSEWHERE{number}" for number in range(10_000)]
+    records = [liquidation(at, symbol=symbol, partition=0) for at, symbol in enumerate(symbols)]
+    with capture_logs() as first:
+        take(flow, *records)
+    with capture_logs() as second:
+        take(flow, *[replace(each, offset=each.offset + len(symbols)) for each in records])
+    assert len(first) <= MOST_TOLD + 1
+    assert "are not told" in first[-1]["event"]
+    assert second == []
+    assert flow.counts["misplaced"] > len(symbols)
 
 
 async def test_keys_on_their_own_partition_and_records_without_keys_are_not_misplaced(flow):
