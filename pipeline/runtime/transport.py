@@ -185,6 +185,7 @@ class Consumer(driver.Consumer):
         super().__init__(*args, **kwargs)
         self._acknowledged: dict[TP, int] = {}
         self.covered: dict[TP, int] = {}
+        self._fetched: dict[TP, int] = {}
         self.polled = time.monotonic()
         self._confirmed: dict[TP, int | None] = {}
         self._read_offset = _NoBooks()
@@ -206,7 +207,11 @@ class Consumer(driver.Consumer):
         position, end = self._thread.place(tp)
         # Without a commit it begins where the broker's records begin, and the first of them may be gone.
         covered = self.covered.get(tp) or self.committed(tp) or position
-        return None if end is None or covered is None else max(0, end - covered)
+        if end is None or position is None or covered is None:
+            return None
+        # Once all is fetched and covered the rest are no records: retention took them, or a transaction ends.
+        done = position >= end and self.covered.get(tp, 0) >= self._fetched.get(tp, 0)
+        return 0 if done else max(0, end - covered)
 
     def committed(self, tp: TP) -> int:
         """Return from which offset on a crash repeats a partition's records, as far as is known."""
@@ -235,6 +240,7 @@ class Consumer(driver.Consumer):
         await self.app.hand_over()
         self._acknowledged.clear()
         self.covered.clear()
+        self._fetched.clear()
         await super().on_partitions_revoked(revoked)
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
@@ -309,8 +315,11 @@ class Consumer(driver.Consumer):
             return {}
         async with self._fetching:
             found = await super()._getmany(wanted, min(timeout, self._intake.patience()))
-        usable = self._usable(found)
-        return self._intake.arrange({tp: found[tp] for tp in usable}) if self.flow_active else {}
+        if not self.flow_active:
+            return {}
+        usable = {tp: found[tp] for tp in self._usable(found)}
+        self._fetched.update({tp: records[-1].offset + 1 for tp, records in usable.items() if records})
+        return self._intake.arrange(usable)
 
     def _usable(self, tps: Iterable[TP]) -> set[TP]:
         """Leave out inputs and outputs until this assignment's recovery is over."""

@@ -1,17 +1,10 @@
 """A worker that the broker will not have as a member of its group says why, and ends."""
 
-import asyncio
-
 import pytest
-from workers import PATIENCE, Worker, until
+from test_broker_faults import until_ended
+from workers import Worker, until
 
 pytestmark = pytest.mark.apache_kafka
-
-
-async def until_ended(worker):
-    """Wait until the worker ends by itself; return its exit code and the last line of its log."""
-    code = await asyncio.to_thread(worker.process.wait, PATIENCE)
-    return code, worker.text().splitlines()[-1]
 
 
 async def test_of_two_workers_of_one_name_the_earlier_one_ends(settings):
