@@ -194,6 +194,11 @@ UPSTREAM = (
         },
     ),
     Part(
+        "mode.services:Service",
+        "runtime/application.py",
+        {"_crash": Shape("7bc0c709a151", "reason")},
+    ),
+    Part(
         "faust.app.base:App",
         "runtime/application.py",
         {
