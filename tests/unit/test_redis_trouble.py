@@ -26,6 +26,7 @@ from pipeline.sinks.redis import RedisSink
         (exceptions.TimeoutError("2 s"), "does not answer in time"),
         (exceptions.ConnectionError("refused"), "PIPELINE_REDIS_URL"),
         (exceptions.ConnectionError("[SSL: CERTIFICATE_VERIFY_FAILED]"), "set PIPELINE_REDIS_CA_FILE"),
+        (exceptions.ConnectionError("max number of clients reached"), "raise its maxclients"),
         (exceptions.RedisClusterException("no node"), "PIPELINE_REDIS_URL"),
         (ConnectionResetError("reset"), "PIPELINE_REDIS_URL"),
         (exceptions.ResponseError("ERR something new"), "see Redis's own log"),
