@@ -137,6 +137,8 @@ class Flow:
         Other things that happened.
     times
         The timestamp of the newest record of each partition in this epoch, in milliseconds.
+    tell_forgotten
+        Called with symbols that there is no state of any more; None where nobody shows them.
 
     """
 
@@ -165,6 +167,7 @@ class Flow:
         self.dead_letters: Counter[tuple[str, str]] = Counter()
         self.batches = Distribution(BATCHES)
         self.times: dict[int, int] = {}
+        self.tell_forgotten: Callable[[Collection[str]], None] | None = None
         self._reached: dict[int, dict[str, int]] = {}
         self._states: dict[int, list[States[Any]]] = {}
         self._rosters: dict[int, Roster] = {}
@@ -310,6 +313,8 @@ class Flow:
                 log.info("idle states are forgotten", table=table, partition=partition, states=len(found))
                 gone = [key for key in found if not any(key in each for each in states)]
                 self._roster(partition).forget(gone)
+                if self.tell_forgotten is not None:
+                    self.tell_forgotten(gone)
         if place == len(self.stages) - 1:  # from now on all stages know what was heard before this barrier
             self._market_times = barrier.market_times
 

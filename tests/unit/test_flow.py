@@ -413,6 +413,8 @@ async def test_idle_symbols_are_dropped_with_a_barrier_once_their_records_are_co
         max_symbols=1,
         committed=lambda _topic, _partition: committed,
     )
+    told = []
+    flow.tell_forgotten = told.extend
     flow.begin()
     fold(flow, take(flow, liquidation(0, symbol="OLD")))
     later = NOW + 9 * 86_400
@@ -423,6 +425,7 @@ async def test_idle_symbols_are_dropped_with_a_barrier_once_their_records_are_co
     fold(flow, barrier)
     dropped = {table for table, orders in barrier.forgotten.items() if (HOME, "OLD") in orders}
     assert dropped == ({"velocity", "scoring"} if committed else set())
+    assert told == (["OLD"] if committed else [])
     refused = take(flow, liquidation(1, symbol="NEW", at=later)).letters
     assert len(refused) == (not committed)
 
