@@ -221,6 +221,7 @@ class SignalSubscriber:
         # and what was published to that subscription would be lost.
         retry = Retry(NoBackoff(), 0, supported_errors=())
         options = {"socket_connect_timeout": _ANSWER_S, "socket_timeout": _ANSWER_S} | self._options
+        options["decode_responses"] = False  # messages are decoded here, whatever else the client is used for
         client: Redis = Redis.from_url(self._url, retry=retry, **options)
         async with client, client.pubsub() as pubsub:
             await pubsub.subscribe(*channels)
@@ -241,21 +242,24 @@ class SignalSubscriber:
             *channels,
             bootstrap_servers=self._url.removeprefix(_KAFKA),
             group_id=self._group,
-            auto_offset_reset="latest",
             enable_auto_commit=False,
-            **self._options,
+            **{"auto_offset_reset": "latest"} | self._options,
         )
         keep_steady(consumer)
         try:
             await self._start(consumer)
             outage.end()
+            placed: set[Any] = set()
             while True:
                 batches = await consumer.getmany(timeout_ms=1_000)
                 for record in (record for batch in batches.values() for record in batch):
                     yield record.topic, record.value or b""
-                if self._group and batches:
-                    # Only now, after the callback has had them all.
+                fetched = {place for place in consumer.assignment() if consumer.highwater(place) is not None}
+                if self._group and (batches or fetched != placed):
+                    # Only now, after the callback has had them all; and where nothing came, lest the group
+                    # begin at what is new whenever it comes back.
                     await consumer.commit()
+                placed = fetched
         finally:
             await consumer.stop()
 

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 _MILLISECOND: Final = 1_000
 _TIDY: Final = 5_000
-"""Milliseconds of event time between two searches for what is too old."""
+"""Milliseconds for which what came first may be too old until it is dropped, and all such with it."""
 _OLDEST: Final = 0xFFFF
-"""The greatest age (milliseconds) that a snapshot can tell."""
+"""The greatest age (milliseconds) that a snapshot can tell: more than enough to be dropped."""
 
 FrozenDuplicates: TypeAlias = tuple[bytes, bytes, int, int]
 """Digests (eight bytes each) and ages (two) in the order they came; repeats and overflow so far."""
@@ -60,14 +60,13 @@ class Duplicates:
 
     """
 
-    __slots__ = ("_limit", "_seen", "_span", "_tidy_from", "overflow", "repeats")
+    __slots__ = ("_limit", "_seen", "_span", "overflow", "repeats")
 
     def __init__(self, span: int, limit: int) -> None:
         self._span = span // _MILLISECOND
         self._limit = limit
         # Not a plain dict: that finds its first key slowly once many before it are gone.
         self._seen: OrderedDict[int, int] = OrderedDict()
-        self._tidy_from = 0
         self.repeats = 0
         self.overflow = 0
 
@@ -96,14 +95,13 @@ class Duplicates:
             del seen[key]
         millisecond = time // _MILLISECOND
         if millisecond > forgotten:
-            if forgotten >= self._tidy_from or len(seen) >= self._limit:
+            if seen and (next(iter(seen.values())) <= forgotten - _TIDY or len(seen) >= self._limit):
                 self._forget(forgotten)
             seen[key] = millisecond
         return False
 
     def _forget(self, forgotten: int) -> None:
         """Make room for one more: drop what is too old, as far as it came first, else the very first."""
-        self._tidy_from = forgotten + _TIDY
         seen = self._seen
         while seen:
             key, millisecond = seen.popitem(last=False)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 LARGEST_LEAD: Final = 5_000_000
 """Microseconds that an event may be ahead of its record's own timestamp."""
+LARGEST_COPIES: Final = 16 << 20
+"""Bytes of a record's headers over all of its dead letters; further letters are without, and count as cut."""
 _STAGE_READ: Final = "read"
 _OF_ALL: Final = (Control, FeedStatus)
 """Messages that concern a partition as a whole."""
@@ -70,7 +72,6 @@ def read(record: Received, *, keyed: bool = True) -> tuple[list[Event], list[Out
     latest = math.inf if record.timestamp is None else record.timestamp * 1_000 + LARGEST_LEAD
     events: list[Event] = []
     refused: list[tuple[int, str]] = []
-    letters = [_letter(record, rejection) for rejection in decoded.rejections] if decoded.rejections else []
     for index, message in enumerate(messages):
         if message is None:
             continue
@@ -81,16 +82,17 @@ def read(record: Received, *, keyed: bool = True) -> tuple[list[Event], list[Out
             refused.append((index, reason))
         else:
             events.append(found)
+    rejected = decoded.rejections
     if refused:
-        letters += _letters_of_parts(record, refused, len(messages))
+        rejected = [*rejected, *_rejections_of_parts(record, refused, len(messages))]
     if events:
         events[-1].last = True
-    return events, letters
+    return events, list(_letters(record, rejected)) if rejected else []
 
 
 def refuse(record: Received, reason: str) -> Output:
     """Return the dead letter of a record none of which can be used."""
-    return _letter(record, codec.Rejection(reason, record.value or b""))
+    return _letter(record, codec.Rejection(reason, record.value or b""), record.headers)
 
 
 def create_event(topic: str, message: Incoming, offset: int, *, last: bool = True) -> Event:
@@ -135,18 +137,34 @@ def _shown(key: bytes | None) -> str:
     return "none" if key is None else repr(key[:64].decode("utf-8", "backslashreplace"))
 
 
-def _letters_of_parts(record: Received, refused: list[tuple[int, str]], size: int) -> Iterator[Output]:
-    """Yield a letter for each place and reason; it holds the object that lay there as it was written."""
+def _rejections_of_parts(
+    record: Received, refused: list[tuple[int, str]], size: int
+) -> Iterator[codec.Rejection]:
+    """Yield a rejection for each place and reason, with the object that lay there as it was written."""
     value = record.value or b""
     parts = codec.split(value) if size > 1 else None
     for index, reason in refused:
         if parts is None:
-            yield _letter(record, codec.Rejection(reason, value))
+            yield codec.Rejection(reason, value)
         else:
-            yield _letter(record, codec.Rejection(reason, parts[index], index))
+            yield codec.Rejection(reason, parts[index], index)
 
 
-def _letter(record: Received, rejection: codec.Rejection) -> Output:
+def _letters(record: Received, rejections: Sequence[codec.Rejection]) -> Iterator[Output]:
+    """Yield a letter for each rejection, with the record's headers while their copies are not too much."""
+    headers, size = record.headers, sum(len(name) + len(content or b"") for name, content in record.headers)
+    for place, rejection in enumerate(rejections, 1):
+        whole = place * size <= LARGEST_COPIES
+        yield _letter(record, rejection, headers if whole else (), truncated=not whole)
+
+
+def _letter(
+    record: Received,
+    rejection: codec.Rejection,
+    headers: Sequence[tuple[str, bytes]],
+    *,
+    truncated: bool = False,
+) -> Output:
     letter = codec.dead_letter(
         rejection,
         topic=record.topic,
@@ -154,6 +172,7 @@ def _letter(record: Received, rejection: codec.Rejection) -> Output:
         offset=record.offset,
         stage=_STAGE_READ,
         key=record.key,
-        headers=record.headers,
+        headers=headers,
     )
+    letter.truncated |= truncated
     return Output(contract.DEAD_LETTERS, letter.key or "", letter)

@@ -223,6 +223,10 @@ class Application(faust.App):
             self.lease.give_up(reason)
             await self.crash(LeaseLostError(reason))
 
+    def _crash(self, reason: BaseException) -> None:
+        """Keep the first reason: what fails after it fails for it."""
+        super()._crash(self.crash_reason or reason)
+
     def _on_rebalance_when_stopped(self) -> None:
         """Leave the consumer to the stop that is under way.
 

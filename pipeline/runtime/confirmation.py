@@ -26,6 +26,8 @@ _REMEDIES: Final = {
     errors.RecordListTooLargeError: _TOO_LARGE,
     errors.UnknownTopicOrPartitionError: _GONE,
     errors.NotLeaderForPartitionError: _GONE,
+    errors.TopicAuthorizationFailedError: "let the Kafka user write to it, and restart the worker",
+    errors.InvalidTimestampError: "set this machine's clock, or the broker's, and restart the worker",
 }
 _OTHERWISE: Final = "look at the broker's log, and restart the worker"
 

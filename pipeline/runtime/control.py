@@ -53,19 +53,22 @@ async def send_weights(settings: Settings, weights: Mapping[str, float] | None) 
     """Put weights in force everywhere from now on; None goes back to the profile's.
 
     The version follows the highest one of any partition, so a second call also mends a first that reached
-    only some of them.
+    only some of them. Those that were set by a clock that is ahead of this one are followed in time as well:
+    workers ignore what is older than what they have.
     """
     copies = await read_weights(settings)
     control = Control(
         setting="weights",
         version=1 + in_force(copies).version,
-        timestamp=time.time(),
+        timestamp=max([time.time(), *(copy.timestamp for copy in copies if copy is not None)]),
         weights=None if weights is None else dict(weights),
     )
-    value = codec.encode(control)
+    value, time_ms = codec.encode(control), round(control.timestamp * 1_000)
     async with AIOKafkaProducer(**settings.kafka_client_options(), acks="all") as producer:
         sent = [
-            await producer.send(contract.CONTROL, value, key=WEIGHTS, partition=partition)
+            await producer.send(
+                contract.CONTROL, value, key=WEIGHTS, partition=partition, timestamp_ms=time_ms
+            )
             for partition in range(len(copies))
         ]
         await asyncio.gather(*sent)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from functools import lru_cache, partial
+from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
@@ -46,6 +46,8 @@ _FEW: Final = 2
 _TURNS: Final = 16
 """Into how many goes a table's partition is packed at most."""
 _PAUSE: Final = 0.001
+MOST_TOLD: Final = 100
+"""Keys on other partitions than their own that are logged, each once."""
 
 
 class TopicRecreatedError(Exception):
@@ -135,6 +137,8 @@ class Flow:
         Other things that happened.
     times
         The timestamp of the newest record of each partition in this epoch, in milliseconds.
+    tell_forgotten
+        Called with symbols that there is no state of any more; None where nobody shows them.
 
     """
 
@@ -163,10 +167,12 @@ class Flow:
         self.dead_letters: Counter[tuple[str, str]] = Counter()
         self.batches = Distribution(BATCHES)
         self.times: dict[int, int] = {}
+        self.tell_forgotten: Callable[[Collection[str]], None] | None = None
         self._reached: dict[int, dict[str, int]] = {}
         self._states: dict[int, list[States[Any]]] = {}
         self._rosters: dict[int, Roster] = {}
         self._full: set[int] = set()
+        self._misplaced: set[tuple[str, bytes, int]] = set()
         self._market_times: dict[int, int] = {}
         self._barriers: set[Barrier] = set()
         self._over = asyncio.Event()
@@ -307,6 +313,8 @@ class Flow:
                 log.info("idle states are forgotten", table=table, partition=partition, states=len(found))
                 gone = [key for key in found if not any(key in each for each in states)]
                 self._roster(partition).forget(gone)
+                if self.tell_forgotten is not None:
+                    self.tell_forgotten(gone)
         if place == len(self.stages) - 1:  # from now on all stages know what was heard before this barrier
             self._market_times = barrier.market_times
 
@@ -344,7 +352,25 @@ class Flow:
         expected = partition_of(received.key, self._partitions)
         if received.partition != expected:
             self.counts["misplaced"] += 1
-            _complain_of_place(received.topic, received.key, received.partition, expected)
+            self._complain_of_place(received, expected)
+
+    def _complain_of_place(self, received: Any, expected: int) -> None:
+        """Log once a key that its symbol's state is in two halves; of very many not all."""
+        place = received.topic, received.key, received.partition
+        if place in self._misplaced or len(self._misplaced) > MOST_TOLD:
+            return
+        self._misplaced.add(place)
+        if len(self._misplaced) > MOST_TOLD:
+            log.warning("further symbols on other partitions than their keys' own are not told, but counted")
+            return
+        log.warning(
+            "a symbol lies on another partition than its key's own: %s",
+            REMEDY,
+            topic=received.topic,
+            key=received.key.decode("utf-8", "backslashreplace"),
+            partition=received.partition,
+            expected=expected,
+        )
 
     def made_anew(self) -> dict[TP, int]:
         """Let states forget what they have read of topics that were made anew; return up to where that was.
@@ -405,16 +431,3 @@ def _fault(letter: Output) -> tuple[str, str]:
     """Return the topic of a record that was refused, and what was wrong with it."""
     refused = cast("DeadLetter", letter.body)
     return refused.topic, codec.fault(refused.reason)
-
-
-@lru_cache(maxsize=4_096)
-def _complain_of_place(topic: str, key: bytes, partition: int, expected: int) -> None:
-    """Log once a key that its symbol's state is in two halves."""
-    log.warning(
-        "a symbol lies on another partition than its key's own: %s",
-        REMEDY,
-        topic=topic,
-        key=key.decode("utf-8", "backslashreplace"),
-        partition=partition,
-        expected=expected,
-    )

@@ -59,12 +59,20 @@ class Lease:
         """Give the lease back: nothing may be sent from now on."""
         self._given_up = reason
 
+    @property
+    def is_good(self) -> bool:
+        """Whether the lease has neither run out nor been given up."""
+        return self._given_up is None and self._silence <= self._lifetime
+
+    @property
+    def _silence(self) -> float:
+        return self._now() - self._renewed
+
     def check(self) -> None:
         """Raise LeaseLostError when the lease has run out or was given up."""
         if self._given_up is not None:
             raise LeaseLostError(self._given_up)
-        silence = self._now() - self._renewed
-        if silence > self._lifetime:
+        if (silence := self._silence) > self._lifetime:
             raise LeaseLostError(
                 f"no heartbeat was confirmed for {silence:.1f} s, so another worker may have taken over: "
                 "this one stops and sends nothing more. Does the broker answer? If so, restart the worker; "

@@ -11,6 +11,8 @@ import structlog
 
 _CHATTY: Final = ("faust", "mode", "aiokafka")
 """Libraries that log every step at INFO."""
+_REPEATING: Final = ("aiokafka", "mode.timers")
+"""Those that say the same again and again while a broker is away or slow."""
 _FOLD_S: Final = 10.0
 
 
@@ -39,7 +41,7 @@ class _Folded(logging.Filter):
         self._said: dict[tuple[str, str], tuple[float, int]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if not record.name.startswith("aiokafka"):
+        if not record.name.startswith(_REPEATING):
             return True
         now, what = time.monotonic(), (record.name, str(record.msg))
         since, left_out = self._said.get(what, (-_FOLD_S, 0))

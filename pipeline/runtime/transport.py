@@ -13,17 +13,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import faust
-from aiokafka.errors import (
-    GroupAuthorizationFailedError,
-    IllegalStateError,
-    InvalidSessionTimeoutError,
-    KafkaError,
-)
+from aiokafka.errors import IllegalStateError
 from faust.transport.drivers import aiokafka as driver
-from mode import Service
 from mode.utils.futures import maybe_async
 
 from pipeline import contract
+from pipeline.runtime import membership
 from pipeline.runtime.connections import keep_steady
 from pipeline.runtime.lanes import fetch_apart, send_apart
 
@@ -39,21 +34,6 @@ _FREQUENT: Final = frozenset((contract.LIQUIDATIONS, contract.PRICES))
 """Inputs that are asked for together; others bring a record now and then."""
 _AGAIN: Final = 0.1
 """Seconds until a commit is tried again without which nothing can go on."""
-_REFUSED_S: Final = 1.0
-"""Seconds between two looks at whether the group refuses the worker."""
-_ADVICE: Final[dict[type[KafkaError], str]] = {
-    InvalidSessionTimeoutError: "PIPELINE_SESSION_TIMEOUT has to lie between the broker's "
-    "group.min.session.timeout.ms and group.max.session.timeout.ms",
-    GroupAuthorizationFailedError: "let its user read the group that PIPELINE_APP_ID names",
-}
-
-
-class RefusedError(Exception):
-    """The broker does not let the worker into its group; the text says what to do."""
-
-    def __init__(self, error: KafkaError) -> None:
-        advice = _ADVICE.get(type(error), "see the broker's log")
-        super().__init__(f"the broker refuses this worker in its group: {error}: {advice}")
 
 
 class Records(list[Any]):
@@ -150,21 +130,13 @@ class LoopConsumer(driver.AIOKafkaConsumerThread):
         return consumer
 
     async def on_start(self) -> None:
-        """Start the consumer, then listen to its heartbeats."""
+        """Start the consumer, then listen to its heartbeats, and to what ends its membership."""
         await super().on_start()
         consumer = self._ensure_consumer()
         fetch_apart(consumer, contract.PROJECTED, set(contract.INPUTS) - _FREQUENT)
-        self.app.lease.watch(consumer._coordinator)
-
-    @Service.task
-    async def _check_membership(self) -> None:
-        """End the worker when its group refuses it: aiokafka tells that to whoever reads, and nobody may."""
-        while not self.should_stop:
-            try:
-                self._ensure_consumer()._coordinator.check_errors()
-            except KafkaError as error:
-                raise RefusedError(error) from error
-            await self.sleep(_REFUSED_S)
+        coordinator = consumer._coordinator
+        self.app.lease.watch(coordinator)
+        membership.watch(coordinator, self.app.settings, self.app.lease, self.app.crash)
 
     def caught_up(self, tp: TP) -> bool:
         """Tell whether all records of a partition that the broker is known to have were handed out."""
@@ -219,6 +191,7 @@ class Consumer(driver.Consumer):
         super().__init__(*args, **kwargs)
         self._acknowledged: dict[TP, int] = {}
         self.covered: dict[TP, int] = {}
+        self._fetched: dict[TP, int] = {}
         self.polled = time.monotonic()
         self._confirmed: dict[TP, int | None] = {}
         self._read_offset = _NoBooks()
@@ -240,7 +213,11 @@ class Consumer(driver.Consumer):
         position, end = self._thread.place(tp)
         # Without a commit it begins where the broker's records begin, and the first of them may be gone.
         covered = self.covered.get(tp) or self.committed(tp) or position
-        return None if end is None or covered is None else max(0, end - covered)
+        if end is None or position is None or covered is None:
+            return None
+        # Once all is fetched and covered the rest are no records: retention took them, or a transaction ends.
+        done = position >= end and self.covered.get(tp, 0) >= self._fetched.get(tp, 0)
+        return 0 if done else max(0, end - covered)
 
     def committed(self, tp: TP) -> int:
         """Return from which offset on a crash repeats a partition's records, as far as is known."""
@@ -269,6 +246,7 @@ class Consumer(driver.Consumer):
         await self.app.hand_over()
         self._acknowledged.clear()
         self.covered.clear()
+        self._fetched.clear()
         await super().on_partitions_revoked(revoked)
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
@@ -343,8 +321,11 @@ class Consumer(driver.Consumer):
             return {}
         async with self._fetching:
             found = await super()._getmany(wanted, min(timeout, self._intake.patience()))
-        usable = self._usable(found)
-        return self._intake.arrange({tp: found[tp] for tp in usable}) if self.flow_active else {}
+        if not self.flow_active:
+            return {}
+        usable = {tp: found[tp] for tp in self._usable(found)}
+        self._fetched.update({tp: records[-1].offset + 1 for tp, records in usable.items() if records})
+        return self._intake.arrange(usable)
 
     def _usable(self, tps: Iterable[TP]) -> set[TP]:
         """Leave out inputs and outputs until this assignment's recovery is over."""

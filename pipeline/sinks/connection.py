@@ -1,5 +1,6 @@
 """Connections to Redis, one server or a cluster, and what to do when there are none."""
 
+from itertools import chain
 from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
@@ -43,6 +44,12 @@ _ADVICE: Final[tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], 
         "Redis cannot be reached: start it, or correct PIPELINE_REDIS_URL",
     ),
 )
+_ADVICE_BY_WORDS: Final = {
+    "CERTIFICATE_VERIFY_FAILED": "nobody vouches for Redis's certificate: set PIPELINE_REDIS_CA_FILE",
+    "DB index is out of range": "PIPELINE_REDIS_URL names a database that this Redis has not",
+    "max number of clients": "Redis has too many clients: raise its maxclients, or end some of them",
+}
+"""For what redis-py has no error of its own."""
 
 
 def connect(url: str, *, cluster: bool = False, **options: Any) -> Client:
@@ -73,8 +80,6 @@ def without_database(url: str) -> str:
 
 def advise(error: Exception) -> str:
     """Say what to do about trouble with Redis."""
-    if "CERTIFICATE_VERIFY_FAILED" in str(error):
-        return "nobody vouches for Redis's certificate: set PIPELINE_REDIS_CA_FILE"
-    if "DB index is out of range" in str(error):
-        return "PIPELINE_REDIS_URL names a database that this Redis has not"
-    return next((advice for kinds, advice in _ADVICE if isinstance(error, kinds)), "see Redis's own log")
+    said = (advice for words, advice in _ADVICE_BY_WORDS.items() if words in str(error))
+    kind = (advice for kinds, advice in _ADVICE if isinstance(error, kinds))
+    return next(chain(said, kind), "see Redis's own log")

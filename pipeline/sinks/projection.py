@@ -20,8 +20,11 @@ _log = structlog.get_logger(__name__)
 class Sink(Protocol):
     """Where batches are written."""
 
-    async def write(self, records: Sequence[Record]) -> None:
-        """Write a batch, or raise one of `TROUBLE`; writing it again changes nothing."""
+    async def write(self, records: Sequence[Record]) -> bool:
+        """Write a batch, or raise one of `TROUBLE`; tell whether there was anything to write.
+
+        Writing it again changes nothing.
+        """
 
     async def close(self) -> None:
         """Close the connections."""
@@ -43,7 +46,7 @@ class Projection:
     Attributes
     ----------
     state, since
-        Whether Redis took the last batch that was tried, and since when that is so.
+        Whether Redis took what it was last asked to, and since when that is so.
     last_error
         The last trouble and what to do about it; kept when it is over.
     failures
@@ -68,11 +71,12 @@ class Projection:
         failures = 0
         while True:
             try:
-                await self.sink.write(records)
+                written = await self.sink.write(records)
             except TROUBLE as error:
                 self._went_wrong(error)
             else:
-                self._went_well()
+                if written:
+                    self._went_well()
                 return
             failures += 1
             self.failures += 1

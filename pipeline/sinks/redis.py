@@ -61,8 +61,10 @@ class RedisSink:
         self.expired = 0
         self.errors = 0
 
-    async def write(self, records: Sequence[Record]) -> None:
+    async def write(self, records: Sequence[Record]) -> bool:
         """Write a batch of records of the projected topics; safe to repeat.
+
+        Returns whether Redis was asked for anything: what is older than its key lives is left out.
 
         Raises
         ------
@@ -79,6 +81,7 @@ class RedisSink:
             await self._look_around()
             raise
         self._account(plan)
+        return bool(plan.calls)
 
     async def close(self) -> None:
         """Close the connections; that Redis does not take leave in time is no trouble any more."""

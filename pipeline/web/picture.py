@@ -120,6 +120,12 @@ class Picture:
         self._forget_others()
         return set(self.unread)
 
+    def forget(self, symbols: Iterable[str]) -> None:
+        """Show symbols no more that there is no state of any more."""
+        for name in symbols:
+            self.symbols.pop(name, None)
+            self._kept.pop(name, None)
+
     def _forget_others(self) -> None:
         self.symbols = {
             name: each for name, each in self.symbols.items() if each.partition in self._partitions

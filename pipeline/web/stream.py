@@ -105,10 +105,10 @@ class Topic:
         self._listeners.discard(listener)
         if not self._listeners and self._reading is not None:
             reading, self._reading = self._reading, None
+            self._levels.clear()
             reading.cancel()
             with suppress(asyncio.CancelledError):
                 await reading
-            self._levels.clear()
 
     async def _read(self) -> None:
         while True:

@@ -45,6 +45,7 @@ def create_views(app: Application, profile: Profile, projection: Projection | No
     _create_documents(app)
     create_dashboard(app)
     app.delivery.observe = picture.take
+    app.flow.tell_forgotten = picture.forget
 
     async def ready(*_: Any, **__: Any) -> None:
         if unread := picture.keep(app.partitions):

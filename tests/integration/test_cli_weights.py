@@ -3,9 +3,13 @@ import time
 from aiokafka import AIOKafkaProducer
 from commands import cascade
 
-from pipeline import codec, contract
+from pipeline import Engine, codec, contract
+from pipeline.features.reading import read
+from pipeline.messages import Control
 from pipeline.runtime.control import WEIGHTS, read_weights, send_weights
 from pipeline.runtime.reading import read_topic
+from pipeline.signals.weights import name_weights
+from pipeline.signals.weights import read_weights as read_weights_of
 
 NEW = {"velocity": 3, "acceleration": 1, "volume": 1, "oi_change": 1, "funding": 1, "volatility": 1}
 ARGUMENTS = [f"{name}={weight}" for name, weight in NEW.items()]
@@ -55,6 +59,22 @@ async def test_copies_that_differ_are_found_and_mended_by_setting_again(settings
     assert "partitions [0, 2, 3] have another version" in result.stderr
     assert (await cascade(settings, "weights", "set", *ARGUMENTS)).stdout == "version 3 is in force\n"
     assert {copy.version for copy in await read_weights(settings) if copy} == {3}
+
+
+async def test_weights_set_by_a_slower_clock_than_the_last_ones_are_in_force_too(settings):
+    """Workers ignore what is older than what they have, and `get` would tell of weights that nobody uses."""
+    fast = Control("weights", 1, time.time() + 60, dict.fromkeys(NEW, 1.0))
+    time_ms = round(fast.timestamp * 1_000)
+    async with AIOKafkaProducer(**settings.kafka_client_options()) as producer:
+        for partition in range(settings.partitions):
+            await producer.send_and_wait(contract.CONTROL, codec.encode(fast), WEIGHTS, partition, time_ms)
+    sent = await send_weights(settings, NEW)
+    engine = Engine()
+    async for record in read_topic(settings, contract.CONTROL, only=0):
+        assert read(record)[1] == []
+        engine.process(contract.CONTROL, record.value)
+    assert engine.statistics.current_weights == name_weights(read_weights_of(NEW))
+    assert sent.version == 2
 
 
 async def test_what_is_no_control_record_is_passed_over(settings):

@@ -33,14 +33,6 @@ async def test_with_other_partitions_a_worker_ends_and_does_not_send_anybody_to_
     assert last.startswith("the topics are not as they have to be: set PIPELINE_PARTITIONS=4 if all topics")
 
 
-async def test_a_session_timeout_that_the_broker_does_not_allow_ends_a_worker_that_says_so(settings):
-    code, errors = await work(settings, session_timeout=3_600.0, rebalance_timeout=3_600.0)
-    assert code == 1
-    last = errors.splitlines()[-1]
-    assert last.startswith("stopped: the broker refuses this worker in its group: [Error 26]")
-    assert "PIPELINE_SESSION_TIMEOUT has to lie between the broker's group.min.session.timeout.ms" in last
-
-
 class ClosingWorker(Worker):
     """A worker that complains of what it leaves unclosed."""
 

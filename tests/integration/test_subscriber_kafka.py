@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from contextlib import asynccontextmanager
 
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import TopicAlreadyExistsError
+from aiokafka.errors import GroupCoordinatorNotAvailableError, TopicAlreadyExistsError
 from output_records import signal
 
 from pipeline import codec, contract
@@ -54,9 +55,11 @@ async def send(producer, sequence, symbol="BTCUSDT", partition=None):
 async def subscribed(bootstrap, inbox, **options):
     subscriber = SignalSubscriber(f"kafka://{bootstrap}", **options)
     task = asyncio.create_task(subscriber.subscribe([contract.CRITICAL], inbox))
-    yield subscriber
-    await subscriber.close()
-    await task
+    try:
+        yield subscriber
+    finally:
+        await subscriber.close()
+        await task
 
 
 async def knock(producer, inbox):
@@ -96,6 +99,44 @@ async def test_a_group_goes_on_where_it_was(broker):
         async with subscribed(broker, second, **options):
             got = await second.until("GROUPUSDT", 2)
     assert got in ([2], [1, 2])
+
+
+async def committed(bootstrap, group):
+    """Return where a group goes on, by partition."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        offsets = await admin.list_consumer_group_offsets(group)
+        return {tp.partition: place.offset for tp, place in offsets.items()}
+    except GroupCoordinatorNotAvailableError:  # a broker makes its offsets topic for the first group
+        return {}
+    finally:
+        await admin.close()
+
+
+async def test_a_group_goes_on_where_it_was_also_if_nothing_had_come(broker):
+    """Else the first signal that comes to a partition while the program is away would be lost."""
+    await create_topic(broker)
+    first, second = Inbox(), Inbox()
+    group = f"quiet-{uuid.uuid4().hex}"
+    options = {"group": group, "session_timeout_ms": 6_000, "heartbeat_interval_ms": 1_000}
+    async with AIOKafkaProducer(bootstrap_servers=broker) as producer:
+        async with subscribed(broker, first, **options), asyncio.timeout(30):
+            while (await committed(broker, group)).keys() < {0, 1}:  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
+        assert first.got == {}
+        await send(producer, 1, "FIRSTUSDT", partition=1)
+        async with subscribed(broker, second, **options), asyncio.timeout(30):
+            assert await second.until("FIRSTUSDT", 1) == [1]
+
+
+async def test_the_clients_own_options_may_say_where_to_begin(broker):
+    await create_topic(broker)
+    inbox = Inbox()
+    async with AIOKafkaProducer(bootstrap_servers=broker) as producer:
+        await send(producer, 1, "EARLYUSDT")
+    async with subscribed(broker, inbox, auto_offset_reset="earliest"), asyncio.timeout(30):
+        assert await inbox.until("EARLYUSDT", 1) == [1]
 
 
 async def test_an_empty_value_is_left_out(broker):

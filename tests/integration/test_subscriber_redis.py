@@ -79,6 +79,18 @@ async def test_a_plain_function_gets_channel_and_message(client, subscriber):
     assert all(data == json.loads(codec.encode(signal())) for _, data in inbox.got)
 
 
+async def test_a_client_that_is_to_decode_what_it_gets_may_do_so(client, own_valkey):
+    inbox = Inbox()
+    subscriber = SignalSubscriber(own_valkey.url, decode_responses=True)
+    listening = listen(subscriber, inbox)
+    await heard(client)
+    await publish(client, 1)
+    got = asyncio.create_task(inbox.sequences(1))
+    await asyncio.wait({got, listening}, return_when=asyncio.FIRST_COMPLETED)
+    assert got.done()
+    await subscriber.close()
+
+
 async def test_an_async_function_is_awaited_one_message_at_a_time(client, subscriber):
     inbox = Inbox()
     running = []

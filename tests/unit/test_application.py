@@ -4,10 +4,12 @@ from contextlib import nullcontext
 
 import faust
 import pytest
+from aiokafka.errors import KafkaError
 
 from pipeline.app import create_app
 from pipeline.runtime import application
 from pipeline.runtime.lease import LeaseLostError
+from pipeline.runtime.membership import MembershipError
 from pipeline.runtime.store import ChangelogLostError
 from pipeline.settings import Settings
 
@@ -73,3 +75,11 @@ async def test_a_changelog_without_states_is_lost_only_if_nothing_was_ever_writt
     expected = pytest.raises(ChangelogLostError, match="it ends at offset 0, and other tables tell of more")
     with expected if refused else nullcontext():
         assert not await app.read_anew()
+
+
+async def test_of_several_failures_the_first_is_told_as_the_others_follow_from_it():
+    found = create_app(Settings(redis_enabled=False))
+    first = MembershipError("set another PIPELINE_APP_ID")
+    await found.crash(first)
+    await found.consumer.crash(KafkaError("whoever waited for the group is told, too"))
+    assert found.crash_reason is first

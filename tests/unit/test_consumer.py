@@ -68,6 +68,9 @@ class Partition:
     def caught_up(self, _):
         return self.position >= len(self.log)
 
+    def place(self, _):
+        return self.position, max(self.position, len(self.log))
+
     def heard(self):
         return math.inf
 
@@ -93,7 +96,7 @@ def consumer_of(partition):
         intake=intake, tables=SimpleNamespace(changelog_topics={CHANGELOG.topic}), read_anew=nothing_anew
     )
     consumer._thread, consumer._read_offset, consumer._committed_offset = partition, _NoBooks(), {}
-    consumer._fetching = asyncio.Lock()
+    consumer._fetching, consumer._fetched = asyncio.Lock(), {}
     consumer.can_resume_flow, consumer.suspend_flow = asyncio.Event(), asyncio.Event()
     consumer._sought = True
     consumer.resume_flow()
@@ -238,3 +241,27 @@ async def test_a_commit_that_was_refused_late_does_not_keep_the_same_offset_from
     assert consumer._filter_committable_offsets([PLACE]) == {PLACE: 5}
     consumer.acknowledge({PLACE: 2})  # where the group is already
     assert consumer._filter_committable_offsets([PLACE]) == {}
+
+
+async def test_what_no_checkpoint_covers_yet_is_behind():
+    partition = Partition(committed=5)
+    consumer = consumer_of(partition)
+    consumer._acknowledged, consumer.covered = {}, {}
+    await consumer.perform_seek()
+    consumer.resume_flow()
+    partition.log = [liquidation(offset) for offset in range(9)]
+    assert consumer.lag(PLACE) == 4
+    await consumer._getmany({PLACE}, 0.1)
+    assert consumer.lag(PLACE) == 4
+    consumer.acknowledge({PLACE: 9})
+    assert consumer.lag(PLACE) == 0
+
+
+async def test_offsets_of_which_nothing_is_left_are_not_behind():
+    """Retention took what was not read yet, or a transaction's end lies there: no record is ever to come."""
+    partition = Partition(committed=5)
+    consumer = consumer_of(partition)
+    consumer._acknowledged, consumer.covered = {}, {}
+    await consumer.perform_seek()
+    partition.position = 9  # aiokafka goes on where the broker's records begin
+    assert consumer.lag(PLACE) == 0

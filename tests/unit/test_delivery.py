@@ -5,7 +5,13 @@ import time
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.cluster import ClusterMetadata
-from aiokafka.errors import KafkaTimeoutError, MessageSizeTooLargeError, UnknownTopicOrPartitionError
+from aiokafka.errors import (
+    InvalidTimestampError,
+    KafkaTimeoutError,
+    MessageSizeTooLargeError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+)
 from aiokafka.producer.message_accumulator import MessageAccumulator
 from aiokafka.record import MemoryRecords
 from worker_parts import (
@@ -139,6 +145,8 @@ async def test_letters_are_sent_first_under_their_records_key(delivery, producer
     [
         (MessageSizeTooLargeError, "max.message.bytes"),
         (UnknownTopicOrPartitionError, "cascade topics check"),
+        (TopicAuthorizationFailedError, "let the Kafka user write"),
+        (InvalidTimestampError, "set this machine's clock"),
         (KafkaTimeoutError, "the broker's log"),
     ],
 )

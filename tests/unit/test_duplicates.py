@@ -174,3 +174,17 @@ def test_one_too_old_to_tell_its_age_stays_too_old():
     copy.thaw(duplicates.freeze(clock), clock)
     assert not is_repeat(copy, liquidation(1, at=3_600))
     assert copy.overflow == 0
+
+
+def test_a_thawed_copy_stays_equal_whenever_it_was_taken():
+    """Also of what is too old: how much of it is there decides which is forgotten when there are too many."""
+    random_ = random.Random(8)
+    duplicates, clock = create(limit=40), 0.0
+    for number in range(3_000):
+        copy = create(limit=40)
+        copy.thaw(duplicates.freeze(micros(START + clock)), micros(START + clock))
+        clock += random_.choice((0.0, 0.5, 3.0, 70.0)) if number % 7 == 0 else 0.2
+        message = liquidation(number, at=clock - random_.choice((0.0, 0.0, 30.0, 59.0)))
+        now = micros(START + clock)
+        assert is_repeat(duplicates, message, clock=clock) == is_repeat(copy, message, clock=clock)
+        assert copy.freeze(now) == duplicates.freeze(now)

@@ -1,4 +1,5 @@
 import asyncio
+from dataclasses import replace
 
 import pytest
 from faust.types import TP
@@ -10,7 +11,7 @@ from pipeline import SEED, codec, contract
 from pipeline.engine import Engine, create_stages
 from pipeline.features.states import States, read_snapshot
 from pipeline.messages import micros
-from pipeline.runtime.flow import Flow, TopicRecreatedError
+from pipeline.runtime.flow import MOST_TOLD, Flow, TopicRecreatedError
 from pipeline.runtime.placement import partition_of
 from pipeline.runtime.transport import Records
 
@@ -311,6 +312,20 @@ async def test_a_misplaced_key_is_counted_each_time_and_logged_once(flow):
     assert entry["expected"] != 0
 
 
+async def test_a_feed_that_places_all_of_its_keys_otherwise_does_not_fill_the_log(flow):
+    """Ten thousand symbols by another partitioner, as librdkafka has it, tick again and again."""
+    symbols = [f"ELSEWHERE{number}" for number in range(10_000)]
+    records = [liquidation(at, symbol=symbol, partition=0) for at, symbol in enumerate(symbols)]
+    with capture_logs() as first:
+        take(flow, *records)
+    with capture_logs() as second:
+        take(flow, *[replace(each, offset=each.offset + len(symbols)) for each in records])
+    assert len(first) <= MOST_TOLD + 1
+    assert "are not told" in first[-1]["event"]
+    assert second == []
+    assert flow.counts["misplaced"] > len(symbols)
+
+
 async def test_keys_on_their_own_partition_and_records_without_keys_are_not_misplaced(flow):
     with capture_logs() as logs:
         take(flow, liquidation(0), record(contract.PRICES, b"{}", 0, key=None))
@@ -398,6 +413,8 @@ async def test_idle_symbols_are_dropped_with_a_barrier_once_their_records_are_co
         max_symbols=1,
         committed=lambda _topic, _partition: committed,
     )
+    told = []
+    flow.tell_forgotten = told.extend
     flow.begin()
     fold(flow, take(flow, liquidation(0, symbol="OLD")))
     later = NOW + 9 * 86_400
@@ -408,6 +425,7 @@ async def test_idle_symbols_are_dropped_with_a_barrier_once_their_records_are_co
     fold(flow, barrier)
     dropped = {table for table, orders in barrier.forgotten.items() if (HOME, "OLD") in orders}
     assert dropped == ({"velocity", "scoring"} if committed else set())
+    assert told == (["OLD"] if committed else [])
     refused = take(flow, liquidation(1, symbol="NEW", at=later)).letters
     assert len(refused) == (not committed)
 

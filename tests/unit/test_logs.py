@@ -70,3 +70,14 @@ def test_what_a_client_says_again_and_again_is_said_once_in_a_while(capsys, monk
         "Unable connect to node with id 1 (and 2 more like it)",
     ]
     assert [event["logger"] for event in events].count("of.a.test") == 5
+
+
+def test_a_timer_that_a_slow_broker_holds_up_says_so_once_in_a_while(capsys, monkeypatch):
+    now = 0.0
+    monkeypatch.setattr(logs, "time", SimpleNamespace(monotonic=lambda: now))
+    configure_log("json", "INFO")
+    for now in (0.0, 3.0, 6.0, 9.0, 12.0):  # noqa: B007 - the clock reads it
+        logging.getLogger("mode.timers").warning("Timer %s is overlapping (runtime=%r)", "commit", 2.0)
+    said = [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()]
+    first = "Timer commit is overlapping (runtime=2.0)"
+    assert said == [first, f"{first} (and 3 more like it)"]

@@ -135,6 +135,14 @@ def test_what_was_sent_leaves_with_its_partition(sent):
     assert picture.newest(0, None, 1_000, changes=True) == []
 
 
+def test_a_symbol_that_there_is_no_state_of_any_more_is_not_shown_for_ever(sent):
+    picture = new_picture(sent)
+    assert picture.symbols["ETHUSDT"].history is not None
+    picture.forget(["ETHUSDT", "NOBODY"])
+    assert "ETHUSDT" not in picture.symbols.keys() | picture._kept.keys()
+    assert "ETHUSDT" not in {row.symbol for row in rows.hottest(picture, 100)}
+
+
 async def test_a_partition_whose_past_was_not_read_yet_when_it_left_is_read_when_it_is_back(sent):
     picture = new_picture()
     assert picture.keep({0, 1}) == {1}

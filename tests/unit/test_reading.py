@@ -201,3 +201,22 @@ def test_what_was_read_can_be_folded_stored_and_restored(values):
             assert json.loads(codec.encode(output.body)) is not None
     stored = engine.snapshot()
     assert Engine.restore(stored).snapshot() == stored
+
+
+def test_a_record_of_many_bad_objects_and_large_headers_does_not_become_hundreds_of_megabytes():
+    """Each object is told of; but copies of the headers, 32 KB each, would be more than a worker can hold."""
+    headers = [(f"{number}".zfill(1_000), b"v" * 1_000) for number in range(16)]
+    value = b"[" + b",".join([b"{}"] * 20_000) + b"]"
+    _, letters = read(Record(contract.LIQUIDATIONS, value, 0, key=b"BTCUSDT", headers=headers))
+    assert [letter.body.index for letter in letters] == list(range(20_000))
+    assert sum(len(codec.encode(letter.body)) for letter in letters) < 32 << 20
+    first, last = letters[0].body, letters[-1].body
+    assert (len(first.headers), first.truncated) == (16, False)
+    assert (last.headers, last.value, last.truncated) == ([], "{}", True)
+
+
+def test_every_bad_object_keeps_headers_of_the_usual_size():
+    value = b"[" + b",".join([b"{}"] * 20_000) + b"]"
+    headers = [("traceparent", b"v" * 55)]
+    _, letters = read(Record(contract.LIQUIDATIONS, value, 0, key=b"BTCUSDT", headers=headers))
+    assert {(len(letter.body.headers), letter.body.truncated) for letter in letters} == {(1, False)}

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 import structlog
+from output_records import T0, record, velocity
 from redis import exceptions
+from servers import free_port
 
-from pipeline.sinks.connection import TROUBLE, advise
+from pipeline.sinks.connection import TROUBLE, advise, connect
 from pipeline.sinks.projection import Projection
 from pipeline.sinks.redis import RedisSink
 
@@ -24,6 +26,7 @@ from pipeline.sinks.redis import RedisSink
         (exceptions.TimeoutError("2 s"), "does not answer in time"),
         (exceptions.ConnectionError("refused"), "PIPELINE_REDIS_URL"),
         (exceptions.ConnectionError("[SSL: CERTIFICATE_VERIFY_FAILED]"), "set PIPELINE_REDIS_CA_FILE"),
+        (exceptions.ConnectionError("max number of clients reached"), "raise its maxclients"),
         (exceptions.RedisClusterException("no node"), "PIPELINE_REDIS_URL"),
         (ConnectionResetError("reset"), "PIPELINE_REDIS_URL"),
         (exceptions.ResponseError("DB index is out of range"), "PIPELINE_REDIS_URL"),
@@ -42,6 +45,7 @@ async def test_a_trouble_that_turns_into_another_is_told_once_each():
         async def write(self, records):  # noqa: ARG002
             if errors:
                 raise errors.pop()
+            return True
 
     with structlog.testing.capture_logs() as logs:
         await Projection(Sink(), longest_wait_s=0.0).project([])
@@ -69,6 +73,7 @@ class AwayFor:
         if self.left >= 0:
             raise exceptions.ConnectionError("refused")
         self.written.append(records)
+        return True
 
 
 async def test_hours_without_redis_are_waited_out_with_two_lines_in_the_log():
@@ -82,3 +87,15 @@ async def test_hours_without_redis_are_waited_out_with_two_lines_in_the_log():
     assert logs[1]["seconds_down"] == 3_600.5
     assert (projection.state, projection.since) == ("up", 3_800.5)
     assert "refused" in projection.last_error
+
+
+async def test_a_redis_that_was_asked_for_nothing_is_not_said_to_be_back():
+    """Of a backlog as old as its keys live nothing is left to be written: that says nothing of Redis."""
+    unreachable = connect(f"redis://127.0.0.1:{free_port()}/1")
+    projection = Projection(RedisSink(unreachable), longest_wait_s=0.0)
+    projection.state = "down"
+    with structlog.testing.capture_logs() as logs:
+        await projection.project([record(velocity(), T0)])
+        await projection.project([])
+    assert (projection.state, projection.sink.expired, logs) == ("down", 1, [])
+    await projection.close()

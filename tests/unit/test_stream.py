@@ -45,6 +45,33 @@ def test_who_wants_changes_hears_of_the_first_level_above_none_of_no_repeat_and_
     assert [event.splitlines()[1] for event in waiting(listener)] == [b"id: 1", b"id: 3", b"id: 5"]
 
 
+async def test_who_comes_while_the_last_one_leaves_knows_the_levels_that_were_told_since(monkeypatch):
+    """Else the next signal of each symbol would count as a change."""
+    leaving, gone = asyncio.Event(), asyncio.Event()
+
+    async def read(_topic):
+        try:
+            await asyncio.Event().wait()
+        finally:
+            leaving.set()
+            await gone.wait()  # as a consumer takes its time to stop
+
+    monkeypatch.setattr(Topic, "_read", read)
+    topic = Topic(Settings(), contract.SIGNALS, "signal")
+    first, second = Listener(0, None), Listener(0, None, changes=True)
+    topic.add(first)
+    await asyncio.sleep(0)
+    removing = asyncio.create_task(topic.remove(first))
+    await leaving.wait()
+    topic.add(second)
+    topic._tell(b'{"symbol": "A", "signal_level": 2, "id": "1"}')
+    gone.set()
+    await removing
+    topic._tell(b'{"symbol": "A", "signal_level": 2, "id": "2"}')
+    assert [event.splitlines()[1] for event in waiting(second)] == [b"id: 1"]
+    await topic.remove(second)
+
+
 @pytest.mark.parametrize("value", [b'{"symbol": "\xff"}', b"[" * 100_000, b"{}", None])
 def test_what_is_no_signal_is_told_to_nobody(value):
     topic, listener = Topic(Settings(), contract.SIGNALS, "signal"), Listener(0, None)

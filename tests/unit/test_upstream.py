@@ -226,6 +226,11 @@ UPSTREAM = (
         },
     ),
     Part(
+        "mode.services:Service",
+        "runtime/application.py",
+        {"_crash": Shape("7bc0c709a151", "reason")},
+    ),
+    Part(
         "faust.app.base:App",
         "runtime/application.py",
         {
@@ -434,6 +439,14 @@ UPSTREAM = (
         "aiokafka.consumer.group_coordinator:GroupCoordinator",
         "runtime/transport.py",
         {"request_rejoin": Shape("f70a261c91c3", "")},
+    ),
+    Part(
+        "aiokafka.consumer.group_coordinator:GroupCoordinator",
+        "runtime/membership.py",
+        {
+            "_push_error_to_user": Shape("743ff515bd7e", "exc"),
+            "_stop_heartbeat_task": Shape("b3022a920670", ""),
+        },
     ),
     Part("faust.web.base:Web", "web/server.py", {"_enabled_blueprints": Shape("0a5b53f233d4", "")}),
     Part(
