@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from pipeline.runtime.intake import Intake
 
 
-_FREQUENT: Final = frozenset((contract.LIQUIDATIONS, contract.PRICES))
-"""Inputs that are asked for together; others bring a record now and then."""
 _AGAIN: Final = 0.1
 """Seconds until a commit is tried again without which nothing can go on."""
 
@@ -133,7 +131,7 @@ class LoopConsumer(driver.AIOKafkaConsumerThread):
         """Start the consumer, then listen to its heartbeats, and to what ends its membership."""
         await super().on_start()
         consumer = self._ensure_consumer()
-        fetch_apart(consumer, contract.PROJECTED, set(contract.INPUTS) - _FREQUENT)
+        fetch_apart(consumer, contract.PROJECTED)
         coordinator = consumer._coordinator
         self.app.lease.watch(coordinator)
         membership.watch(coordinator, self.app.settings, self.app.lease, self.app.crash)

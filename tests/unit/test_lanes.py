@@ -20,7 +20,6 @@ from pipeline.runtime.lanes import fetch_apart, send_apart
 
 BROKER, NOBODY = 1, -1
 INPUT, OUTPUT = TopicPartition(contract.LIQUIDATIONS, 0), TopicPartition(contract.SIGNALS, 0)
-RARE = TopicPartition(contract.FUNDING, 0)
 CHANGELOG = TopicPartition("app-velocity-changelog", 0)
 SHORT_MS = 10
 
@@ -40,12 +39,11 @@ class Connection:
 
 
 def create_client(*leaders):
-    """Return a client that knows of partitions and who leads them, and connections of three lanes."""
+    """Return a client that knows of partitions and who leads them, and a connection for each lane."""
     client = AIOKafkaClient()
     lead(client, *leaders)
-    connections = [Connection(), Connection(), Connection()]
-    groups = (ConnectionGroup.DEFAULT, lanes.FIRST_GROUP, lanes.FIRST_GROUP + 1)
-    for group, connection in zip(groups, connections, strict=True):
+    connections = [Connection(), Connection()]
+    for group, connection in zip((ConnectionGroup.DEFAULT, lanes.GROUP), connections, strict=True):
         client._conns[BROKER, group] = connection
     return client, connections
 
@@ -57,16 +55,16 @@ def lead(client, *leaders):
 
 
 class Fetching:
-    """A fetcher of two inputs and an output, whose leader may be away."""
+    """A fetcher of an input and an output, whose leader may be away."""
 
     def __init__(self, leader):
-        self.client, self.connections = create_client((INPUT, BROKER), (RARE, BROKER), (OUTPUT, leader))
+        self.client, self.connections = create_client((INPUT, BROKER), (OUTPUT, leader))
         subscriptions = SubscriptionState()
-        subscriptions.assign_from_user({INPUT, RARE, OUTPUT})
-        for tp in (INPUT, RARE, OUTPUT):
+        subscriptions.assign_from_user({INPUT, OUTPUT})
+        for tp in (INPUT, OUTPUT):
             subscriptions.seek(tp, 0)
         self.fetcher = Fetcher(self.client, subscriptions, fetch_max_wait_ms=SHORT_MS)
-        fetch_apart(SimpleNamespace(_fetcher=self.fetcher, _client=self.client), {OUTPUT.topic}, {RARE.topic})
+        fetch_apart(SimpleNamespace(_fetcher=self.fetcher, _client=self.client), {OUTPUT.topic})
 
     def asked(self):
         """Return for each lane's requests how long the broker may hold them back, and their topics."""
@@ -90,21 +88,18 @@ async def fetching(request):
     await fetching.fetcher.close()
 
 
-FIRST, THIRD = [(SHORT_MS, [INPUT.topic])], [(lanes.WAIT_MS, [RARE.topic])]
-
-
-async def test_each_lane_is_asked_at_the_same_time(fetching):
+async def test_inputs_and_outputs_are_asked_for_at_the_same_time(fetching):
     await until(lambda: all(fetching.asked()))
-    assert fetching.asked() == [FIRST, [(lanes.WAIT_MS, [OUTPUT.topic])], THIRD]
+    assert fetching.asked() == [[(SHORT_MS, [INPUT.topic])], [(lanes.WAIT_MS, [OUTPUT.topic])]]
 
 
 @pytest.mark.parametrize("fetching", [NOBODY], indirect=True)
 async def test_an_output_without_a_leader_is_asked_for_once_it_has_one(fetching):
-    await until(lambda: fetching.asked()[0] and fetching.asked()[2])
-    assert fetching.asked() == [FIRST, [], THIRD]
-    lead(fetching.client, (INPUT, BROKER), (RARE, BROKER), (OUTPUT, BROKER))
+    await until(lambda: any(fetching.asked()))
+    assert fetching.asked() == [[(SHORT_MS, [INPUT.topic])], []]
+    lead(fetching.client, (INPUT, BROKER), (OUTPUT, BROKER))
     await until(lambda: all(fetching.asked()))
-    assert fetching.asked() == [FIRST, [(lanes.WAIT_MS, [OUTPUT.topic])], THIRD]
+    assert fetching.asked() == [[(SHORT_MS, [INPUT.topic])], [(lanes.WAIT_MS, [OUTPUT.topic])]]
 
 
 async def test_a_signal_does_not_wait_until_a_snapshot_is_confirmed():
@@ -117,5 +112,5 @@ async def test_a_signal_does_not_wait_until_a_snapshot_is_confirmed():
     await until(lambda: connections[1].requests)
     await accumulator.add_message(OUTPUT, b"K", b"V", 30)
     await until(lambda: connections[0].requests)
-    sent = [[topic for topic, _ in each.requests[0]._topics] for each in connections[:2]]
+    sent = [[topic for topic, _ in each.requests[0]._topics] for each in connections]
     assert sent == [[OUTPUT.topic], [CHANGELOG.topic]]
