@@ -156,7 +156,7 @@ class Settings(BaseSettings):
         default=10,
         ge=0,
         le=5_000,
-        description="How long a broker holds back an empty fetch of inputs; each of them waits for it.",
+        description="How long a broker holds back an empty fetch; inputs wait for each other's, outputs too.",
     )
     max_poll_records: int = Field(
         default=2_000, ge=1, le=100_000, description="Most records taken in one poll."

@@ -10,15 +10,11 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from aiokafka.protocol.fetch import FetchRequest
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
 GROUP: Final = 2
 """The connections of the second lane, beside aiokafka's own groups of them (`ConnectionGroup`)."""
-WAIT_MS: Final = 100
-"""How long a broker holds back an empty fetch of the second lane."""
 _NOBODY: Final = (None, -1)
 """What aiokafka says of a partition without a leader."""
 
@@ -61,10 +57,8 @@ def _connect_lanes(client: Any) -> None:
     send = client.send
 
     async def send_in_lane(node: Any, request: Any, **options: Any) -> Any:
-        if not isinstance(node, Lane):
-            return await send(node, request, **options)
-        if isinstance(request, FetchRequest):
-            request._max_wait_ms = WAIT_MS
-        return await send(node.node, request, group=GROUP)
+        if isinstance(node, Lane):
+            return await send(node.node, request, group=GROUP)
+        return await send(node, request, **options)
 
     client.send = send_in_lane

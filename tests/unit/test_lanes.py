@@ -21,7 +21,7 @@ from pipeline.runtime.lanes import fetch_apart, send_apart
 BROKER, NOBODY = 1, -1
 INPUT, OUTPUT = TopicPartition(contract.LIQUIDATIONS, 0), TopicPartition(contract.SIGNALS, 0)
 CHANGELOG = TopicPartition("app-velocity-changelog", 0)
-SHORT_MS = 10
+WAIT_MS = 10
 
 
 class Connection:
@@ -63,7 +63,7 @@ class Fetching:
         subscriptions.assign_from_user({INPUT, OUTPUT})
         for tp in (INPUT, OUTPUT):
             subscriptions.seek(tp, 0)
-        self.fetcher = Fetcher(self.client, subscriptions, fetch_max_wait_ms=SHORT_MS)
+        self.fetcher = Fetcher(self.client, subscriptions, fetch_max_wait_ms=WAIT_MS)
         fetch_apart(SimpleNamespace(_fetcher=self.fetcher, _client=self.client), {OUTPUT.topic})
 
     def asked(self):
@@ -90,16 +90,16 @@ async def fetching(request):
 
 async def test_inputs_and_outputs_are_asked_for_at_the_same_time(fetching):
     await until(lambda: all(fetching.asked()))
-    assert fetching.asked() == [[(SHORT_MS, [INPUT.topic])], [(lanes.WAIT_MS, [OUTPUT.topic])]]
+    assert fetching.asked() == [[(WAIT_MS, [INPUT.topic])], [(WAIT_MS, [OUTPUT.topic])]]
 
 
 @pytest.mark.parametrize("fetching", [NOBODY], indirect=True)
 async def test_an_output_without_a_leader_is_asked_for_once_it_has_one(fetching):
     await until(lambda: any(fetching.asked()))
-    assert fetching.asked() == [[(SHORT_MS, [INPUT.topic])], []]
+    assert fetching.asked() == [[(WAIT_MS, [INPUT.topic])], []]
     lead(fetching.client, (INPUT, BROKER), (OUTPUT, BROKER))
     await until(lambda: all(fetching.asked()))
-    assert fetching.asked() == [[(SHORT_MS, [INPUT.topic])], [(lanes.WAIT_MS, [OUTPUT.topic])]]
+    assert fetching.asked() == [[(WAIT_MS, [INPUT.topic])], [(WAIT_MS, [OUTPUT.topic])]]
 
 
 async def test_a_signal_does_not_wait_until_a_snapshot_is_confirmed():

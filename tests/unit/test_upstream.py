@@ -191,11 +191,6 @@ UPSTREAM = (
         {"do": Shape("2dccd3d56b16", "node_id")},
     ),
     Part(
-        "aiokafka.protocol.fetch:FetchRequest",
-        "runtime/lanes.py",
-        {"build": Shape("952ef0f41192", "request_struct_class")},
-    ),
-    Part(
         "aiokafka.consumer.subscription_state:SubscriptionState",
         "runtime/transport.py",
         {
