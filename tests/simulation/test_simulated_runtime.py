@@ -37,6 +37,14 @@ def check(first):
     failed = said[said.rfind("\nseed") :].strip()
     seed = re.match(r"seed (\d+)", failed)
     assert holds, f"{failed}\nto run it again: python tests/simulation/{COMMAND.name} {seed and seed[1]}"
+    print(together(said))  # noqa: T201
+
+
+def together(said):
+    """Return what happened in all runs."""
+    runs = re.findall(r"(\d+) records, .*? (\d+) messages sent (\d+) times, (\d+) lives", said)
+    records, messages, sent, lives = (sum(map(int, each)) for each in zip(*runs, strict=True))
+    return f"{len(runs)} seeds: {records} records, {messages} messages sent {sent} times, {lives} lives"
 
 
 @pytest.mark.parametrize("first", range(0, USUAL, CHUNK))
