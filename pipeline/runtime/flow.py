@@ -171,6 +171,7 @@ class Flow:
         self._reached: dict[int, dict[str, int]] = {}
         self._states: dict[int, list[States[Any]]] = {}
         self._rosters: dict[int, Roster] = {}
+        self._on_their_way: set[Unit] = set()
         self._full: set[int] = set()
         self._misplaced: set[tuple[str, bytes, int]] = set()
         self._market_times: dict[int, int] = {}
@@ -221,6 +222,7 @@ class Flow:
         self._reached.clear()
         self._states.clear()
         self._rosters.clear()
+        self._on_their_way.clear()
         self._market_times = {}
         for barrier in self._barriers:
             if not barrier.passed.done():
@@ -269,6 +271,7 @@ class Flow:
         self.batches.add(unit.records)
         self.records.update(map(_topic, records))
         self.dead_letters.update(_fault(letter) for letter in unit.letters)
+        self._on_their_way.add(unit)
         return unit
 
     def barrier(self) -> Barrier:
@@ -290,14 +293,18 @@ class Flow:
             work.moments[self.stages[place].table] = {
                 partition: states[place].moment() for partition, states in self._states.items()
             }
-        elif not self.stages[place].topics.isdisjoint(work.offsets):
+        else:
             self._fold_unit(place, work)
         return True
 
     def _fold_unit(self, place: int, unit: Unit) -> None:
-        states, step = self._of(unit.partition)[place], self.stages[place].step
-        for event in unit.events:
-            step(event, states)
+        stage = self.stages[place]
+        if not stage.topics.isdisjoint(unit.offsets):
+            states, step = self._of(unit.partition)[place], stage.step
+            for event in unit.events:
+                step(event, states)
+        if place == len(self.stages) - 1:
+            self._on_their_way.discard(unit)
 
     def _forget(self, place: int, barrier: Barrier) -> None:
         """Drop a stage's idle states; a symbol that no stage knows any more makes room for another."""
@@ -311,12 +318,16 @@ class Flow:
             dropped.update({(partition, key): order for key, order in found.items()})
             if found:
                 log.info("idle states are forgotten", table=table, partition=partition, states=len(found))
-                gone = [key for key in found if not any(key in each for each in states)]
-                self._roster(partition).forget(gone)
+                gone = {key for key in found if not any(key in each for each in states)}
+                self._roster(partition).forget(gone - self._symbols_on_their_way(partition))
                 if self.tell_forgotten is not None:
                     self.tell_forgotten(gone)
         if place == len(self.stages) - 1:  # from now on all stages know what was heard before this barrier
             self._market_times = barrier.market_times
+
+    def _symbols_on_their_way(self, partition: int) -> set[str]:
+        units = (unit for unit in self._on_their_way if unit.partition == partition)
+        return {event.symbol for unit in units for event in unit.events}
 
     def _ends_committed(self, partition: int) -> dict[str, int]:
         return {topic: self._committed(topic, partition) for topic in contract.INPUTS}
