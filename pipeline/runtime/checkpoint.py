@@ -71,7 +71,7 @@ class Checkpoint:
     acknowledge
         Notes from where to read on, by partition.
     interval
-        Seconds from one checkpoint to the next, at least.
+        Seconds from one checkpoint to the next, unless the budget is spent before.
 
     Attributes
     ----------
@@ -129,11 +129,14 @@ class Checkpoint:
                 self.waiting_since = time.monotonic()
 
     async def run(self) -> None:
-        """Take checkpoints for ever: at once after a quiet time, at the interval under load."""
+        """Take checkpoints for ever: at once after a quiet time, at the interval under load.
+
+        A budget that is spent does not wait for the interval: nothing is read before it is given back.
+        """
         while True:
             await self._due.wait()
             await self.take()
-            await asyncio.sleep(self._interval)
+            await self._intake.wait_until_full(self._interval)
 
     async def take(self) -> None:
         """Take a checkpoint of everything that is on its way; give up silently when the epoch ends."""
