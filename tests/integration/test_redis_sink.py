@@ -376,6 +376,18 @@ async def test_the_projection_outlasts_a_pause_of_redis(own_valkey, own_client, 
     assert (await held(own_client))["sequence"] == 2
 
 
+async def test_a_wrong_password_is_known_before_there_is_anything_to_write(own_valkey, own_client, clock):
+    await own_client.config_set("requirepass", "right")
+    projection = Projection(RedisSink(connect(own_valkey.url, password="wrong"), now=clock))  # noqa: S106
+    beginning = asyncio.create_task(projection.begin())
+    await until_down(projection)
+    assert "set PIPELINE_REDIS_PASSWORD" in projection.last_error
+    await own_client.config_set("requirepass", "")
+    await beginning
+    assert projection.state == "up"
+    await projection.close()
+
+
 async def test_the_projection_waits_for_room_in_redis(own_client, own_sink):
     projection = Projection(own_sink, longest_wait_s=0.2)
     await own_client.config_set("maxmemory", 1)
