@@ -8,9 +8,10 @@ import logging
 import signal
 import ssl
 import sys
+import threading
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TypeVar, cast
 
 import typer
 from aiokafka.errors import KafkaError
@@ -34,6 +35,10 @@ PROBLEM: Final = 1
 """Exit code: it ran, and found or met a problem."""
 USAGE: Final = 2
 """Exit code: it could not run with these arguments or settings."""
+
+INTERRUPTED: Final = 130
+"""Exit code: it was ended before it was done, by one of these."""
+ENDING: Final = (signal.SIGINT, signal.SIGTERM)
 
 _CUT: Final = (" closed", '": ', "Connection reset by peer", "Connection lost")
 """How an error of Kafka's client ends when a connection was made and then broke off; one has no reason."""
@@ -105,18 +110,27 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     """Run a command's asynchronous part; what Kafka's client would log is said once, by `Commands`."""
     with _Complaint() as complaint:
         try:
-            return asyncio.run(work)
+            in_main = threading.current_thread() is threading.main_thread()
+            return asyncio.run(_end_in_order(work) if in_main else work)
+        except asyncio.CancelledError:
+            raise KeyboardInterrupt from None
         except KafkaError as error:
             if complaint.text:
                 error.add_note(complaint.text)
             raise
 
 
-def end_on_sigterm() -> None:
-    """Let SIGTERM cancel the running task, as Ctrl-C does: what it has open is then closed in order."""
-    task = asyncio.current_task()
-    if task is not None:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+async def _end_in_order(work: Coroutine[Any, Any, T]) -> T:
+    """Let Ctrl-C and SIGTERM cancel the work, each time that they come: what it has open is then closed."""
+    loop, task = asyncio.get_running_loop(), cast("asyncio.Task[T]", asyncio.current_task())
+    before = {
+        number: signal.signal(number, lambda *_: loop.call_soon_threadsafe(task.cancel)) for number in ENDING
+    }
+    try:
+        return await work
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class _Complaint(logging.Handler):
