@@ -61,7 +61,7 @@ class Commands(TyperGroup):
             fail(str(error))
         except (KafkaError, ssl.SSLError, ConnectionResetError) as error:  # aiokafka (0.14) raises all
             text = ": ".join([str(error), *getattr(error, "__notes__", ())])
-            fail(f"Kafka: {text} ({_advise(text)})")
+            fail(f"Kafka: {text} ({advise_of_kafka(text)})")
         except (RedisError, RedisClusterException) as error:
             fail(f"Redis: {error} ({advise(error)})")
         except OSError as error:
@@ -70,11 +70,17 @@ class Commands(TyperGroup):
             fail(f"{error.filename or 'output'}: {error.strerror}")
 
 
-def _advise(text: str) -> str:
+def advise_of_kafka(text: str) -> str:
+    """Say what to do about trouble with Kafka."""
     if "CERTIFICATE_VERIFY_FAILED" in text:
         return "nobody vouches for the broker's certificate: set PIPELINE_SSL_CA_FILE"
     if "SaslAuthenticationFailed" in text:
         return "set PIPELINE_SASL_USERNAME and PIPELINE_SASL_PASSWORD"
+    if "AuthorizationFailed" in text:
+        return (
+            "let the Kafka user read and write the pipeline's topics, describe their configs, and read the "
+            "group; for `cascade topics apply` also create topics and alter their configs"
+        )
     if text.endswith(_CUT) or "ALERT" in text or "IllegalSaslState" in text:
         return (
             "what listens there does not answer as Kafka does: look at PIPELINE_SECURITY_PROTOCOL, "

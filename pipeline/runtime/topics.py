@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError, for_code
+from aiokafka.errors import (
+    GroupCoordinatorNotAvailableError,
+    KafkaError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
+from aiokafka.protocol.metadata import MetadataRequest
 
 from pipeline import contract
 from pipeline.runtime.topic_plan import (
@@ -63,19 +70,32 @@ async def read_topics(settings: Settings) -> dict[str, Found]:
 async def count_partitions(settings: Settings, topic: str) -> int:
     """Return the number of a topic's partitions; `TopicsError` when there is no such topic."""
     async with _admin(settings) as client:
-        listed = await _list_topics(client)
+        listed = await _list_topics(client, [topic])
     if topic not in listed:
         raise TopicsError(f"{topic}: missing: {APPLY}")
     return len(listed[topic])
 
 
-async def _list_topics(client: AIOKafkaAdminClient) -> dict[str, list[Any]]:
-    # All topics are listed: asking for one by name may create it.
-    return {topic["topic"]: topic["partitions"] for topic in await client.describe_topics()}
+async def _list_topics(client: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str, list[Any]]:
+    """Return the partitions of those topics that there are; aiokafka's own request (0.14) would make them."""
+    response = await client._send_request(MetadataRequest(names, allow_auto_topic_creation=False))
+    topics = response.to_object()["topics"]
+    for topic in topics:
+        _raise_if_refused(topic["topic"], topic["error_code"])
+    return {
+        topic["topic"]: topic["partitions"]
+        for topic in topics
+        if topic["error_code"] != UnknownTopicOrPartitionError.errno
+    }
 
 
-async def _read(client: AIOKafkaAdminClient, wanted: Iterable[Topic]) -> dict[str, Found]:
-    listed = await _list_topics(client)
+def _raise_if_refused(name: str, code: int) -> None:
+    if code == TopicAuthorizationFailedError.errno:
+        raise TopicAuthorizationFailedError(name)
+
+
+async def _read(client: AIOKafkaAdminClient, wanted: Sequence[Topic]) -> dict[str, Found]:
+    listed = await _list_topics(client, [topic.name for topic in wanted])
     names = [topic.name for topic in wanted if topic.name in listed]
     configs = await _read_configs(client, names)
     return {
@@ -210,5 +230,6 @@ def _not_visible(topics: Sequence[Topic], found: Mapping[str, Found]) -> list[st
 
 
 def _raise_for(name: str, code: int, text: Any) -> None:
+    _raise_if_refused(name, code)
     if code:
         raise TopicsError(f"{name}: {text or for_code(code).__name__}")
