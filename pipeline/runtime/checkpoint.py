@@ -205,7 +205,7 @@ class Checkpoint:
             if epoch != self._flow.epoch:
                 break
             self._lease.check()
-            sent.append(await self._delivery.place(changelog, key.encode(), data, partition, headers=headers))
+            sent.append(await self._delivery.put(changelog, key.encode(), data, partition, headers=headers))
             self.snapshot_bytes += len(data or b"")
         else:
             await all_confirmed(dict.fromkeys((placed.confirmed for placed in sent), changelog))
