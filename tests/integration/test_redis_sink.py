@@ -305,6 +305,16 @@ async def test_a_read_only_replica_is_trouble(own_client, own_sink):
     assert "set PIPELINE_REDIS_URL to the primary" in advise(trouble.value)
 
 
+async def test_a_key_that_redis_evicts_is_written_again_and_ends_with_the_newest(own_client, own_sink):
+    await own_sink.write([record(signal(2))])
+    await own_client.flushdb()
+    await own_sink.write([record(signal(1))])  # after a rebalance it comes again
+    assert (await held(own_client))["sequence"] == 1
+    await own_sink.write([record(signal(2))])
+    await own_sink.write([record(signal(1))])
+    assert (await held(own_client))["sequence"] == 2
+
+
 async def test_a_refused_password_says_what_to_set(own_valkey, own_client, clock):
     await own_client.config_set("requirepass", "right")
     for password in (None, "wrong"):
