@@ -23,18 +23,19 @@ from pipeline.features.stage import SHARED
 from pipeline.runtime.confirmation import all_confirmed
 from pipeline.runtime.delivery import Headers
 from pipeline.runtime.distribution import Distribution
-from pipeline.runtime.flow import Barrier
 from pipeline.runtime.store import ORDER
+from pipeline.runtime.units import Barrier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from pipeline.runtime.confirmation import Pending
     from pipeline.runtime.delivery import Delivery, Placed
-    from pipeline.runtime.flow import Flow, Snapshots, Unit
+    from pipeline.runtime.flow import Flow
     from pipeline.runtime.intake import Intake
     from pipeline.runtime.lease import Lease
     from pipeline.runtime.store import SnapshotTable
+    from pipeline.runtime.units import Snapshots, Unit
 
 
 _Record: TypeAlias = tuple[tuple[int, str], bytes | None, Headers]

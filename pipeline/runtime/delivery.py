@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from pipeline.messages import Outgoing
     from pipeline.runtime.confirmation import Pending
-    from pipeline.runtime.flow import Unit
     from pipeline.runtime.lease import Lease
+    from pipeline.runtime.units import Unit
 
 
 LATENCY: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0)
