@@ -1,5 +1,24 @@
-"""`python -m pipeline`: the `cascade` command."""
+"""The `cascade` command, also as `python -m pipeline`; nothing is imported before it can be stopped."""
 
-from pipeline.cli import main
+from __future__ import annotations
 
-main()
+import os
+import signal
+
+_ENDING = (signal.SIGINT, signal.SIGTERM)
+_INTERRUPTED = 130
+
+
+def main() -> None:
+    """Run the `cascade` command; SIGTERM ends it as Ctrl-C does: what it began is put away."""
+    for number in _ENDING:
+        signal.signal(number, lambda *_: os._exit(_INTERRUPTED))
+    from pipeline.cli import app  # noqa: PLC0415 - takes a second, and has begun nothing meanwhile
+
+    for number in _ENDING:
+        signal.signal(number, signal.default_int_handler)
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -156,13 +156,16 @@ class Settings(BaseSettings):
         default=10,
         ge=0,
         le=5_000,
-        description="How long a broker holds back an empty fetch; inputs wait for each other's, outputs too.",
+        description="How long a broker holds back an empty fetch; inputs wait for each other's, outputs too."
+        " The less, the more CPU an idle worker takes.",
     )
     max_poll_records: int = Field(
         default=2_000, ge=1, le=100_000, description="Most records taken in one poll."
     )
     checkpoint_interval: Seconds = Field(
-        default=0.2, description="Seconds between checkpoints under load; idle workers make them at once."
+        default=0.2,
+        description="Seconds between checkpoints under load; idle workers, and a spent budget, make them at"
+        " once.",
     )
     commit_interval: Seconds = Field(default=1.0, description="Seconds between commits of offsets.")
     budget_records: int = Field(
@@ -295,6 +298,8 @@ class Settings(BaseSettings):
             raise ValueError(f"{PREFIX}HEARTBEAT_INTERVAL: at most a third of {PREFIX}SESSION_TIMEOUT")
         if self.rebalance_timeout < self.session_timeout:
             raise ValueError(f"{PREFIX}REBALANCE_TIMEOUT: at least {PREFIX}SESSION_TIMEOUT")
+        if self.stuck_after <= self.checkpoint_interval:
+            raise ValueError(f"{PREFIX}STUCK_AFTER: more than {PREFIX}CHECKPOINT_INTERVAL")
         return self
 
     @property

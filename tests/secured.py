@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import ssl
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import trustme
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.protocol.admin import CreateAclsRequest, DeleteAclsRequest
 from cryptography.hazmat.primitives import serialization
 from passage import Passage
 from servers import HOST, KafkaServer, ValkeyServer, ask, free_port
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 USER = "worker"
 PASSWORD = "kept-between-us"  # noqa: S105 - it opens nothing
+
+_DENY, _ALLOW = 2, 3
 
 
 def authority(directory: Path) -> tuple[trustme.CA, Path]:
@@ -78,6 +82,51 @@ listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config={scram} required;
     def mutual(self) -> str:
         """Where clients show certificates."""
         return f"{HOST}:{self.mutual_port}"
+
+
+class GuardedKafkaServer(SecuredKafkaServer):
+    """The same, but the user may do only what is allowed; by the plain listener everybody may do all."""
+
+    def __init__(self, ca: trustme.CA) -> None:
+        super().__init__(ca)
+        with self.properties.open("a") as properties:
+            properties.write(
+                "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\n"
+                "super.users=User:ANONYMOUS\n"
+            )
+
+    @property
+    def plain(self) -> str:
+        """Where everything is allowed."""
+        return f"{HOST}:{self.port}"
+
+    async def allow(self, operation: str, name: str, resource: str = "topic") -> None:
+        """Allow the user an operation on a topic or a group."""
+        await self._ask(CreateAclsRequest(*_rule(operation, name, resource, _ALLOW)))
+
+    @asynccontextmanager
+    async def denied(self, operation: str, topic: str) -> AsyncIterator[None]:
+        """Deny the user an operation on a topic, whatever is allowed."""
+        rule = _rule(operation, topic, "topic", _DENY)
+        await self._ask(CreateAclsRequest(*rule))
+        yield
+        await self._ask(DeleteAclsRequest(*rule))
+
+    async def _ask(self, request: Any) -> None:
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.plain)
+        await admin.start()
+        try:
+            _, [answer] = (await admin._send_request(request)).to_object().values()
+            assert not answer["error_code"], answer
+        finally:
+            await admin.close()
+
+
+def _rule(operation: str, name: str, resource: str, permission: int) -> tuple[Any, ...]:
+    """Return what aiokafka (0.14) calls an ACL: the numbers are Kafka's own, 3 a literal name."""
+    kind = {"topic": 2, "group": 3}[resource]
+    done = {"read": 3, "write": 4, "describe": 8, "describe configs": 10}[operation]
+    return kind, name, 3, f"User:{USER}", "*", done, permission
 
 
 def _key_and_chain(certificate: trustme.LeafCert) -> bytes:

@@ -227,8 +227,7 @@ class Worker:
         """Start a batch on its way, with its share of the budget."""
         unit = self.flow.take(Records(records))
         if unit is not None:
-            self.intake.records += unit.records
-            self.intake.size += unit.size
+            self.intake.spend(unit.records, unit.size)
             self.channels[0].put_nowait(unit)
         return unit
 

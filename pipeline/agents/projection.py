@@ -40,6 +40,7 @@ def create_projection_agent(app: Application, projection: Projection) -> None:
 
     async def project() -> None:
         try:
+            await projection.begin()
             while True:
                 if not waiting:
                     arrived.clear()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from importlib.metadata import version
 from typing import Annotated
 
@@ -61,9 +60,3 @@ def cascade(
 ) -> None:
     """Liquidations and prices on Kafka in, liquidation-cascade signals on Kafka and Redis out."""
     log_to_stderr()
-
-
-def main() -> None:
-    """Run the `cascade` command; SIGTERM ends it as Ctrl-C does: what it began is put away."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    app()

@@ -8,9 +8,10 @@ import logging
 import signal
 import ssl
 import sys
+import threading
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TypeVar, cast
 
 import typer
 from aiokafka.errors import KafkaError
@@ -35,6 +36,10 @@ PROBLEM: Final = 1
 USAGE: Final = 2
 """Exit code: it could not run with these arguments or settings."""
 
+INTERRUPTED: Final = 130
+"""Exit code: it was ended before it was done, by one of these."""
+ENDING: Final = (signal.SIGINT, signal.SIGTERM)
+
 _CUT: Final = (" closed", '": ', "Connection reset by peer", "Connection lost")
 """How an error of Kafka's client ends when a connection was made and then broke off; one has no reason."""
 
@@ -56,7 +61,7 @@ class Commands(TyperGroup):
             fail(str(error))
         except (KafkaError, ssl.SSLError, ConnectionResetError) as error:  # aiokafka (0.14) raises all
             text = ": ".join([str(error), *getattr(error, "__notes__", ())])
-            fail(f"Kafka: {text} ({_advise(text)})")
+            fail(f"Kafka: {text} ({advise_of_kafka(text)})")
         except (RedisError, RedisClusterException) as error:
             fail(f"Redis: {error} ({advise(error)})")
         except OSError as error:
@@ -65,11 +70,17 @@ class Commands(TyperGroup):
             fail(f"{error.filename or 'output'}: {error.strerror}")
 
 
-def _advise(text: str) -> str:
+def advise_of_kafka(text: str) -> str:
+    """Say what to do about trouble with Kafka."""
     if "CERTIFICATE_VERIFY_FAILED" in text:
         return "nobody vouches for the broker's certificate: set PIPELINE_SSL_CA_FILE"
     if "SaslAuthenticationFailed" in text:
         return "set PIPELINE_SASL_USERNAME and PIPELINE_SASL_PASSWORD"
+    if "AuthorizationFailed" in text:
+        return (
+            "let the Kafka user read and write the pipeline's topics, describe their configs, and read the "
+            "group; for `cascade topics apply` also create topics and alter their configs"
+        )
     if text.endswith(_CUT) or "ALERT" in text or "IllegalSaslState" in text:
         return (
             "what listens there does not answer as Kafka does: look at PIPELINE_SECURITY_PROTOCOL, "
@@ -105,18 +116,27 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     """Run a command's asynchronous part; what Kafka's client would log is said once, by `Commands`."""
     with _Complaint() as complaint:
         try:
-            return asyncio.run(work)
+            in_main = threading.current_thread() is threading.main_thread()
+            return asyncio.run(_end_in_order(work) if in_main else work)
+        except asyncio.CancelledError:
+            raise KeyboardInterrupt from None
         except KafkaError as error:
             if complaint.text:
                 error.add_note(complaint.text)
             raise
 
 
-def end_on_sigterm() -> None:
-    """Let SIGTERM cancel the running task, as Ctrl-C does: what it has open is then closed in order."""
-    task = asyncio.current_task()
-    if task is not None:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+async def _end_in_order(work: Coroutine[Any, Any, T]) -> T:
+    """Let Ctrl-C and SIGTERM cancel the work, each time that they come: what it has open is then closed."""
+    loop, task = asyncio.get_running_loop(), cast("asyncio.Task[T]", asyncio.current_task())
+    before = {
+        number: signal.signal(number, lambda *_: loop.call_soon_threadsafe(task.cancel)) for number in ENDING
+    }
+    try:
+        return await work
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class _Complaint(logging.Handler):

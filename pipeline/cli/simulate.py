@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import time
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +10,7 @@ import typer
 
 from pipeline import contract
 from pipeline.cli.feeding import producer, send_when_due
-from pipeline.cli.output import USAGE, end_on_sigterm, fail, run
+from pipeline.cli.output import USAGE, fail, run
 from pipeline.cli.simulated.simulation import ROUND_S, Market
 from pipeline.runtime.topics import count_partitions
 from pipeline.settings import load_settings
@@ -35,13 +34,12 @@ def simulate(
         market = Market(ROUND_S if seconds is None else seconds, seed)
     except ValueError as error:
         fail(f"--{error}", USAGE)
-    with contextlib.suppress(KeyboardInterrupt, asyncio.CancelledError):
+    with contextlib.suppress(KeyboardInterrupt):
         events = run(_feed(market, settings, for_ever=seconds is None))
         typer.echo(f"{events:,} events were sent")
 
 
 async def _feed(market: Market, settings: Settings, *, for_ever: bool) -> int:
-    end_on_sigterm()
     await count_partitions(settings, contract.LIQUIDATIONS)  # a topic that is missing is told at once
     async with producer(settings, linger_ms=0) as sending:
         start = round(time.time(), 3)

@@ -7,8 +7,9 @@ import sys
 
 import structlog
 import typer
+from aiokafka.errors import KafkaError
 
-from pipeline.cli.output import PROBLEM, fail, fail_in_the_log, run
+from pipeline.cli.output import PROBLEM, advise_of_kafka, fail, fail_in_the_log, run
 from pipeline.runtime.logs import configure_log
 from pipeline.runtime.memory import collect_less
 from pipeline.runtime.profiles import load_profile
@@ -53,8 +54,9 @@ def _serve(settings: Settings) -> None:
     try:
         running.execute_from_commandline()
     except SystemExit as end:
-        if app.crash_reason is not None:
-            fail(f"stopped: {app.crash_reason}", PROBLEM)
+        if (reason := app.crash_reason) is not None:
+            advice = f" ({advise_of_kafka(str(reason))})" if isinstance(reason, KafkaError) else ""
+            fail(f"stopped: {reason}{advice}", PROBLEM)
         raise typer.Exit(int(end.code or 0)) from None
 
 

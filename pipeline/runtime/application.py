@@ -14,7 +14,7 @@ from pipeline import contract
 from pipeline.runtime.checkpoint import Checkpoint
 from pipeline.runtime.delivery import Delivery
 from pipeline.runtime.distribution import Distribution
-from pipeline.runtime.flow import Barrier, Flow, Unit
+from pipeline.runtime.flow import Flow
 from pipeline.runtime.intake import Intake
 from pipeline.runtime.lease import Lease, LeaseLostError
 from pipeline.runtime.memory import give_back
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from mode.utils.queues import ThrowableQueue
 
     from pipeline.features.stage import Stage
+    from pipeline.runtime.units import Barrier, Unit
     from pipeline.settings import Settings
 
 log = structlog.get_logger()

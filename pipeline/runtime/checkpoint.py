@@ -23,18 +23,19 @@ from pipeline.features.stage import SHARED
 from pipeline.runtime.confirmation import all_confirmed
 from pipeline.runtime.delivery import Headers
 from pipeline.runtime.distribution import Distribution
-from pipeline.runtime.flow import Barrier
 from pipeline.runtime.store import ORDER
+from pipeline.runtime.units import Barrier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from pipeline.runtime.confirmation import Pending
     from pipeline.runtime.delivery import Delivery, Placed
-    from pipeline.runtime.flow import Flow, Snapshots, Unit
+    from pipeline.runtime.flow import Flow
     from pipeline.runtime.intake import Intake
     from pipeline.runtime.lease import Lease
     from pipeline.runtime.store import SnapshotTable
+    from pipeline.runtime.units import Snapshots, Unit
 
 
 _Record: TypeAlias = tuple[tuple[int, str], bytes | None, Headers]
@@ -71,7 +72,7 @@ class Checkpoint:
     acknowledge
         Notes from where to read on, by partition.
     interval
-        Seconds from one checkpoint to the next, at least.
+        Seconds from one checkpoint to the next, unless the budget is spent before.
 
     Attributes
     ----------
@@ -129,11 +130,14 @@ class Checkpoint:
                 self.waiting_since = time.monotonic()
 
     async def run(self) -> None:
-        """Take checkpoints for ever: at once after a quiet time, at the interval under load."""
+        """Take checkpoints for ever: at once after a quiet time, at the interval under load.
+
+        A budget that is spent does not wait for the interval: nothing is read before it is given back.
+        """
         while True:
             await self._due.wait()
             await self.take()
-            await asyncio.sleep(self._interval)
+            await self._intake.wait_until_full(self._interval)
 
     async def take(self) -> None:
         """Take a checkpoint of everything that is on its way; give up silently when the epoch ends."""
@@ -202,7 +206,7 @@ class Checkpoint:
             if epoch != self._flow.epoch:
                 break
             self._lease.check()
-            sent.append(await self._delivery.place(changelog, key.encode(), data, partition, headers=headers))
+            sent.append(await self._delivery.put(changelog, key.encode(), data, partition, headers=headers))
             self.snapshot_bytes += len(data or b"")
         else:
             await all_confirmed(dict.fromkeys((placed.confirmed for placed in sent), changelog))

@@ -29,7 +29,8 @@ _REMEDIES: Final = {
     errors.TopicAuthorizationFailedError: "let the Kafka user write to it, and restart the worker",
     errors.InvalidTimestampError: "set this machine's clock, or the broker's, and restart the worker",
 }
-_OTHERWISE: Final = "look at the broker's log, and restart the worker"
+OTHERWISE: Final = "look at the broker's log, and restart the worker"
+"""What to do about an error of the broker's that nothing else is known to mend."""
 
 
 class NotConfirmedError(Exception):
@@ -38,7 +39,7 @@ class NotConfirmedError(Exception):
     def __init__(self, topic: str, error: BaseException) -> None:
         super().__init__(
             f"{topic}: the broker did not take what was sent ({error}), and what was not confirmed is "
-            f"repeated: {_REMEDIES.get(type(error), _OTHERWISE)}"
+            f"repeated: {_REMEDIES.get(type(error), OTHERWISE)}"
         )
 
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from pipeline.messages import Outgoing
     from pipeline.runtime.confirmation import Pending
-    from pipeline.runtime.flow import Unit
     from pipeline.runtime.lease import Lease
+    from pipeline.runtime.units import Unit
 
 
 LATENCY: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0)
@@ -110,7 +110,8 @@ class Delivery:
             if isinstance(body, Context):
                 pending |= await self._spread(body, data, unit.partition, is_current)
             else:
-                pending[await self.put(output.topic, key, data, unit.partition)] = output.topic
+                placed = await self.put(output.topic, key, data, unit.partition)
+                pending[placed.confirmed] = output.topic
         self.seconds.add(time.perf_counter() - unit.polled)
         if self.trace is not None:
             self.trace(unit)
@@ -125,18 +126,12 @@ class Delivery:
     ) -> Pending:
         key, time_ms = context.symbol.encode(), millis(context.timestamp)
         return {
-            await self.put(CONTEXT, key, data, number, timestamp_ms=time_ms): CONTEXT
+            (await self.put(CONTEXT, key, data, number, timestamp_ms=time_ms)).confirmed: CONTEXT
             for number in self._partitions
             if number != made_in and is_current()
         }
 
-    async def put(
-        self, topic: str, key: bytes, value: bytes, partition: int, *, timestamp_ms: int | None = None
-    ) -> asyncio.Future[Any]:
-        """Hand one record to the producer; the future is done once the broker has confirmed it."""
-        return (await self.place(topic, key, value, partition, timestamp_ms=timestamp_ms)).confirmed
-
-    async def place(  # noqa: PLR0913
+    async def put(  # noqa: PLR0913
         self,
         topic: str,
         key: bytes,
@@ -146,10 +141,15 @@ class Delivery:
         timestamp_ms: int | None = None,
         headers: Headers = _NO_HEADERS,
     ) -> Placed:
-        """Hand one record to the producer, and return where it will lie.
+        """Hand one record to the producer, and return where it will lie once the broker has confirmed it.
 
         aiokafka (0.14) makes a future for each record and looks its topic up each time: ten times the work
         of putting the record into a batch that is being filled already, which has a future of its own.
+
+        Raises
+        ------
+        NotConfirmedError
+            The producer cannot take it.
         """
         producer = self._producer()
         filling = producer._message_accumulator._batches.get(_place(topic, partition))
@@ -158,33 +158,13 @@ class Delivery:
             appended = batch._builder.append(timestamp=timestamp_ms, key=key, value=value, headers=headers)
             if appended is not None:
                 return Placed(batch.future, appended.offset)
-        sent = await self.send(topic, key, value, partition, timestamp_ms=timestamp_ms, headers=headers)
-        return Placed(sent)
-
-    async def send(  # noqa: PLR0913
-        self,
-        topic: str,
-        key: bytes,
-        value: bytes | None,
-        partition: int,
-        *,
-        timestamp_ms: int | None = None,
-        headers: Headers = _NO_HEADERS,
-    ) -> asyncio.Future[Any]:
-        """Hand one record to the producer; the future gives its metadata once the broker has confirmed it.
-
-        Raises
-        ------
-        NotConfirmedError
-            The producer cannot take it.
-        """
         try:
-            future: asyncio.Future[Any] = await self._producer().send(
+            future = await producer.send(
                 topic, value, key=key, partition=partition, timestamp_ms=timestamp_ms, headers=headers
             )
         except KafkaError as error:
             raise NotConfirmedError(topic, error) from error
-        return future
+        return Placed(future)
 
     def _count_skipped(self, update: VelocityUpdate) -> None:
         """Count what was late or repeated since a symbol's last update of this epoch."""

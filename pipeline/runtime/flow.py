@@ -1,19 +1,12 @@
-"""Units of work and their way through the stages, from agent to agent.
-
-A unit is one batch of one partition. It passes through the agents of the stages in their order and leaves
-with its messages sent. A barrier follows the units of all partitions on the same way: when it passes a
-stage, the stage's snapshots are taken, so that all of them are of the same moment, between the same two
-units (as in Chandy and Lamport's snapshots, and Flink's). A state is packed later, or before it changes.
-"""
+"""The live states of a worker, and the way of units through the stages, from agent to agent."""
 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import Counter
 from functools import partial
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import structlog
 from faust.types import TP
@@ -21,92 +14,28 @@ from faust.types import TP
 from pipeline import codec, contract
 from pipeline.features.reading import read, refuse
 from pipeline.features.roster import MOST_SYMBOLS, Roster
-from pipeline.features.states import Moment, States, made_anew, tells_of
+from pipeline.features.states import States, made_anew, tells_of
 from pipeline.runtime.distribution import Distribution
-from pipeline.runtime.placement import REMEDY, partition_of
+from pipeline.runtime.placement import Placement
+from pipeline.runtime.units import Barrier, Unit
 from pipeline.signals.profile import SEED
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
-    from pipeline.features.stage import Event, Order, Output, Stage
+    from pipeline.features.stage import Output, Stage
     from pipeline.messages import DeadLetter
-    from pipeline.runtime.checkpoint import Sent
     from pipeline.runtime.transport import Records
 
 log = structlog.get_logger(__name__)
 
-Snapshots: TypeAlias = dict[tuple[int, str], bytes]
-"""Snapshots of one table, by partition and key."""
 BATCHES: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000)
 """Bounds of how many records a batch has."""
 _topic: Final = attrgetter("topic")
-_FEW: Final = 2
-"""States that are packed in one go, at least, which takes less than half a millisecond."""
-_TURNS: Final = 16
-"""Into how many goes a table's partition is packed at most."""
-_PAUSE: Final = 0.001
-MOST_TOLD: Final = 100
-"""Keys on other partitions than their own that are logged, each once."""
 
 
 class TopicRecreatedError(Exception):
     """A topic's offsets fell: it was made anew."""
-
-
-class Unit:
-    """The events of one batch, what they lead to, and where the batch ends in each source topic."""
-
-    __slots__ = ("epoch", "events", "letters", "offsets", "partition", "polled", "records", "size")
-
-    def __init__(self, epoch: int, records: Records) -> None:
-        self.epoch = epoch
-        self.partition: int = records[0].partition
-        self.polled = time.perf_counter()
-        self.records = len(records)
-        self.size = records.size
-        self.events: list[Event] = []
-        self.letters: list[Output] = []
-        self.offsets: dict[str, int] = {}
-
-    def outputs(self) -> list[Output]:
-        """Return everything to be sent, in order."""
-        return self.letters + [output for event in self.events for output in event.outputs]
-
-
-class Barrier:
-    """Collects the states of all stages as they are between two units.
-
-    `moments` are those that changed, by table and partition, `forgotten` the orders of those that were
-    dropped, by table, partition and key. `passed` gives what was sent before it, once it has passed all
-    stages, and None if its epoch ends first.
-    """
-
-    __slots__ = ("epoch", "forgotten", "market_times", "moments", "passed")
-
-    def __init__(self, epoch: int) -> None:
-        self.epoch = epoch
-        self.moments: dict[str, dict[int, Moment[Any]]] = {}
-        self.market_times: dict[int, int] = {}
-        self.forgotten: dict[str, dict[tuple[int, str], Order]] = {}
-        self.passed: asyncio.Future[Sent | None] = asyncio.get_running_loop().create_future()
-
-    async def snapshots(self, table: str) -> Snapshots:
-        """Pack the states of a table, a few at a time: units pass in between.
-
-        A unit takes the loop several turns, from the fetch to its messages: it would wait for a few states in
-        each of them if nothing but turns lay between those.
-        """
-        moments = self.moments[table]
-        for moment in moments.values():
-            few = max(_FEW, len(moment.waiting) // _TURNS)
-            while moment.take_some(few):  # noqa: ASYNC110 - nothing to wait for: others have their turn
-                await asyncio.sleep(_PAUSE)
-        return {
-            (partition, key): data
-            for partition, moment in moments.items()
-            for key, data in moment.take_all().items()
-        }
 
 
 class Flow:
@@ -156,7 +85,7 @@ class Flow:
         self._reference = reference
         self._max_symbols = max_symbols
         self._committed = committed
-        self._partitions = partitions
+        self._placement = Placement(partitions)
         self._stored = stored
         self.epoch = 0
         self.open_for_work = False
@@ -171,8 +100,8 @@ class Flow:
         self._reached: dict[int, dict[str, int]] = {}
         self._states: dict[int, list[States[Any]]] = {}
         self._rosters: dict[int, Roster] = {}
+        self._on_their_way: set[Unit] = set()
         self._full: set[int] = set()
-        self._misplaced: set[tuple[str, bytes, int]] = set()
         self._market_times: dict[int, int] = {}
         self._barriers: set[Barrier] = set()
         self._over = asyncio.Event()
@@ -221,6 +150,7 @@ class Flow:
         self._reached.clear()
         self._states.clear()
         self._rosters.clear()
+        self._on_their_way.clear()
         self._market_times = {}
         for barrier in self._barriers:
             if not barrier.passed.done():
@@ -258,7 +188,8 @@ class Flow:
             if received.topic not in unit.offsets:
                 self._check_order(received)
             unit.offsets[received.topic] = received.offset + 1
-            self._look_at_place(received)
+            if self._placement.is_missed(received):
+                self.counts["misplaced"] += 1
             events, letters = read(received)
             if events and not roster.admits(events[0].symbol):
                 events, letters = [], [*letters, self._refuse(received, roster)]
@@ -269,6 +200,7 @@ class Flow:
         self.batches.add(unit.records)
         self.records.update(map(_topic, records))
         self.dead_letters.update(_fault(letter) for letter in unit.letters)
+        self._on_their_way.add(unit)
         return unit
 
     def barrier(self) -> Barrier:
@@ -290,14 +222,18 @@ class Flow:
             work.moments[self.stages[place].table] = {
                 partition: states[place].moment() for partition, states in self._states.items()
             }
-        elif not self.stages[place].topics.isdisjoint(work.offsets):
+        else:
             self._fold_unit(place, work)
         return True
 
     def _fold_unit(self, place: int, unit: Unit) -> None:
-        states, step = self._of(unit.partition)[place], self.stages[place].step
-        for event in unit.events:
-            step(event, states)
+        stage = self.stages[place]
+        if not stage.topics.isdisjoint(unit.offsets):
+            states, step = self._of(unit.partition)[place], stage.step
+            for event in unit.events:
+                step(event, states)
+        if place == len(self.stages) - 1:
+            self._on_their_way.discard(unit)
 
     def _forget(self, place: int, barrier: Barrier) -> None:
         """Drop a stage's idle states; a symbol that no stage knows any more makes room for another."""
@@ -311,12 +247,16 @@ class Flow:
             dropped.update({(partition, key): order for key, order in found.items()})
             if found:
                 log.info("idle states are forgotten", table=table, partition=partition, states=len(found))
-                gone = [key for key in found if not any(key in each for each in states)]
-                self._roster(partition).forget(gone)
+                gone = {key for key in found if not any(key in each for each in states)}
+                self._roster(partition).forget(gone - self._symbols_on_their_way(partition))
                 if self.tell_forgotten is not None:
                     self.tell_forgotten(gone)
         if place == len(self.stages) - 1:  # from now on all stages know what was heard before this barrier
             self._market_times = barrier.market_times
+
+    def _symbols_on_their_way(self, partition: int) -> set[str]:
+        units = (unit for unit in self._on_their_way if unit.partition == partition)
+        return {event.symbol for unit in units for event in unit.events}
 
     def _ends_committed(self, partition: int) -> dict[str, int]:
         return {topic: self._committed(topic, partition) for topic in contract.INPUTS}
@@ -343,34 +283,6 @@ class Flow:
                 "the topic was made anew, or lost its end, while the worker ran. Nothing of it was used; "
                 "restart the worker, and it reads the topic from its beginning"
             )
-
-    def _look_at_place(self, received: Any) -> None:
-        if received.topic not in contract.FEEDS or received.key is None:
-            return
-        if len(received.key) > codec.LARGEST_KEY:  # no symbol is that long, and keys are remembered
-            return
-        expected = partition_of(received.key, self._partitions)
-        if received.partition != expected:
-            self.counts["misplaced"] += 1
-            self._complain_of_place(received, expected)
-
-    def _complain_of_place(self, received: Any, expected: int) -> None:
-        """Log once a key that its symbol's state is in two halves; of very many not all."""
-        place = received.topic, received.key, received.partition
-        if place in self._misplaced or len(self._misplaced) > MOST_TOLD:
-            return
-        self._misplaced.add(place)
-        if len(self._misplaced) > MOST_TOLD:
-            log.warning("further symbols on other partitions than their keys' own are not told, but counted")
-            return
-        log.warning(
-            "a symbol lies on another partition than its key's own: %s",
-            REMEDY,
-            topic=received.topic,
-            key=received.key.decode("utf-8", "backslashreplace"),
-            partition=received.partition,
-            expected=expected,
-        )
 
     def made_anew(self) -> dict[TP, int]:
         """Let states forget what they have read of topics that were made anew; return up to where that was.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from faust.types import TP
@@ -67,6 +68,7 @@ class Intake:
         self._settle = settle
         self._merges: dict[int, Merge] = {}
         self._room = asyncio.Event()
+        self._full = asyncio.Event()
         self.consumer: Fetching
         self._looked = time.monotonic()
         self._away = 0.0
@@ -77,6 +79,7 @@ class Intake:
         self._merges.clear()
         self._projected: Counter[TP] = Counter()
         self.records = self.size = 0
+        self._full.clear()
         self._room.set()
 
     def wanted(self, active: set[TP]) -> set[TP]:
@@ -93,10 +96,8 @@ class Intake:
     async def wait_for_room(self) -> None:
         """Wait until something was given back, or a moment has passed."""
         self._room.clear()
-        try:
+        with suppress(TimeoutError):
             await asyncio.wait_for(self._room.wait(), _POLL)
-        except TimeoutError:
-            return
 
     def look_again(self) -> None:
         """Let whoever waits for room look again what is wanted."""
@@ -127,15 +128,28 @@ class Intake:
             if released := self._release(partition, merge, now):
                 batches = _batches(released)
                 arranged[TP(batches[0].topic, partition)] = batches
-                self.records += len(released)
-                self.size += released.size
+                self.spend(len(released), released.size)
         return arranged
+
+    def spend(self, records: int, size: int) -> None:
+        """Take part of the budget: those records are handed over."""
+        self.records += records
+        self.size += size
+        if self._is_full:
+            self._full.set()
 
     def give_back(self, records: int, size: int) -> None:
         """Return part of the budget: a checkpoint covers those records now."""
         self.records -= records
         self.size -= size
+        if not self._is_full:
+            self._full.clear()
         self._room.set()
+
+    async def wait_until_full(self, seconds: float) -> None:
+        """Wait until the budget is spent, or so long."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._full.wait(), seconds)
 
     def give_back_projected(self, tp: TP, records: int) -> None:
         """Note that records of an output partition were projected."""

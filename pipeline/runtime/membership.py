@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aiokafka import errors
 from aiokafka.protocol.group import HeartbeatRequest
 
+from pipeline.runtime.confirmation import OTHERWISE
 from pipeline.runtime.lease import LeaseLostError
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ _REMEDIES: Final = {
     errors.GroupAuthorizationFailedError: "let the Kafka user read the group",
 }
 _UNKNOWN: Final = errors.UnknownMemberIdError.errno
-_OTHERWISE: Final = "look at the broker's log, and restart the worker"
 
 
 class MembershipError(Exception):
@@ -47,7 +47,7 @@ def _tell_errors(coordinator: Any, group: str, crash: Callable[..., Awaitable[No
     push = coordinator._push_error_to_user
 
     async def push_and_crash(error: Exception) -> None:
-        remedy = _REMEDIES.get(type(error), _OTHERWISE)
+        remedy = _REMEDIES.get(type(error), OTHERWISE)
         await crash(MembershipError(f"the broker refuses a worker in the group {group} ({error}): {remedy}"))
         await push(error)
 

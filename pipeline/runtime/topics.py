@@ -10,12 +10,20 @@ from typing import TYPE_CHECKING, Any, Final
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError, for_code
+from aiokafka.errors import (
+    GroupCoordinatorNotAvailableError,
+    KafkaError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
+from aiokafka.protocol.metadata import MetadataRequest
 
 from pipeline import contract
 from pipeline.runtime.topic_plan import (
     APPLY,
     STATE_LOST,
+    WHERE_KNOWN,
     Found,
     Problem,
     Topic,
@@ -27,7 +35,7 @@ from pipeline.runtime.topic_plan import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 
     from pipeline.settings import Settings
 
@@ -63,19 +71,32 @@ async def read_topics(settings: Settings) -> dict[str, Found]:
 async def count_partitions(settings: Settings, topic: str) -> int:
     """Return the number of a topic's partitions; `TopicsError` when there is no such topic."""
     async with _admin(settings) as client:
-        listed = await _list_topics(client)
+        listed = await _list_topics(client, [topic])
     if topic not in listed:
         raise TopicsError(f"{topic}: missing: {APPLY}")
     return len(listed[topic])
 
 
-async def _list_topics(client: AIOKafkaAdminClient) -> dict[str, list[Any]]:
-    # All topics are listed: asking for one by name may create it.
-    return {topic["topic"]: topic["partitions"] for topic in await client.describe_topics()}
+async def _list_topics(client: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str, list[Any]]:
+    """Return the partitions of those topics that there are; aiokafka's own request (0.14) would make them."""
+    response = await client._send_request(MetadataRequest(names, allow_auto_topic_creation=False))
+    topics = response.to_object()["topics"]
+    for topic in topics:
+        _raise_if_refused(topic["topic"], topic["error_code"])
+    return {
+        topic["topic"]: topic["partitions"]
+        for topic in topics
+        if topic["error_code"] != UnknownTopicOrPartitionError.errno
+    }
 
 
-async def _read(client: AIOKafkaAdminClient, wanted: Iterable[Topic]) -> dict[str, Found]:
-    listed = await _list_topics(client)
+def _raise_if_refused(name: str, code: int) -> None:
+    if code == TopicAuthorizationFailedError.errno:
+        raise TopicAuthorizationFailedError(name)
+
+
+async def _read(client: AIOKafkaAdminClient, wanted: Sequence[Topic]) -> dict[str, Found]:
+    listed = await _list_topics(client, [topic.name for topic in wanted])
     names = [topic.name for topic in wanted if topic.name in listed]
     configs = await _read_configs(client, names)
     return {
@@ -139,13 +160,13 @@ async def apply_topics(settings: Settings) -> list[str]:
         _refuse_lost_state(await _find_problems(client, settings, found))
         _refuse_repartitioning(wanted, found)
         missing = [topic for topic in wanted if topic.name not in found]
-        differing = [
-            topic for topic in wanted if topic.name in found and differences(topic, found[topic.name])
-        ]
         await _create(client, missing)
+        found |= await _until_visible(client, missing, lambda _topic, _found: True)
+        differing = [topic for topic in wanted if differences(topic, found[topic.name])]
         await _configure(client, differing, found)
-        await _until_visible(client, [*missing, *differing])
-    return [f"created {topic.name}" for topic in missing] + [f"changed {topic.name}" for topic in differing]
+        await _until_visible(client, differing, lambda topic, found: not differences(topic, found))
+    changed = [topic for topic in differing if topic not in missing]
+    return [f"created {topic.name}" for topic in missing] + [f"changed {topic.name}" for topic in changed]
 
 
 def _refuse_lost_state(problems: Iterable[Problem]) -> None:
@@ -169,12 +190,19 @@ async def _create(client: AIOKafkaAdminClient, topics: Sequence[Topic]) -> None:
         return
     response = await client.create_topics(
         [
-            NewTopic(topic.name, topic.partitions, topic.replication_factor, topic_configs=dict(topic.config))
+            NewTopic(
+                topic.name, topic.partitions, topic.replication_factor, topic_configs=_surely_known(topic)
+            )
             for topic in topics
         ]
     )
     for name, code, text in response.topic_errors:
         _raise_for(name, code, text)
+
+
+def _surely_known(topic: Topic) -> dict[str, str]:
+    """Return a topic's settings but for those that a broker may refuse because it does not know them."""
+    return {key: value for key, value in topic.config.items() if key not in WHERE_KNOWN}
 
 
 async def _configure(
@@ -185,7 +213,13 @@ async def _configure(
     # The request replaces all settings of a topic: those that somebody else made are sent again.
     resources = [
         ConfigResource(
-            ConfigResourceType.TOPIC, topic.name, configs={**found[topic.name].overrides, **topic.config}
+            ConfigResourceType.TOPIC,
+            topic.name,
+            configs={
+                **found[topic.name].overrides,
+                **_surely_known(topic),
+                **differences(topic, found[topic.name]),
+            },
         )
         for topic in topics
     ]
@@ -194,21 +228,24 @@ async def _configure(
             _raise_for(name, code, text)
 
 
-async def _until_visible(client: AIOKafkaAdminClient, topics: Sequence[Topic]) -> None:
+async def _until_visible(
+    client: AIOKafkaAdminClient, topics: Sequence[Topic], is_done: Callable[[Topic, Found], bool]
+) -> dict[str, Found]:
     # There is no event to wait for: brokers hear of a change a moment after it was accepted.
     deadline = time.monotonic() + _VISIBLE_SECONDS
-    while waiting := _not_visible(topics, await _read(client, topics)):
+    while True:
+        found = await _read(client, topics)
+        waiting = [
+            each.name for each in topics if each.name not in found or not is_done(each, found[each.name])
+        ]
+        if not waiting:
+            return found
         if time.monotonic() > deadline:
             raise TopicsError(f"the broker accepted changes that it does not show: {', '.join(waiting)}")
         await asyncio.sleep(0.05)
 
 
-def _not_visible(topics: Sequence[Topic], found: Mapping[str, Found]) -> list[str]:
-    return [
-        topic.name for topic in topics if topic.name not in found or differences(topic, found[topic.name])
-    ]
-
-
 def _raise_for(name: str, code: int, text: Any) -> None:
+    _raise_if_refused(name, code)
     if code:
         raise TopicsError(f"{name}: {text or for_code(code).__name__}")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from pipeline.runtime.application import Application
     from pipeline.runtime.checkpoint import Sent
-    from pipeline.runtime.flow import Unit
+    from pipeline.runtime.units import Unit
 
 log = structlog.get_logger(__name__)
 EXPORT_WITHIN: Final = 2.0

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Literal, Protocol
 
 import structlog
@@ -19,6 +19,9 @@ _log = structlog.get_logger(__name__)
 
 class Sink(Protocol):
     """Where batches are written."""
+
+    async def load(self) -> None:
+        """Prepare for writing, or raise one of `TROUBLE`."""
 
     async def write(self, records: Sequence[Record]) -> bool:
         """Write a batch, or raise one of `TROUBLE`; tell whether there was anything to write.
@@ -66,16 +69,28 @@ class Projection:
         self.failures = 0
         self._given: set[str] = set()
 
+    async def begin(self) -> None:
+        """Prepare Redis as `project` writes, so that trouble is known before there is anything to write."""
+
+        async def load() -> bool:
+            await self.sink.load()
+            return True
+
+        await self._insist(load)
+
     async def project(self, records: Sequence[Record]) -> None:
         """Write a batch: return when it is written, trying until then; may be cancelled at any time."""
+        await self._insist(lambda: self.sink.write(records))
+
+    async def _insist(self, work: Callable[[], Awaitable[bool]]) -> None:
         failures = 0
         while True:
             try:
-                written = await self.sink.write(records)
+                asked = await work()
             except TROUBLE as error:
                 self._went_wrong(error)
             else:
-                if written:
+                if asked:
                     self._went_well()
                 return
             failures += 1

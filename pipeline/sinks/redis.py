@@ -83,6 +83,15 @@ class RedisSink:
         self._account(plan)
         return bool(plan.calls)
 
+    async def load(self) -> None:
+        """Give Redis the scripts, or raise one of `TROUBLE`."""
+        try:
+            for script in scripts.ALL:
+                await self._client.script_load(script.text)
+        except TROUBLE:
+            await self._look_around()
+            raise
+
     async def close(self) -> None:
         """Close the connections; that Redis does not take leave in time is no trouble any more."""
         with suppress(*TROUBLE):
@@ -92,7 +101,7 @@ class RedisSink:
         results = await self._run(calls)
         unknown = [number for number, result in enumerate(results) if isinstance(result, NoScriptError)]
         if unknown:
-            await self._load()
+            await self.load()
             again = await self._run([calls[number] for number in unknown])
             for number, result in zip(unknown, again, strict=True):
                 results[number] = result
@@ -108,10 +117,6 @@ class RedisSink:
         for call in calls:
             pipeline.execute_command("EVALSHA", call.script.sha, 1, call.key, *call.arguments)
         return await pipeline.execute(raise_on_error=False)
-
-    async def _load(self) -> None:
-        for script in scripts.ALL:
-            await self._client.script_load(script.text)
 
     async def _look_around(self) -> None:
         # A cluster's client asks who holds what when it starts, not when a node fails.

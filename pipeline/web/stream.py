@@ -118,7 +118,9 @@ class Topic:
                 log.warning(
                     "a stream's topic cannot be read, trying again", topic=self._name, error=str(error)
                 )
-                await asyncio.sleep(_AGAIN)
+            except Exception:
+                log.exception("a stream's topic was not read on, trying again", topic=self._name)
+            await asyncio.sleep(_AGAIN)
 
     async def _read_on(self) -> None:
         options = self._settings.kafka_client_options()

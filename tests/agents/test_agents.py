@@ -95,7 +95,10 @@ class Projection:
     def __init__(self):
         self.there = asyncio.Event()
         self.writes = []
-        self.closed = False
+        self.begun = self.closed = False
+
+    async def begin(self):
+        self.begun = True
 
     async def project(self, records):
         await self.there.wait()
@@ -175,7 +178,7 @@ async def test_the_projection_is_closed_when_the_worker_stops(app, writing):
     if writing:
         app.stream.put(signal(3))
     await idle()
-    assert not projection.closed
+    assert (projection.begun, projection.closed) == (True, False)
     app.running[-1].cancel()
     await idle()
     assert projection.closed

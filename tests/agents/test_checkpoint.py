@@ -7,6 +7,7 @@ import pytest
 from aiokafka.errors import KafkaError
 from faust.types import TP
 from structlog.testing import capture_logs
+from waiting import until
 from worker_parts import (
     CHANGELOG,
     HOME,
@@ -279,6 +280,21 @@ async def test_a_delivered_unit_makes_a_checkpoint_due(worker):
     assert worker.channels[0].count == taken  # nothing new: no more checkpoints
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_spent_budget_does_not_wait_for_the_interval(worker):
+    """Nothing more is read before the checkpoint gives it back."""
+    worker.checkpoint._interval = 3_600.0
+    running = asyncio.create_task(worker.checkpoint.run())
+    worker.put(liquidation(0))
+    await idle()
+    assert worker.acknowledged == {TP(contract.LIQUIDATIONS, HOME): 1}, "after a quiet time it waits for none"
+    worker.put(liquidation(1))
+    await idle()
+    assert worker.acknowledged == {TP(contract.LIQUIDATIONS, HOME): 1}
+    worker.put(*(liquidation(2 + number) for number in range(999)))
+    await until(lambda: worker.acknowledged == {TP(contract.LIQUIDATIONS, HOME): 1_001})
+    running.cancel()
 
 
 async def test_an_epoch_that_ends_while_signals_are_confirmed_writes_and_acknowledges_nothing(worker):

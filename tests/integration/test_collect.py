@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import socket
 import subprocess
 import sys
@@ -158,7 +159,8 @@ async def until_said(process, text):
         assert line, f"the log ended without: {text}"
 
 
-async def test_who_does_not_wait_for_kafka_is_told_what_is_lost(own_settings, own_broker):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_who_does_not_wait_for_kafka_is_told_what_is_lost(own_settings, own_broker, number):
     async with Exchange("bybit").running() as exchange:
         with collecting(own_settings, "bybit", "--symbols", "BTCUSDT", *exchange.options) as process:
             await until(lambda: exchange.sockets, "not connected", 60)
@@ -168,9 +170,9 @@ async def test_who_does_not_wait_for_kafka_is_told_what_is_lost(own_settings, ow
             await exchange.send(*(frames(now_ms() + number)["bybit"] for number in range(3)))
             await exchange.send(CASES["bybit"].long, "no json")
             await until_said(process, "not as documented")  # so the others have come, too
-            process.terminate()
+            process.send_signal(number)
             await until_said(process, "stopping once Kafka has what waits")
-            process.terminate()
+            process.send_signal(number)
             _, log = await asyncio.to_thread(process.communicate)
     assert process.returncode == 1
     assert "stopped before Kafka had confirmed all, which is lost: 4 liquidations" in log

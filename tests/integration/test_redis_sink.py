@@ -305,6 +305,16 @@ async def test_a_read_only_replica_is_trouble(own_client, own_sink):
     assert "set PIPELINE_REDIS_URL to the primary" in advise(trouble.value)
 
 
+async def test_a_key_that_redis_evicts_is_written_again_and_ends_with_the_newest(own_client, own_sink):
+    await own_sink.write([record(signal(2))])
+    await own_client.flushdb()
+    await own_sink.write([record(signal(1))])  # after a rebalance it comes again
+    assert (await held(own_client))["sequence"] == 1
+    await own_sink.write([record(signal(2))])
+    await own_sink.write([record(signal(1))])
+    assert (await held(own_client))["sequence"] == 2
+
+
 async def test_a_refused_password_says_what_to_set(own_valkey, own_client, clock):
     await own_client.config_set("requirepass", "right")
     for password in (None, "wrong"):
@@ -374,6 +384,18 @@ async def test_the_projection_outlasts_a_pause_of_redis(own_valkey, own_client, 
     own_valkey.resume()
     await waiting
     assert (await held(own_client))["sequence"] == 2
+
+
+async def test_a_wrong_password_is_known_before_there_is_anything_to_write(own_valkey, own_client, clock):
+    await own_client.config_set("requirepass", "right")
+    projection = Projection(RedisSink(connect(own_valkey.url, password="wrong"), now=clock))  # noqa: S106
+    beginning = asyncio.create_task(projection.begin())
+    await until_down(projection)
+    assert "set PIPELINE_REDIS_PASSWORD" in projection.last_error
+    await own_client.config_set("requirepass", "")
+    await beginning
+    assert projection.state == "up"
+    await projection.close()
 
 
 async def test_the_projection_waits_for_room_in_redis(own_client, own_sink):

@@ -10,7 +10,7 @@ from workers import PATIENCE, Worker, until
 
 BREAKING = r"""
 import sys
-from pipeline.cli import main
+from pipeline.__main__ import main
 from pipeline.runtime.flow import Flow
 def take(*_):
     raise RuntimeError("two\nlines, to break it")

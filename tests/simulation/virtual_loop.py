@@ -19,7 +19,7 @@ from itertools import count
 from types import SimpleNamespace
 from unittest import mock
 
-from pipeline.runtime import delivery, flow, intake, lease
+from pipeline.runtime import delivery, intake, lease, units
 
 WALL = 1_760_000_000.0
 """The time of day, in Unix seconds, when the virtual clock shows 0."""
@@ -197,7 +197,7 @@ def virtual_time(loop):
         clock_gettime=lambda _: loop.time(),
         CLOCK_MONOTONIC=1,
     )
-    modules = (delivery, flow, intake, lease)
+    modules = (delivery, intake, lease, units)
     patches = [mock.patch.object(module, "time", clock) for module in modules]
     for patch in patches:
         patch.start()

@@ -1,5 +1,6 @@
 import os
 import pty
+import signal
 import socket
 import ssl
 import subprocess
@@ -32,6 +33,18 @@ def test_every_command_explains_itself_and_its_options(command):
     assert len(text.splitlines()) > 2
     assert "--help" in options
     assert [param.name for param in command_of(command).params if not getattr(param, "help", None)] == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_command_that_is_stopped_while_it_is_imported_ends_without_a_traceback(number):
+    command = [sys.executable, "-X", "importtime", "-m", "pipeline", "--version"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        while "pipeline.contract" not in (line := process.stderr.readline()):
+            assert line
+        process.send_signal(number)
+        out, errors = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, "")
+    assert "Traceback" not in errors
 
 
 def test_an_unknown_command_ends_with_2():

@@ -672,13 +672,12 @@ def test_of_a_clock_the_fastest_of_its_last_answers_counts():
 
 
 async def test_the_table_fits_a_terminal_of_80_characters(exchange_of):
-    async with exchange_of("hyperliquid") as (exchange, collector, _):
-        await exchange.send({"channel": "trades", "data": []}, "no json")
-        await until(lambda: collector.account.rejected and collector.account.clock.ahead, "not asked")
+    async with exchange_of("hyperliquid") as (_, collector, _):
         account = collector.account
+        await until(lambda: account.clock.ahead is not None, "not asked")
         account.messages.update({contract.LIQUIDATIONS: 12_345, contract.PRICES: 200_000})
         account.last, account.behind, account.gaps, account.reconnects = time.time() - 9, 12.34, 12, 11
-        account.dropped["x"] = 1_234_567
+        account.dropped["x"], account.rejected = 1_234_567, 1
         text = io.StringIO()
         Console(file=text, width=80).print(table_of([collector], {"hyperliquid": 200_000}))
         _, row = (line.split() for line in text.getvalue().splitlines())

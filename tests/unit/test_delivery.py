@@ -172,11 +172,8 @@ async def test_a_lost_lease_sends_nothing(delivery, producer, clock):
 
 
 async def test_a_record_is_sent_where_it_is_told_and_confirmed_with_its_offset(delivery, producer):
-    futures = [
-        await delivery.send("changelog", b"BTCUSDT", codec.pack(number), 3, timestamp_ms=None)
-        for number in range(2)
-    ]
-    assert [(await future).offset for future in futures] == [0, 1]
+    placed = [await delivery.put("changelog", b"BTCUSDT", codec.pack(number), 3) for number in range(2)]
+    assert [each.offset for each in placed] == [0, 1]
     assert {sending.partition for sending in producer.sent} == {3}
 
 
@@ -216,7 +213,11 @@ async def broker():
 @pytest.fixture
 def put(broker):
     found = Delivery(lambda: broker, Lease(10.0), PARTITIONS)
-    return lambda value, topic="signals", **more: found.put(topic, b"K", value, 2, **more)
+
+    async def put(value, topic="signals", **more):
+        return (await found.put(topic, b"K", value, 2, **more)).confirmed
+
+    return put
 
 
 async def test_records_join_the_batch_that_is_being_filled_in_order(broker, put):
@@ -231,7 +232,7 @@ async def test_records_join_the_batch_that_is_being_filled_in_order(broker, put)
 @pytest.mark.parametrize(("base", "offsets"), [(7, [7, 8, 9]), (-1, [-1, -1, -1])])
 async def test_each_record_of_a_batch_knows_where_it_lies(broker, base, offsets):
     delivery = Delivery(lambda: broker, Lease(10.0), PARTITIONS)
-    placed = [await delivery.place("signals", b"K", b"%d" % number, 2) for number in range(3)]
+    placed = [await delivery.put("signals", b"K", b"%d" % number, 2) for number in range(3)]
     [batch] = broker.drain()
     batch.done(base_offset=base)
     assert [each.offset for each in placed] == offsets

@@ -11,8 +11,8 @@ from pipeline import SEED, codec, contract
 from pipeline.engine import Engine, create_stages
 from pipeline.features.states import States, read_snapshot
 from pipeline.messages import micros
-from pipeline.runtime.flow import MOST_TOLD, Flow, TopicRecreatedError
-from pipeline.runtime.placement import partition_of
+from pipeline.runtime.flow import Flow, TopicRecreatedError
+from pipeline.runtime.placement import MOST_TOLD, partition_of
 from pipeline.runtime.transport import Records
 
 TABLES = contract.TABLES
@@ -446,3 +446,28 @@ async def test_a_stage_forgets_nothing_that_units_on_their_way_have_yet_to_tell_
         for work in (before, barrier, after):
             flow.fold(place, work)
     assert barrier.forgotten == {table: {} for table in TABLES}
+
+
+async def test_a_symbol_that_is_forgotten_while_a_record_of_it_is_on_its_way_keeps_its_place():
+    """Else another takes it, and the symbol's further records are refused although there is state of it."""
+    stored = {table: {} for table in TABLES}
+    flow = Flow(
+        create_stages(SEED),
+        lambda table, _: stored[table],
+        PARTITIONS,
+        max_symbols=1,
+        committed=lambda _topic, _partition: 1,
+    )
+    flow.begin()
+    fold(flow, take(flow, liquidation(0, symbol="OLD")))
+    later = NOW + 9 * 86_400
+    fold(flow, take(flow, price(0, at=later), price(1, at=later + 1)))
+    before = flow.barrier()
+    fold(flow, before)
+    assert [bool(await before.snapshots(table)) for table in TABLES] == [False, True, True, True, True]
+    forgetting, following = flow.barrier(), take(flow, liquidation(1, symbol="OLD", at=later))
+    for work in (forgetting, following):
+        fold(flow, work)
+    assert (HOME, "OLD") in forgetting.forgotten["velocity"]
+    assert take(flow, liquidation(2, symbol="NEW", at=later)).letters != []
+    assert take(flow, liquidation(3, symbol="OLD", at=later)).letters == []

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-WITHOUT = "import sys; sys.modules[sys.argv.pop(1)] = None; from pipeline.cli import main; main()"
+WITHOUT = "import sys; sys.modules[sys.argv.pop(1)] = None; from pipeline.__main__ import main; main()"
 
 
 @pytest.mark.parametrize("missing", ["scipy", "tomli_w"])

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from aiohttp import web
+from structlog.testing import capture_logs
 from waiting import until
 
 from pipeline import contract
@@ -70,6 +71,26 @@ async def test_who_comes_while_the_last_one_leaves_knows_the_levels_that_were_to
     topic._tell(b'{"symbol": "A", "signal_level": 2, "id": "2"}')
     assert [event.splitlines()[1] for event in waiting(second)] == [b"id: 1"]
     await topic.remove(second)
+
+
+async def test_a_topic_is_read_on_after_an_error_that_nobody_foresaw(monkeypatch):
+    """A stream that has ended would still tell its listeners that it is there."""
+    tries = iter([LookupError("nobody foresaw it"), None])
+
+    async def read_on(topic):
+        if (error := next(tries)) is not None:
+            raise error
+        topic._tell(b"{}")
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Topic, "_read_on", read_on)
+    monkeypatch.setattr(stream, "_AGAIN", 0.0)
+    topic, listener = Topic(Settings(), contract.REGIME, "regime"), Listener(0, None)
+    topic.add(listener)
+    with capture_logs() as logs:
+        assert await asyncio.wait_for(listener.queue.get(), 5) == b"event: regime\ndata: {}\n\n"
+    assert [entry["topic"] for entry in logs] == [contract.REGIME]
+    await topic.remove(listener)
 
 
 @pytest.mark.parametrize("value", [b'{"symbol": "\xff"}', b"[" * 100_000, b"{}", None])

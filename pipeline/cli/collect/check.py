@@ -11,7 +11,7 @@ import typer
 
 from pipeline import contract
 from pipeline.cli.collect.show import ahead
-from pipeline.cli.output import PROBLEM, end_on_sigterm, show_table
+from pipeline.cli.output import PROBLEM, show_table
 from pipeline.collect.reading import VenueError
 
 if TYPE_CHECKING:
@@ -37,7 +37,6 @@ class _Nowhere:
 
 async def try_out(wish: Wish, seconds: float | None) -> None:
     """Show what of some venues can be reached, and what comes of it within some seconds."""
-    end_on_sigterm()
     async with aiohttp.ClientSession() as session:
         collectors = wish.collectors(session, _Nowhere(), {})
         wanted, patience = wish.choice(collectors), _USUAL if seconds is None else seconds

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from functools import partial
 from pathlib import Path  # noqa: TC003 - Typer reads it
@@ -96,7 +95,7 @@ def collect(  # noqa: PLR0913, PLR0917
     }
     wish = live.Wish(chosen, choice, options, dict(_endpoint(text) for text in endpoint or ()))
     settings = load_settings()
-    with contextlib.suppress(KeyboardInterrupt, asyncio.CancelledError):
+    with contextlib.suppress(KeyboardInterrupt):
         if replay is not None:
             run(send_recordings(settings, chosen, listed, options, replay))
         elif check:

@@ -14,7 +14,7 @@ from pipeline import contract
 from pipeline.cli.collect.peers import among_peers
 from pipeline.cli.collect.show import show, summary
 from pipeline.cli.feeding import producer
-from pipeline.cli.output import USAGE, end_on_sigterm, fail
+from pipeline.cli.output import USAGE, fail
 from pipeline.collect.collector import Collector
 from pipeline.collect.observed import create_web
 from pipeline.collect.outbox import Outbox
@@ -65,7 +65,6 @@ async def collect(
     settings: Settings, wish: Wish, seconds: float | None, web_port: int | None, record: Path | None
 ) -> None:
     """Collect for some seconds, or until it is told to end."""
-    end_on_sigterm()
     recorders = _recorders(record, wish.venues)
     for topic in wish.reading["topics"]:
         await count_partitions(settings, topic)  # one that is missing is told at once

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from pipeline.cli.feeding import producer
-from pipeline.cli.output import USAGE, end_on_sigterm, fail
+from pipeline.cli.output import USAGE, fail
 from pipeline.collect.outbox import Outbox
 from pipeline.collect.reading import Reading, VenueError
 from pipeline.collect.recording import recorded, recordings
@@ -38,7 +38,6 @@ async def send_recordings(
 
     `options` are further arguments of `Reading`.
     """
-    end_on_sigterm()
     found = [(name, path) for name, path in recordings(directory) if name in venues]
     if not found:
         fail(f"--replay: {directory} has no recordings of {', '.join(venues)}", USAGE)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console, Group
@@ -17,7 +16,7 @@ from pipeline.cli.demo import embedded
 from pipeline.cli.demo.run import Show
 from pipeline.cli.demo.screen import change_line, render
 from pipeline.cli.demo.summary import summary_lines
-from pipeline.cli.output import USAGE, end_on_sigterm, fail, on_terminal, run
+from pipeline.cli.output import INTERRUPTED, USAGE, fail, on_terminal, run
 from pipeline.cli.simulated.scenario import USUAL_S
 from pipeline.cli.simulated.simulation import Market
 from pipeline.runtime.topics import apply_topics
@@ -31,9 +30,6 @@ if TYPE_CHECKING:
     from pipeline.cli.demo.run import View
     from pipeline.cli.demo.summary import Summary
     from pipeline.cli.simulated.scenario import Phase
-
-INTERRUPTED: Final = 130
-"""Exit code after Ctrl-C, or SIGTERM."""
 
 
 def demo(
@@ -53,7 +49,7 @@ def demo(
             summary = play(market, view)
     except embedded.EmbeddedError as error:
         fail(str(error))
-    except (KeyboardInterrupt, asyncio.CancelledError):
+    except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
     _print(summary, as_json=as_json)
 
@@ -79,7 +75,6 @@ def play(market: Market, view: View) -> Summary:
 
 
 async def _run(market: Market, settings: Settings, folder: Path, view: View) -> Summary:
-    end_on_sigterm()
     await apply_topics(settings)
     with embedded.worker(settings, folder) as worker:
         return await Show(market, settings, worker, view).run()

@@ -1,0 +1,102 @@
+"""A worker on a Kafka that allows its user what the README says, and no more; less ends it with advice."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+from secured import PASSWORD, USER, GuardedKafkaServer, authority
+from servers import running
+from test_broker_faults import until_ended
+from workers import (
+    TEST_APP,
+    Worker,
+    delete_topics,
+    differing,
+    expected_signals,
+    produce,
+    read_signals,
+    until_caught_up,
+)
+
+from pipeline import contract
+from pipeline.cli.simulated.simulation import simulate
+from pipeline.runtime.topic_plan import wanted_topics
+from pipeline.runtime.topics import apply_topics
+from pipeline.settings import Settings
+
+pytestmark = pytest.mark.java
+
+RIGHTS = ("read", "write", "describe configs")
+"""What the README says of every topic."""
+
+
+@pytest.fixture(scope="module")
+def trusted(tmp_path_factory):
+    return authority(tmp_path_factory.mktemp("trusted"))
+
+
+@pytest.fixture(scope="module")
+def kafka(trusted):
+    with running(GuardedKafkaServer(trusted[0])) as server:
+        yield server
+
+
+@pytest.fixture
+async def unlimited(kafka):
+    """Return settings of a user who may do everything, where the worker's user has its rights."""
+    found = Settings(broker=kafka.plain, app_id=f"{TEST_APP}{uuid.uuid4().hex[:8]}", input_retention_hours=-1)
+    await delete_topics(found)
+    await apply_topics(found)
+    for topic in wanted_topics(found):
+        for operation in RIGHTS:
+            await kafka.allow(operation, topic.name)
+    await kafka.allow("read", found.app_id, "group")
+    return found
+
+
+@pytest.fixture
+def settings(kafka, trusted, unlimited):
+    return Settings(
+        broker=kafka.bootstrap,
+        security_protocol="SASL_SSL",
+        sasl_username=USER,
+        sasl_password=PASSWORD,
+        ssl_ca_file=trusted[1],
+        redis_enabled=False,
+        session_timeout=6.0,
+        app_id=unlimited.app_id,
+        input_retention_hours=-1,
+    )
+
+
+async def test_a_worker_needs_no_rights_but_those_that_are_told(settings, unlimited):
+    ticks = list(simulate(20, seed=33))
+    await produce(unlimited, ticks)
+    with Worker(settings) as worker:
+        await until_caught_up(unlimited, workers=[worker])
+        assert worker.stop() == 0
+    assert differing(await read_signals(unlimited), expected_signals(ticks)) == []
+
+
+@pytest.mark.parametrize(
+    ("topic", "operation", "words"),
+    [
+        (contract.PRICES, "read", "TopicAuthorizationFailedError: prices (let the"),
+        (contract.SIGNALS, "write", "let the Kafka user write to it"),
+        (
+            contract.OPEN_INTEREST,
+            "describe",
+            "TopicAuthorizationFailedError: open-interest (let the Kafka user",
+        ),
+        (contract.FUNDING, "describe configs", "TopicAuthorizationFailedError: funding (let the"),
+    ],
+)
+async def test_a_right_that_is_missing_ends_a_worker_and_is_named(  # noqa: PLR0913, PLR0917
+    kafka, unlimited, settings, topic, operation, words
+):
+    await produce(unlimited, simulate(20, seed=33))
+    async with kafka.denied(operation, topic):
+        with Worker(settings) as worker:
+            code, said = await until_ended(worker)
+    assert (code, words in said) == (1, True), said
