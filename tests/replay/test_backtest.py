@@ -5,12 +5,14 @@ from types import ModuleType
 import numpy as np
 import pandas as pd
 import pytest
-from backtest_cases import made_market, write_files
+from backtest_cases import START, made_market, write_files
 from commands import invoke
 
 from pipeline.backtest.evaluation import Series, evaluate, gain
-from pipeline.backtest.labels import EventRule, Recorded, label
-from pipeline.messages import LEVELS
+from pipeline.backtest.labels import DAY, MINUTE, EventRule, Recorded, label
+from pipeline.cli.backtest.run import collect
+from pipeline.cli.recorded import recordings
+from pipeline.messages import LEVELS, Price
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +84,28 @@ def test_prices_alone_can_decide(files, tmp_path):
     assert "2 episodes" in result.output
     refused = invoke("backtest", *files[2:], "--out", tmp_path)
     assert (refused.exit_code, "--price-only" in refused.output) == (2, True)
+
+
+def test_rows_that_come_twice_change_nothing(files, done, tmp_path):
+    """Overlapping files, or two venues' bars: of prices of the same time the first counts."""
+    out, _ = done
+    prices = files[-1]
+    result = invoke("backtest", *files, prices, "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    once, twice = (json.loads((folder / "report.json").read_text()) for folder in (out / "1", tmp_path))
+    once, twice = (each["symbols"]["BTCUSDT"]["runs"]["adaptive"] for each in (once, twice))
+    assert twice == once
+
+
+def test_prices_a_little_over_a_minute_apart_are_bars_of_a_minute():
+    moments = range(START, START + DAY, 70_000)
+    records = [
+        recordings.Recorded(at, "prices", Price(symbol="X", price=1.0 + at % 7, timestamp=at / 1_000))
+        for at in moments
+    ]
+    market = collect(records)["X"]
+    assert set(market.opens_ms % MINUTE) == {0}
+    assert list(market.closes) == [1.0 + at % 7 for at in moments]
 
 
 @pytest.fixture(scope="module")
