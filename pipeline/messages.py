@@ -14,7 +14,9 @@ SCHEMA_VERSION: Final = 1
 SECOND: Final = 1_000_000
 """Microseconds."""
 
-Timestamp: TypeAlias = Annotated[float, Meta(ge=946_684_800, lt=4_102_444_800)]
+EARLIEST_S: Final = 946_684_800
+LATEST_S: Final = 4_102_444_800
+Timestamp: TypeAlias = Annotated[float, Meta(ge=EARLIEST_S, lt=LATEST_S)]
 """Unix seconds, 2000 to 2100."""
 Positive: TypeAlias = Annotated[float, Meta(gt=0, le=1e18)]
 NotNegative: TypeAlias = Annotated[float, Meta(ge=0, le=1e18)]

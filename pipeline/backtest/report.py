@@ -40,7 +40,10 @@ class SymbolReport(Struct, kw_only=True):
 
 
 class Report(Struct, kw_only=True):
-    """Everything that a backtest found; `profiles` were run, the other runs are baselines."""
+    """Everything that a backtest found; `profiles` were run, the other runs are baselines.
+
+    `unlabelled` tells why symbols were not judged, `refused` which rows were not used, why, and how many.
+    """
 
     version: str
     rule: EventRule
@@ -51,6 +54,7 @@ class Report(Struct, kw_only=True):
     profiles: list[str]
     symbols: dict[str, SymbolReport]
     unlabelled: dict[str, str]
+    refused: list[str]
 
 
 def describe(labels: Labels) -> list[Episode]:

@@ -67,13 +67,18 @@ def test_parts_of_days_side_by_side_find_the_same_events(files, done, tmp_path):
     [
         ([], "no prices: give --prices"),
         (["--prices", "nowhere.csv"], "nowhere.csv"),
-        (["--side", "up"], "the rule of events"),
+        (["--prices", "seconds.csv"], "refused: seconds.csv: timestamp_ms: expected milliseconds since 1970"),
+        (["--out", "seconds.csv"], "--out: seconds.csv: File exists"),
+        (["--side", "up"], "--side: Invalid enum value 'up'"),
+        (["--lag", "61"], "--lag: Expected `int` <= 60"),
         (["--profile", "nowhere.toml"], "--profile: "),
         (["--profile", "seed", "--profile", "seed"], "two profiles of the same name"),
     ],
 )
-def test_what_cannot_be_judged_is_said(arguments, why, tmp_path):
-    result = invoke("backtest", *arguments, "--out", tmp_path)
+def test_what_cannot_be_judged_is_said(arguments, why, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "seconds.csv").write_text("timestamp_ms,symbol,price\n1700000000,BTCUSDT,1\n")
+    result = invoke("backtest", "--out", "out", *arguments)
     assert result.exit_code == 2
     assert why in result.output
 

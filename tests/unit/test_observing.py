@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 from backtest_cases import made_market, write_files
 
@@ -42,6 +44,15 @@ def test_a_symbol_that_cannot_be_learnt_from_is_left_out(tmp_path, three_crashes
     silent = silenced(made_market(days=4, crashes=()))
     assert list(feed_of(tmp_path, BTCUSDT=silent, ETHUSDT=three_crashes).markets) == ["ETHUSDT"]
     assert "BTCUSDT: left out: no liquidations" in capsys.readouterr().err
+
+
+def test_rows_that_cannot_be_used_are_told(tmp_path, three_crashes, capsys):
+    _, liquidations, _, prices = write_files(three_crashes, tmp_path)
+    with Path(prices).open("a") as file:
+        file.write("1700352000000,BTCUSDT,binance,-1,1\n")
+    files = [(contract.LIQUIDATIONS, Path(liquidations)), (contract.PRICES, Path(prices))]
+    assert list(open_feed(files, None, Period()).markets) == ["BTCUSDT"]
+    assert "refused: BTCUSDT-bars.csv: price: Expected `float` > 0.0: 1" in capsys.readouterr().err
 
 
 @pytest.fixture

@@ -142,8 +142,8 @@ class _Market:
 def collect(records: Recordings) -> dict[str, Recorded]:
     """Return what happened to each symbol that has prices: liquidations, and bars.
 
-    Prices whole minutes apart are the closes of bars that long; of others each minute's last is one. Of prices
-    of the same time the first counts.
+    Prices whole minutes apart are the closes of bars that long; of others each minute's last is one. Of
+    prices of the same time the first counts.
     """
     found: dict[str, _Market] = {}
     for record in records:

@@ -83,13 +83,16 @@ def open_feed(files: list[tuple[str, Path]], symbol: str | None, period: Period)
     sources = Sources(tuple(files), symbol, period, TICK_MS)
     markets: dict[str, Market] = {}
     try:
-        for name, recorded in collect(sources.open()).items():
+        recordings = sources.open()
+        for name, recorded in collect(recordings).items():
             try:
                 markets[name] = Market(recorded, label(recorded, EventRule()))
             except UnlabelledError as error:
                 typer.echo(f"{name}: left out: {error}", err=True)
     except (UnusableFileError, OSError, ValueError) as error:
         fail(str(error), USAGE)
+    for complaint in recordings.complaints:
+        typer.echo(complaint, err=True)
     if not markets:
         fail("nothing to fit: give --liquidations and --prices", USAGE)
     found = Feed(sources, markets)
