@@ -297,7 +297,7 @@ class SignalMeta(Struct):
     """How a signal came about.
 
     `contributions` are what each component adds to the probability, where the profile compares a symbol with
-    its own past: their sum is the probability.
+    its own past: their sum is the probability, unless all score 0.
     """
 
     processing_time_ms: float
