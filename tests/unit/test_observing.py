@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 from backtest_cases import made_market, write_files
+from commands import invoke
 
 from pipeline import contract
 from pipeline.cli.fit.observing import observe, open_feed
@@ -53,6 +54,25 @@ def test_rows_that_cannot_be_used_are_told(tmp_path, three_crashes, capsys):
     files = [(contract.LIQUIDATIONS, Path(liquidations)), (contract.PRICES, Path(prices))]
     assert list(open_feed(files, None, Period()).markets) == ["BTCUSDT"]
     assert "refused: BTCUSDT-bars.csv: price: Expected `float` > 0.0: 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["calibrate", "optimise"])
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("--out", "no/mine.toml"), "--out: there is no directory no"),
+        (("--out", "mine.toml", "--name", "seed"), "--name: `seed` is the name of a profile that comes"),
+        (("--out", "mine.toml", "--name", "adaptive"), "--name: `adaptive` is the name of a profile"),
+        (("--out", "mine.toml", "--false-alarms", "1,2,3,4"), "--false-alarms: expected four falling"),
+    ],
+)
+def test_impossible_arguments_are_refused_before_anything_is_read(
+    command, arguments, why, monkeypatch, tmp_path
+):
+    monkeypatch.chdir(tmp_path)
+    result = invoke(command, "--prices", "nowhere.csv", *arguments)
+    assert result.exit_code == 2
+    assert result.stderr.startswith(why)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import quote
 
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 
 from pipeline.backtest.baselines import calibrated_norms, last_closed_move, usd_of_a_minute
 from pipeline.backtest.evaluation import Gain, Series, evaluate, gain
@@ -76,7 +76,7 @@ def _begins(labels: Labels, split: int | None) -> list[float]:
 def carry_out_all(tasks: list[Task], jobs: int) -> dict[tuple[str, str], Ran]:
     """Run everything, and return what each profile gave of each symbol."""
     parts: dict[int, Ran] = {}
-    columns = (TextColumn("runs"), BarColumn(), MofNCompleteColumn())
+    columns = (TextColumn("runs"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with progress_bar(*columns, total=len(tasks)) as update:
         for number, ran in results(carry_out, [task.run for task in tasks], jobs):
             parts[number] = ran

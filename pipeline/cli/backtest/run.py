@@ -139,7 +139,7 @@ class _Market:
         self.prices: list[tuple[int, float]] = []
 
 
-def collect(records: Recordings) -> dict[str, Recorded]:
+def collect(records: Iterable[recordings.Recorded]) -> dict[str, Recorded]:
     """Return what happened to each symbol that has prices: liquidations, and bars.
 
     Prices whole minutes apart are the closes of bars that long; of others each minute's last is one. Of
