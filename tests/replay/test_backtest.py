@@ -184,6 +184,7 @@ def pairs(found, more, expected):
     yield found.pr_auc_interval, expected["pr_auc_ci"]
     yield found.pr_auc_early, expected["pr_auc_early"]
     yield found.brier, expected["brier"]
+    yield found.brier_interval, expected["brier_ci"]
     yield found.brier_skill, expected["brier_skill"]
     yield found.brier_skill_interval, expected["brier_skill_ci"]
     yield found.calibration_error, expected["ece"]

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 
 from pipeline.backtest.baselines import calibrated_norms, last_closed_move, usd_of_a_minute
 from pipeline.backtest.evaluation import Gain, Series, evaluate, gain
-from pipeline.backtest.labels import DAY, EventRule, Labels, Recorded
+from pipeline.backtest.labels import DAY, MINUTE, EventRule, Labels, Recorded
 from pipeline.backtest.report import SymbolReport, describe
 from pipeline.cli.backtest.processes import results
 from pipeline.cli.backtest.run import Ran, Run, Sources, carry_out, joined
@@ -96,6 +96,8 @@ def judged(
         series[USD] = usd_of_a_minute(market, labels.minutes)
     series[MOVE] = last_closed_move(market, wish.rule)
     return SymbolReport(
+        begin_ms=int(labels.minutes[0]),
+        end_ms=int(labels.minutes[-1]) + MINUTE,
         days=labels.days,
         minutes=len(labels.minutes),
         base_rate=float(labels.positive.mean()),
