@@ -1,18 +1,20 @@
 import importlib.util
 import json
+from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pandas as pd
 import pytest
-from backtest_cases import START, made_market, write_files
+from backtest_cases import BAR, START, made_market, write_files
 from commands import invoke
 
 from pipeline.backtest.evaluation import Series, evaluate, gain
 from pipeline.backtest.labels import DAY, MINUTE, EventRule, Recorded, label
-from pipeline.cli.backtest.run import collect
+from pipeline.cli.backtest.run import Sources, collect, signals_of_events
 from pipeline.cli.recorded import recordings
 from pipeline.messages import LEVELS, Price
+from pipeline.runtime.profiles import load_profile
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +102,29 @@ def test_rows_that_come_twice_change_nothing(files, done, tmp_path):
     once, twice = (json.loads((folder / "report.json").read_text()) for folder in (out / "1", tmp_path))
     once, twice = (each["symbols"]["BTCUSDT"]["runs"]["adaptive"] for each in (once, twice))
     assert twice == once
+
+
+@pytest.mark.parametrize("profile", ["adaptive", "seed"])
+def test_what_happens_later_changes_no_signal_before(tmp_path, profile):
+    market, cut = made_market(days=3, crashes=(2.4,)), START + int(2.4 * DAY)
+    bars, liquidations = market.opens_ms + BAR >= cut, market.liquidated_ms >= cut
+    shifted = Recorded(
+        market.liquidated_ms + 3_600_000 * liquidations,
+        market.usd * np.where(liquidations, 50, 1),
+        market.opens_ms,
+        market.closes * np.where(bars, 3, 1),
+    )
+    one, two = (signals_until(cut, told, tmp_path, profile) for told in (market, shifted))
+    assert len(one) > 3_000
+    assert one == two
+
+
+def signals_until(cut, market, folder, profile):
+    _, liquidations, _, prices = write_files(market, folder)
+    files = (("liquidations", Path(liquidations)), ("prices", Path(prices)))
+    records = Sources(files, None, recordings.Period(), MINUTE).ticking(recordings.Period())
+    found = signals_of_events(records, load_profile(profile), {"BTCUSDT"})
+    return [signal for told in found for signal in told if signal.timestamp * 1_000 < cut]
 
 
 def test_prices_a_little_over_a_minute_apart_are_bars_of_a_minute():
