@@ -14,7 +14,9 @@ SCHEMA_VERSION: Final = 1
 SECOND: Final = 1_000_000
 """Microseconds."""
 
-Timestamp: TypeAlias = Annotated[float, Meta(ge=946_684_800, lt=4_102_444_800)]
+EARLIEST_S: Final = 946_684_800
+LATEST_S: Final = 4_102_444_800
+Timestamp: TypeAlias = Annotated[float, Meta(ge=EARLIEST_S, lt=LATEST_S)]
 """Unix seconds, 2000 to 2100."""
 Positive: TypeAlias = Annotated[float, Meta(gt=0, le=1e18)]
 NotNegative: TypeAlias = Annotated[float, Meta(ge=0, le=1e18)]
@@ -295,7 +297,7 @@ class SignalMeta(Struct):
     """How a signal came about.
 
     `contributions` are what each component adds to the probability, where the profile compares a symbol with
-    its own past: their sum is the probability.
+    its own past: their sum is the probability, unless all score 0.
     """
 
     processing_time_ms: float

@@ -9,7 +9,7 @@ import numpy as np
 import orjson
 
 from pipeline.backtest.alerts import alerts
-from pipeline.backtest.labels import DAY, MINUTE, bar_length
+from pipeline.backtest.labels import MINUTE, bar_length
 from pipeline.backtest.scores import known_at
 from pipeline.messages import COMPONENTS, LEVELS
 
@@ -38,15 +38,15 @@ def as_json(figure: Figure) -> str:
 
 
 def price(market: Recorded, found: SymbolReport, series: Series) -> Figure:
-    """Return the price, with episodes as bands and each level's alerts where the price was."""
+    """Return the price of the time that was judged, with episodes as bands and each level's alerts."""
     times = market.opens_ms + bar_length(market)
-    begin = found.episodes[0].onset_ms - 3 * DAY if found.episodes else times[0]
-    shown = times >= min(begin, series.times_ms[0] if len(series.times_ms) else begin)
+    shown = (times >= found.begin_ms) & (times <= found.end_ms)
+    judged = (series.times_ms >= found.begin_ms) & (series.times_ms <= found.end_ms)
     thinned = max(1, int(shown.sum()) // _MOST_BARS)
     drawn = np.flatnonzero(shown)[::thinned]  # places: of a slice of an array JSON cannot be made
     lines = [_line("price", times[drawn], market.closes[drawn], _GREY, date=True)]
     for level, colour in LEVEL_COLOURS.items():
-        fired = alerts(series.times_ms, series.level >= LEVELS.index(level))
+        fired = alerts(series.times_ms, judged & (series.level >= LEVELS.index(level)))
         at = market.closes[np.clip(np.searchsorted(times, fired, "right") - 1, 0, len(times) - 1)]
         mark = {"color": colour, "size": 10, "symbol": _MARKS[level]}
         lines.append(
@@ -101,13 +101,13 @@ def leads(found: SymbolReport, names: Iterable[str]) -> Figure:
     bars = [
         {
             "type": "histogram", "name": name, "x": found.runs[name].levels["ALERT"].leads_min,
-            "marker": {"color": colour}, "xbins": {"start": -5, "end": 16, "size": 1}, "opacity": 0.8,
+            "marker": {"color": colour}, "xbins": {"start": -5, "end": 16, "size": 1},
         }
         for name, colour in zip(names, COLOURS, strict=False)
     ]  # fmt: skip
     return _figure(
         bars,
-        barmode="overlay",
+        barmode="group",
         xaxis={"title": {"text": "minutes before the event's first close"}, "range": [-5.5, 15.5]},
         yaxis={"title": {"text": "episodes"}},
     )
@@ -164,7 +164,10 @@ def _figure(data: list[Any], **layout: Any) -> Figure:
     layout = {"margin": {"l": 50, "r": 10, "t": 34, "b": 40}, "height": 360, **layout}
     for name in ("xaxis", "yaxis"):
         layout[name] = axis | layout[name]
-    return {"data": data, "layout": layout | {"legend": {"orientation": "h", "y": -0.3}}}
+    return {
+        "data": data,
+        "layout": layout | {"legend": {"orientation": "h", "y": 0, "yref": "container", "yanchor": "bottom"}},
+    }
 
 
 def _dates(times_ms: Any) -> list[str]:

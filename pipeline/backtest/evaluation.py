@@ -71,6 +71,7 @@ class Evaluation(Struct, kw_only=True):
     pr_auc_interval: Interval
     pr_auc_early: float | None
     brier: float
+    brier_interval: Interval
     brier_skill: float | None
     brier_skill_interval: Interval
     calibration_error: float
@@ -108,8 +109,8 @@ def evaluate(
     known = labels.early_known
     early = average_precision(rank(told[known]), labels.early[known], np.ones(int(known.sum())))
     error, skill = brier(told, labels.positive, np.ones(len(minutes)))
-    skills = [
-        brier(told, labels.positive, weights)[1]
+    drawn = [
+        brier(told, labels.positive, weights)
         for draw in days.draws
         if (labels.positive * (weights := days.weights(draw))).any()
     ]
@@ -121,8 +122,9 @@ def evaluate(
         pr_auc_interval=area[1],
         pr_auc_early=_known(early),
         brier=error,
+        brier_interval=interval([each for each, _ in drawn]),
         brier_skill=skill if some else None,
-        brier_skill_interval=interval(skills) if some else None,
+        brier_skill_interval=interval([each for _, each in drawn]) if some else None,
         calibration_error=calibration_error(bins),
         reliability=bins,
         precision_recall=_curve(ranked, labels) if some else [],

@@ -151,6 +151,8 @@ def label(recorded: Recorded, rule: EventRule) -> Labels:
 def _check(recorded: Recorded, rule: EventRule) -> None:
     if len(recorded.opens_ms) < 2:  # noqa: PLR2004 - one bar has no length
         raise UnlabelledError("no events without prices: give bars of 1, 3 or 5 minutes")
+    if (step := bar_length(recorded)) > HORIZON or HORIZON % step:
+        raise UnlabelledError(f"prices every {step / MINUTE:g} minutes: give bars of 1, 3 or 5, or ticks")
     feed = recorded.feed_ms(rule)
     if not len(feed):
         raise UnlabelledError("no liquidations: give some, or let prices alone decide with --price-only")

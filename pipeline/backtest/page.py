@@ -34,6 +34,7 @@ def write_page(
         own = {name: each for (of, name), each in told.items() if of == symbol}
         parts += _symbol(symbol, found, markets[symbol], own, report.profiles)
     parts += [f"<p>{escape(name)}: not judged: {escape(why)}</p>" for name, why in report.unlabelled.items()]
+    parts += [f"<p class=soft>{escape(complaint)}</p>" for complaint in report.refused]
     path.write_text(
         "<!doctype html>\n<html lang=en><meta charset=utf-8>"
         "<meta name=viewport content='width=device-width, initial-scale=1'>"

@@ -27,10 +27,13 @@ class Episode(Struct):
 class SymbolReport(Struct, kw_only=True):
     """What was found about one symbol.
 
+    `begin_ms` is the first judged minute, `end_ms` the end of the last: signals outside count for nothing.
     `base_rate` is the share of judged minutes within 15 minutes before a qualifying close. `runs` are by name
     of the profile or baseline, `gains` by profile and then by what it was compared with.
     """
 
+    begin_ms: int
+    end_ms: int
     days: float
     minutes: int
     base_rate: float
@@ -40,7 +43,10 @@ class SymbolReport(Struct, kw_only=True):
 
 
 class Report(Struct, kw_only=True):
-    """Everything that a backtest found; `profiles` were run, the other runs are baselines."""
+    """Everything that a backtest found; `profiles` were run, the other runs are baselines.
+
+    `unlabelled` tells why symbols were not judged, `refused` which rows were not used, why, and how many.
+    """
 
     version: str
     rule: EventRule
@@ -51,6 +57,7 @@ class Report(Struct, kw_only=True):
     profiles: list[str]
     symbols: dict[str, SymbolReport]
     unlabelled: dict[str, str]
+    refused: list[str]
 
 
 def describe(labels: Labels) -> list[Episode]:
@@ -82,7 +89,7 @@ def spread(value: float | None, found: Interval, digits: int = 2) -> str:
     """Return a figure with its interval."""
     if value is None:
         return NOTHING
-    return f"{value:.{digits}f}" + (f" [{found[0]:.{digits}f} {found[1]:.{digits}f}]" if found else "")
+    return f"{value:z.{digits}f}" + (f" [{found[0]:z.{digits}f} {found[1]:z.{digits}f}]" if found else "")
 
 
 def alert_cells(found: AlertReport) -> tuple[str, str, str, str, str]:

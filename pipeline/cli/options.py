@@ -56,7 +56,10 @@ def normal(symbol: str | None) -> str | None:
 
 def period(begin: str | None, end: str | None) -> Period:
     """Return what `--from` and `--to` say, or end the command."""
-    return Period(moment_ms("--from", begin, float("-inf")), moment_ms("--to", end, float("inf")))
+    found = Period(moment_ms("--from", begin, float("-inf")), moment_ms("--to", end, float("inf")))
+    if found.begin_ms >= found.end_ms:
+        fail("--from, --to: the end is not after the beginning", USAGE)
+    return found
 
 
 class ManyFiles(TyperCommand):

@@ -107,5 +107,12 @@ def describe(signal: dict[str, Any]) -> str:
         f"{time}Z {signal['signal']:<8} {signal['symbol']:<12} probability={signal['probability']:.4f}"
         f" by={meta['level_reason']} velocity={metrics['velocity']:.2f}/s"
         f" acceleration={metrics['acceleration']:.2f}/s2 volume={metrics['volume_usd']:.0f}USD/s"
-        f" market={context['market_regime'] or 'unknown'} id={signal['id']}"
+        f" market={context['market_regime'] or 'unknown'}{_parts(meta)} id={signal['id']}"
     )
+
+
+def _parts(meta: dict[str, Any]) -> str:
+    """Return what each component that has a share adds to the probability, if the profile tells."""
+    parts = meta.get("contributions", {})
+    told = ",".join(f"{name}:{part:.4f}" for name, part in parts.items() if part)
+    return f" parts={told}" if told else ""

@@ -68,7 +68,7 @@ class Unusual(NamedTuple):
     funding
         Standard deviations of the funding rate from its mean.
     volatility
-        Nearness of a large move; 0 without an hour of prices: when all is new, little is unusual.
+        Nearness of a large move; not known without an hour of prices.
 
     """
 
@@ -77,7 +77,7 @@ class Unusual(NamedTuple):
     volume: float | None
     oi_change: float | None
     funding: float | None
-    volatility: float
+    volatility: float | None
 
 
 class Habits:
@@ -185,7 +185,7 @@ class Habits:
             _score(intensity.company * self._values.rarity(intensity.value_usd) / _RAREST) if heard else None,
             None if oi_change is None else _score(self._drops.rarity(-oi_change) / _RAREST),
             None if funding_rate is None else self._unusual_rate(funding_rate),
-            self._moves.nearness() or 0.0,
+            self._moves.nearness(),
         )
 
     def _unusual_rate(self, rate: float) -> float:

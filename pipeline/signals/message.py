@@ -34,7 +34,7 @@ def build_signal(  # noqa: PLR0913
     """
     symbol, level = measured.symbol, verdict.level
     contributions: Scores | UnsetType = UNSET
-    if verdict.explained:
+    if verdict.missing is not None:
         parts = shares(verdict.probability, verdict.scores, joined.weights)
         contributions = Scores(*[rounded(part, 4) for part in parts])
     return Signal(  # as all its parts by position, in the order of their fields: by name it takes far longer
@@ -44,7 +44,7 @@ def build_signal(  # noqa: PLR0913
         level,
         rounded(verdict.probability, 4),
         Scores(*[rounded(score, 3) for score in verdict.scores]),
-        _metrics(measured, joined),
+        _metrics(measured, joined, _without_data(joined) if verdict.missing is None else verdict.missing),
         _context(measured, joined),
         SignalMeta(
             0.0,
@@ -60,7 +60,7 @@ def build_signal(  # noqa: PLR0913
     )
 
 
-def _metrics(measured: Measurement, joined: Joined) -> Metrics:
+def _metrics(measured: Measurement, joined: Joined, no_data: list[str]) -> Metrics:
     return Metrics(
         rounded(measured.velocity, 2),
         rounded(measured.acceleration, 2),
@@ -68,7 +68,7 @@ def _metrics(measured: Measurement, joined: Joined) -> Metrics:
         rounded(joined.oi_change or 0.0, 4),
         rounded(joined.funding_rate or 0.0, 6),
         rounded(measured.jerk, 2),
-        _without_data(joined),
+        no_data,
     )
 
 

@@ -15,7 +15,7 @@ from msgspec import Meta, Struct, field
 
 from pipeline.features.habits import HabitConstants, Unusual
 from pipeline.features.velocity import Measurement
-from pipeline.messages import Context, Positive
+from pipeline.messages import COMPONENTS, Context, Positive
 from pipeline.signals.calibration import CalibrationConstants, calibrated
 from pipeline.signals.joins import Joined
 from pipeline.signals.levels import (
@@ -112,7 +112,8 @@ class ScoreConstants(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 class Verdict(Struct, gc=False):
     """What was made of a measurement: scores, raw score, probability, level (0 to 4) and its reason.
 
-    `explained` tells whether the scores alone make the probability, so that each has its share of it.
+    `missing` are, with a profile of habits, the components that had nothing to go by; then the scores alone
+    make the probability, so that each has its share of it.
     """
 
     scores: ComponentScores
@@ -120,7 +121,7 @@ class Verdict(Struct, gc=False):
     probability: float
     level: int
     reason: Reason
-    explained: bool = False
+    missing: list[str] | None = None
 
 
 def component_scores(measured: Measurement, joined: Joined, constants: ScoreConstants) -> ComponentScores:
@@ -204,16 +205,18 @@ def judge(measured: Measurement, joined: Joined, constants: ScoreConstants) -> V
 
 def judge_unusual(unusual: Unusual, joined: Joined, constants: ScoreConstants) -> Verdict:
     """Return probability and level of how unusual a moment is for its symbol."""
+    missing = [name for name, found in zip(COMPONENTS, unusual, strict=True) if found is None]
     scores, raw = _weigh_known(unusual, joined.weights)
     probability = probability_of(raw, constants, recent=True)
     level = level_of_probability(probability, constants.levels)
-    return Verdict(scores, raw, probability, level, "probability", explained=True)
+    return Verdict(scores, raw, probability, level, "probability", missing)
 
 
 def _weigh_known(unusual: Unusual, weights: Weights) -> tuple[ComponentScores, float]:
     """Return scores, and their weighted mean: what is not known scores 0 and has no say.
 
-    Taken for usual, it would hide the others: a feed that is not there is no calm one.
+    Taken for usual, it would hide the others: a feed that is not there is no calm one. Prices have a say from
+    the beginning: when all is new, little is unusual.
     """
     velocity, acceleration, volume, oi_change, funding, volatility = unusual
     scores = (
@@ -222,11 +225,11 @@ def _weigh_known(unusual: Unusual, weights: Weights) -> tuple[ComponentScores, f
         volume or 0.0,
         oi_change or 0.0,
         funding or 0.0,
-        volatility,
+        volatility or 0.0,
     )
     whole = 1.0
     if None in unusual:
-        whole -= sum([weight for weight, found in zip(weights, unusual, strict=True) if found is None])
+        whole -= sum([weight for weight, found in zip(weights[:-1], unusual, strict=False) if found is None])
     return scores, weighted_sum(scores, weights) / whole if whole > _NOTHING else 0.0
 
 

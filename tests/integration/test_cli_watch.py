@@ -39,6 +39,12 @@ def test_a_signal_is_one_line():
     )
 
 
+def test_a_signal_that_explains_itself_tells_what_its_components_add():
+    signal = sent_signal("BTCUSDT", "ALERT", 0)
+    signal["meta"]["contributions"] = {"velocity": 0.4, "acceleration": 0.0, "volume": 0.2512}
+    assert " market=ELEVATED parts=velocity:0.4000,volume:0.2512 id=" in describe(signal)
+
+
 @asynccontextmanager
 async def watching(settings, *arguments):
     process = await asyncio.create_subprocess_exec(

@@ -31,7 +31,7 @@ def recordings(ticks, tmp_path):
 
 
 async def test_everything_arrives_once_in_the_order_of_time_under_its_symbol(settings, recordings, ticks):
-    await feed(recordings, settings, FASTEST, lambda: None)
+    await feed(recordings, settings, FASTEST)
     for topic in contract.FEEDS:
         records = [record async for record in read_topic(settings, topic)]
         sent = [tick for tick in ticks if tick.topic == topic]
@@ -49,7 +49,7 @@ async def test_topics_that_would_delete_old_records_are_refused_with_what_to_do(
     day = settings.model_copy(update={"input_retention_hours": 24})
     await apply_topics(day)
     with pytest.raises(TopicsError) as refusal:
-        await feed(recordings, day, FASTEST, lambda: None)
+        await feed(recordings, day, FASTEST)
     lines = str(refusal.value).splitlines()
     assert [line.partition(":")[0] for line in lines] == list(contract.FEEDS)
     assert "keeps records for 24 h" in lines[0]

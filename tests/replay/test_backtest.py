@@ -1,16 +1,20 @@
 import importlib.util
 import json
+from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pandas as pd
 import pytest
-from backtest_cases import made_market, write_files
+from backtest_cases import BAR, START, made_market, write_files
 from commands import invoke
 
 from pipeline.backtest.evaluation import Series, evaluate, gain
-from pipeline.backtest.labels import EventRule, Recorded, label
-from pipeline.messages import LEVELS
+from pipeline.backtest.labels import DAY, MINUTE, EventRule, Recorded, label
+from pipeline.cli.backtest.run import Sources, collect, signals_of_events
+from pipeline.cli.recorded import recordings
+from pipeline.messages import LEVELS, Price
+from pipeline.runtime.profiles import load_profile
 
 
 @pytest.fixture(scope="module")
@@ -65,13 +69,18 @@ def test_parts_of_days_side_by_side_find_the_same_events(files, done, tmp_path):
     [
         ([], "no prices: give --prices"),
         (["--prices", "nowhere.csv"], "nowhere.csv"),
-        (["--side", "up"], "the rule of events"),
+        (["--prices", "seconds.csv"], "refused: seconds.csv: timestamp_ms: expected milliseconds since 1970"),
+        (["--out", "seconds.csv"], "--out: seconds.csv: File exists"),
+        (["--side", "up"], "--side: Invalid enum value 'up'"),
+        (["--lag", "61"], "--lag: Expected `int` <= 60"),
         (["--profile", "nowhere.toml"], "--profile: "),
         (["--profile", "seed", "--profile", "seed"], "two profiles of the same name"),
     ],
 )
-def test_what_cannot_be_judged_is_said(arguments, why, tmp_path):
-    result = invoke("backtest", *arguments, "--out", tmp_path)
+def test_what_cannot_be_judged_is_said(arguments, why, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "seconds.csv").write_text("timestamp_ms,symbol,price\n1700000000,BTCUSDT,1\n")
+    result = invoke("backtest", "--out", "out", *arguments)
     assert result.exit_code == 2
     assert why in result.output
 
@@ -82,6 +91,51 @@ def test_prices_alone_can_decide(files, tmp_path):
     assert "2 episodes" in result.output
     refused = invoke("backtest", *files[2:], "--out", tmp_path)
     assert (refused.exit_code, "--price-only" in refused.output) == (2, True)
+
+
+def test_rows_that_come_twice_change_nothing(files, done, tmp_path):
+    """Overlapping files, or two venues' bars: of prices of the same time the first counts."""
+    out, _ = done
+    prices = files[-1]
+    result = invoke("backtest", *files, prices, "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    once, twice = (json.loads((folder / "report.json").read_text()) for folder in (out / "1", tmp_path))
+    once, twice = (each["symbols"]["BTCUSDT"]["runs"]["adaptive"] for each in (once, twice))
+    assert twice == once
+
+
+@pytest.mark.parametrize("profile", ["adaptive", "seed"])
+def test_what_happens_later_changes_no_signal_before(tmp_path, profile):
+    market, cut = made_market(days=3, crashes=(2.4,)), START + int(2.4 * DAY)
+    bars, liquidations = market.opens_ms + BAR >= cut, market.liquidated_ms >= cut
+    shifted = Recorded(
+        market.liquidated_ms + 3_600_000 * liquidations,
+        market.usd * np.where(liquidations, 50, 1),
+        market.opens_ms,
+        market.closes * np.where(bars, 3, 1),
+    )
+    one, two = (signals_until(cut, told, tmp_path, profile) for told in (market, shifted))
+    assert len(one) > 3_000
+    assert one == two
+
+
+def signals_until(cut, market, folder, profile):
+    _, liquidations, _, prices = write_files(market, folder)
+    files = (("liquidations", Path(liquidations)), ("prices", Path(prices)))
+    records = Sources(files, None, recordings.Period(), MINUTE).ticking(recordings.Period())
+    found = signals_of_events(records, load_profile(profile), {"BTCUSDT"})
+    return [signal for told in found for signal in told if signal.timestamp * 1_000 < cut]
+
+
+def test_prices_a_little_over_a_minute_apart_are_bars_of_a_minute():
+    moments = range(START, START + DAY, 70_000)
+    records = [
+        recordings.Recorded(at, "prices", Price(symbol="X", price=1.0 + at % 7, timestamp=at / 1_000))
+        for at in moments
+    ]
+    market = collect(records)["X"]
+    assert set(market.opens_ms % MINUTE) == {0}
+    assert list(market.closes) == [1.0 + at % 7 for at in moments]
 
 
 @pytest.fixture(scope="module")
@@ -155,6 +209,7 @@ def pairs(found, more, expected):
     yield found.pr_auc_interval, expected["pr_auc_ci"]
     yield found.pr_auc_early, expected["pr_auc_early"]
     yield found.brier, expected["brier"]
+    yield found.brier_interval, expected["brier_ci"]
     yield found.brier_skill, expected["brier_skill"]
     yield found.brier_skill_interval, expected["brier_skill_ci"]
     yield found.calibration_error, expected["ece"]

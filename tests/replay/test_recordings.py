@@ -125,24 +125,47 @@ def test_every_unusable_row_is_counted_with_its_reason(tmp_path, suffix):
     found, recordings = read((contract.LIQUIDATIONS, write(tmp_path / f"x{suffix}", rows)))
     assert len(found) == 1
     reasons = Counter(reason.partition(":")[0] for _, reason in recordings.refused)
-    missing = {"Object missing required field `timestamp`": 1}
+    missing = {"Object missing required field `timestamp`": 1, "timestamp_ms": 1}
     if suffix != ".jsonl":  # null is a value there
         missing["Object missing required field `price`"] = 1
-    assert reasons == Counter({"side": 1, "symbol": 1, "timestamp": 1, **missing}) + Counter(
-        price=1 + (suffix == ".jsonl")
-    )
+    assert reasons == Counter({"side": 1, "symbol": 1, **missing}) + Counter(price=1 + (suffix == ".jsonl"))
     assert recordings.done == recordings.size == 7
     assert {name for name, _ in recordings.refused} == {f"x{suffix}"}
 
 
 def test_text_in_the_place_of_a_number_is_named(tmp_path):
     path = tmp_path / "x.csv"
-    path.write_text("timestamp_ms,close,volume\n0,1,1\n60000,many,1\n120000,1,few\nsoon,1,1\n")
+    rows = (f"{T},1,1", f"{T + 60_000},many,1", f"{T + 120_000},1,few", "soon,1,1")
+    path.write_text("\n".join(("timestamp_ms,close,volume", *rows)))
     _, recordings = read((contract.PRICES, path), symbol="X")
     reasons = [reason for _, reason in recordings.refused]
     assert any(reason.startswith("price: ") for reason in reasons)
     assert any(reason.startswith("volume_usd: ") for reason in reasons)
     assert recordings.done == recordings.size == 4
+
+
+@pytest.mark.parametrize(
+    ("column", "moment", "unit"),
+    [
+        ("timestamp_ms", T // 1_000, "milliseconds"),
+        ("timestamp_ms", "2023-11-14T22:13:20Z", "milliseconds"),
+        ("timestamp", T, "seconds"),
+        ("timestamp", "2023-11-14 22:13:20", "seconds"),
+    ],
+)
+def test_a_time_in_another_unit_is_named_with_the_one_that_is_meant(tmp_path, suffix, column, moment, unit):
+    rows = [{column: moment, "close": 1.0, "price": 1.0}]
+    found, recordings = read((contract.PRICES, write(tmp_path / f"x{suffix}", rows)), symbol="X")
+    assert found == []
+    ((_, reason),) = recordings.refused
+    assert reason == f"{column}: expected {unit} since 1970, between 2000 and 2100"
+
+
+def test_bars_whose_times_cannot_be_read_are_refused_for_that(tmp_path, suffix):
+    rows = [{"timestamp_ms": f"2023-11-14T22:1{minute}:00Z", "close": 1.0} for minute in range(3)]
+    found, recordings = read((contract.PRICES, write(tmp_path / f"x{suffix}", rows)), symbol="X")
+    assert (found, list(recordings.refused.values())) == ([], [3])
+    assert "timestamp_ms: expected milliseconds" in recordings.complaints[0]
 
 
 def test_lines_that_are_no_json_objects_are_counted_and_empty_ones_are_none(tmp_path):
@@ -160,8 +183,8 @@ def test_rows_outside_the_period_are_counted(tmp_path, suffix):
     found, recordings = read((contract.FUNDING, path), period=Period(T + 2_000, T + 5_000))
     assert [(recorded.time_ms - T) // 1000 for recorded in found] == [2, 3, 4]
     assert {reason: count for (_, reason), count in recordings.refused.items()} == {
-        "before --from": 2,
-        "not before --to": 5,
+        "before the time asked for": 2,
+        "after the time asked for": 5,
     }
 
 

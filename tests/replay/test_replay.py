@@ -151,7 +151,7 @@ def test_from_and_to_take_iso_and_milliseconds(files, tmp_path):
     milliseconds = table(invoke("replay", *files, "--out", out, "--from", begin, "--to", begin + 5_000))
     del iso["events a second"], milliseconds["events a second"]
     assert iso == milliseconds
-    assert "refused: prices.csv: before --from" in iso
+    assert "refused: prices.csv: before the time asked for" in iso
 
 
 def test_profile_of_a_file_is_in_force(files, tmp_path):
@@ -264,6 +264,10 @@ def test_a_result_takes_the_place_of_an_older_one_behind_a_link_too(files, tmp_p
         (("--out", LONG, "--prices", "bars.csv", "--symbol", "X"), f"{LONG}: File name too long"),
         (("--out", "no/x.csv", "--prices", "bars.csv", "--symbol", "X"), "there is no directory no"),
         (("--out", "x.csv", "--prices", "bars.csv", "--from", "soon"), "--from: expected ISO 8601"),
+        (
+            ("--out", "x.csv", "--prices", "bars.csv", "--from", "2024-03-02", "--to", "2024-03-01"),
+            "--from, --to: the end is not after the beginning",
+        ),
         (
             ("--to-kafka", "--prices", "bars.csv", "--symbol", "X", "--speed", "0"),
             "--speed: expected a number",

@@ -15,6 +15,7 @@ from pipeline.signals.profile import SEED
 
 MARKET = made_market()
 LABELS = label(MARKET, EventRule())
+SPAN = {"begin_ms": int(LABELS.minutes[0]), "end_ms": int(LABELS.minutes[-1]) + MINUTE}
 
 
 def series(times, probability, levels=None):
@@ -88,15 +89,16 @@ def test_without_events_recall_is_not_told():
     calm = label(made_market(crashes=()), EventRule())
     found = evaluate(series(calm.minutes, np.full(len(calm.minutes), 0.3)), calm)
     assert (found.pr_auc, found.brier_skill, found.levels["ALERT"].recall) == (None, None, None)
-    report = SymbolReport(days=5.0, minutes=7_200, base_rate=0.0, episodes=[], runs={}, gains={})
+    report = SymbolReport(**SPAN, days=5.0, minutes=7_200, base_rate=0.0, episodes=[], runs={}, gains={})
     assert "nothing to foretell" in in_words("BTCUSDT", report)
     assert outcome(found.levels["ALERT"]) == "0.00 false alarms a day"
+    assert spread(-0.04, (-0.04, 0.04), 1) == "0.0 [0.0 0.0]"
     assert spread(None, None) == "\N{EN DASH}"
 
 
 def test_few_episodes_are_called_few():
     report = SymbolReport(
-        days=5.0, minutes=7_200, base_rate=0.01, episodes=describe(LABELS), runs={}, gains={}
+        **SPAN, days=5.0, minutes=7_200, base_rate=0.01, episodes=describe(LABELS), runs={}, gains={}
     )
     assert in_words("BTCUSDT", report).endswith("too few to tell signals apart for certain")
 

@@ -1,5 +1,8 @@
+from pathlib import Path
+
 import pytest
 from backtest_cases import made_market, write_files
+from commands import invoke
 
 from pipeline import contract
 from pipeline.cli.fit.observing import observe, open_feed
@@ -42,6 +45,34 @@ def test_a_symbol_that_cannot_be_learnt_from_is_left_out(tmp_path, three_crashes
     silent = silenced(made_market(days=4, crashes=()))
     assert list(feed_of(tmp_path, BTCUSDT=silent, ETHUSDT=three_crashes).markets) == ["ETHUSDT"]
     assert "BTCUSDT: left out: no liquidations" in capsys.readouterr().err
+
+
+def test_rows_that_cannot_be_used_are_told(tmp_path, three_crashes, capsys):
+    _, liquidations, _, prices = write_files(three_crashes, tmp_path)
+    with Path(prices).open("a") as file:
+        file.write("1700352000000,BTCUSDT,binance,-1,1\n")
+    files = [(contract.LIQUIDATIONS, Path(liquidations)), (contract.PRICES, Path(prices))]
+    assert list(open_feed(files, None, Period()).markets) == ["BTCUSDT"]
+    assert "refused: BTCUSDT-bars.csv: price: Expected `float` > 0.0: 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["calibrate", "optimise"])
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("--out", "no/mine.toml"), "--out: there is no directory no"),
+        (("--out", "mine.toml", "--name", "seed"), "--name: `seed` is the name of a profile that comes"),
+        (("--out", "mine.toml", "--name", "adaptive"), "--name: `adaptive` is the name of a profile"),
+        (("--out", "mine.toml", "--false-alarms", "1,2,3,4"), "--false-alarms: expected four falling"),
+    ],
+)
+def test_impossible_arguments_are_refused_before_anything_is_read(
+    command, arguments, why, monkeypatch, tmp_path
+):
+    monkeypatch.chdir(tmp_path)
+    result = invoke(command, "--prices", "nowhere.csv", *arguments)
+    assert result.exit_code == 2
+    assert result.stderr.startswith(why)
 
 
 @pytest.fixture

@@ -4,8 +4,10 @@ import random
 
 import msgspec
 import pytest
+from msgspec.structs import astuple
 
 from pipeline import Engine, contract, read_profile
+from pipeline.cli.recorded.signal_rows import signal_row
 from pipeline.messages import COMPONENTS, Signal
 from pipeline.runtime.profiles import load_profile
 from pipeline.signals.explanation import contributions, explain, level_thresholds, relief
@@ -71,12 +73,30 @@ def test_calm_is_none_and_a_crash_is_extreme():
     assert found[-1].probability > 0.9
 
 
+def test_what_has_no_data_is_what_nothing_is_known_of_though_the_market_is_not_known_either():
+    found = signals(Engine(PROFILE), records())
+    assert found[0].metrics.no_data == [
+        "velocity",
+        "acceleration",
+        "volume",
+        "oi_change",
+        "funding",
+        "volatility",
+    ]
+    assert found[-1].context.stale
+    assert found[-1].metrics.no_data == ["funding"]
+    assert found[-1].scores.volatility > 0
+
+
 def test_each_signal_tells_what_each_component_contributes():
     for each in signals(Engine(PROFILE), records()):
         parts = each.meta.contributions
-        assert sum(msgspec.structs.astuple(parts)) == pytest.approx(each.probability, abs=4e-4)
+        assert sum(astuple(parts)) == pytest.approx(each.probability, abs=4e-4)
         assert contributions(each, WEIGHTS)["velocity"] == pytest.approx(parts.velocity, abs=2e-3)
         assert "contributions" in msgspec.json.decode(msgspec.json.encode(each))["meta"]
+        assert [signal_row(each)[f"contribution_{name}"] for name in COMPONENTS] == list(astuple(parts))
+    plain = signals(Engine(), records())[-1]
+    assert {signal_row(plain)[f"contribution_{name}"] for name in COMPONENTS} == {None}
 
 
 def test_a_crash_without_any_liquidation_is_noticed():

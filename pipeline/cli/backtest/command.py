@@ -19,6 +19,7 @@ from pipeline.cli.backtest.judge import Wish, carry_out_all, judged, tasks_of
 from pipeline.cli.backtest.run import Sources, collect
 from pipeline.cli.backtest.show import show
 from pipeline.cli.output import USAGE, fail
+from pipeline.cli.recorded.progress import watched
 from pipeline.cli.recorded.rows import UnusableFileError
 from pipeline.runtime.profiles import load_profile
 from pipeline.signals.profile import Profile, ProfileError
@@ -81,13 +82,14 @@ def backtest(  # noqa: PLR0913, PLR0917
     files = tuple(options.named_files((liquidations, prices, open_interest, funding)))
     sources = Sources(files, options.normal(symbol), options.period(begin, end), round(tick * 1_000))
     profiles = _profiles(profile or ["adaptive"])
+    _make(out)
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        markets = collect(sources.open())
+        recordings = sources.open()
+        markets = collect(watched(recordings, "reading"))
     except (UnusableFileError, ValueError, OSError) as error:
         fail(str(error), USAGE)
+    labels, unlabelled = _labelled(markets, rule, recordings.complaints)
     wish = Wish(sources, profiles, rule, hold, split, out)
-    labels, unlabelled = _labelled(markets, rule)
     tasks = [task for name, known in labels.items() for task in tasks_of(name, markets[name], known, wish)]
     ran = carry_out_all(tasks, jobs or cpu_count() or 1)
     report = Report(
@@ -100,6 +102,7 @@ def backtest(  # noqa: PLR0913, PLR0917
         profiles=wish.names,
         symbols={name: judged(name, markets[name], known, ran, wish) for name, known in labels.items()},
         unlabelled=unlabelled,
+        refused=recordings.complaints,
     )
     (out / "report.json").write_bytes(codec.encode(report))
     told = {key: (each.series, each.scores) for key, each in ran.items()}
@@ -107,11 +110,19 @@ def backtest(  # noqa: PLR0913, PLR0917
     show(report, ran, out)
 
 
+def _make(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        fail(f"--out: {out}: {error.strerror}", USAGE)
+
+
 def _rule(**fields: Any) -> EventRule:
     try:
         return convert(fields, EventRule)
     except ValidationError as error:
-        fail(f"the rule of events: {error}", USAGE)
+        text, _, field = str(error).partition(" - at `$.")
+        fail(f"--{field.partition('_')[0].rstrip('`')}: {text}", USAGE)
 
 
 def _profiles(names: list[str]) -> list[Profile]:
@@ -124,7 +135,9 @@ def _profiles(names: list[str]) -> list[Profile]:
     return found
 
 
-def _labelled(markets: dict[str, Recorded], rule: EventRule) -> tuple[dict[str, Labels], dict[str, str]]:
+def _labelled(
+    markets: dict[str, Recorded], rule: EventRule, complaints: list[str]
+) -> tuple[dict[str, Labels], dict[str, str]]:
     labels, unlabelled = {}, {}
     for symbol, market in markets.items():
         try:
@@ -135,5 +148,5 @@ def _labelled(markets: dict[str, Recorded], rule: EventRule) -> tuple[dict[str, 
         reasons = (
             "; ".join(f"{symbol}: {why}" for symbol, why in unlabelled.items()) or "no prices: give --prices"
         )
-        fail(f"nothing to judge by: {reasons}", USAGE)
+        fail("\n".join((f"nothing to judge by: {reasons}", *complaints)), USAGE)
     return labels, unlabelled

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from itertools import pairwise
-from multiprocessing import get_context
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import quote
 
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 
 from pipeline.backtest.baselines import calibrated_norms, last_closed_move, usd_of_a_minute
 from pipeline.backtest.evaluation import Gain, Series, evaluate, gain
-from pipeline.backtest.labels import DAY, EventRule, Labels, Recorded
+from pipeline.backtest.labels import DAY, MINUTE, EventRule, Labels, Recorded
 from pipeline.backtest.report import SymbolReport, describe
+from pipeline.cli.backtest.processes import results
 from pipeline.cli.backtest.run import Ran, Run, Sources, carry_out, joined
 from pipeline.cli.output import progress_bar
 from pipeline.signals.profile import SEED, Profile
@@ -77,14 +76,10 @@ def _begins(labels: Labels, split: int | None) -> list[float]:
 def carry_out_all(tasks: list[Task], jobs: int) -> dict[tuple[str, str], Ran]:
     """Run everything, and return what each profile gave of each symbol."""
     parts: dict[int, Ran] = {}
-    columns = (TextColumn("runs"), BarColumn(), MofNCompleteColumn())
-    with (
-        progress_bar(*columns, total=len(tasks)) as update,
-        ProcessPoolExecutor(jobs, get_context("spawn")) as pool,
-    ):
-        waiting = {pool.submit(carry_out, task.run): number for number, task in enumerate(tasks)}
-        for future in as_completed(waiting):
-            parts[waiting[future]] = future.result()
+    columns = (TextColumn("runs"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with progress_bar(*columns, total=len(tasks)) as update:
+        for number, ran in results(carry_out, [task.run for task in tasks], jobs):
+            parts[number] = ran
             update(advance=1)
     grouped: dict[tuple[str, str], list[Ran]] = {}
     for number, task in enumerate(tasks):
@@ -101,6 +96,8 @@ def judged(
         series[USD] = usd_of_a_minute(market, labels.minutes)
     series[MOVE] = last_closed_move(market, wish.rule)
     return SymbolReport(
+        begin_ms=int(labels.minutes[0]),
+        end_ms=int(labels.minutes[-1]) + MINUTE,
         days=labels.days,
         minutes=len(labels.minutes),
         base_rate=float(labels.positive.mean()),

@@ -139,10 +139,11 @@ class _Market:
         self.prices: list[tuple[int, float]] = []
 
 
-def collect(records: Recordings) -> dict[str, Recorded]:
+def collect(records: Iterable[recordings.Recorded]) -> dict[str, Recorded]:
     """Return what happened to each symbol that has prices: liquidations, and bars.
 
-    Prices a minute or more apart are the closes of bars that long; of denser ones each minute's last is one.
+    Prices whole minutes apart are the closes of bars that long; of others each minute's last is one. Of
+    prices of the same time the first counts.
     """
     found: dict[str, _Market] = {}
     for record in records:
@@ -157,10 +158,10 @@ def collect(records: Recordings) -> dict[str, Recorded]:
 
 def _recorded(market: _Market) -> Recorded:
     liquidations = np.array(market.liquidations, float).reshape(-1, 2)
-    times = np.array([time for time, _ in market.prices], np.int64)
-    prices = np.array([price for _, price in market.prices])
+    times, first = np.unique(np.array([time for time, _ in market.prices], np.int64), return_index=True)
+    prices = np.array([price for _, price in market.prices])[first]
     step = int(np.median(np.diff(times))) if len(times) > 1 else MINUTE
-    if step < MINUTE:
+    if step < MINUTE or step % MINUTE:
         times, step = (times // MINUTE + 1) * MINUTE, MINUTE
     last = np.concatenate([np.diff(times) > 0, [True]])
     return Recorded(liquidations[:, 0].astype(np.int64), liquidations[:, 1], times[last] - step, prices[last])

@@ -37,6 +37,8 @@ def show(report: Report, ran: Mapping[tuple[str, str], Ran], out: Path) -> None:
             _show_profile(name, found)
     for symbol, why in report.unlabelled.items():
         typer.echo(f"{symbol}: not judged: {why}")
+    for complaint in report.refused:
+        typer.echo(complaint)
     events, seconds = sum(each.events for each in ran.values()), sum(each.seconds for each in ran.values())
     typer.echo(
         f"{events:,} events, {events / max(seconds, 1e-9):,.0f} a second and core; see {out / 'report.html'}"

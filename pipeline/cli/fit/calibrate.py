@@ -32,8 +32,8 @@ from pipeline.cli.options import (
 from pipeline.cli.output import USAGE, fail, show_table
 from pipeline.cli.recorded.recordings import Period
 from pipeline.messages import LEVELS
-from pipeline.runtime.profiles import load_profile, save_profile
-from pipeline.signals.profile import Profile, ProfileError, read_profile
+from pipeline.runtime.profiles import SHIPPED, load_profile, save_profile
+from pipeline.signals.profile import SEED, Profile, ProfileError, read_profile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,6 +64,7 @@ def calibrate(  # noqa: PLR0913, PLR0917
 ) -> None:
     """Fit volatility bands, norms, probabilities and levels of a profile to a feed."""
     require_extra()
+    require_folder(out)
     base, most = base_profile(profile, name), budgets(false_alarms)
     feed = feed_of((liquidations, prices, open_interest, funding), symbol, until)
     try:
@@ -79,6 +80,12 @@ def require_extra() -> None:
         fail("fitting a profile needs more: pip install 'cascade-pipeline[calibrate]'", USAGE)
 
 
+def require_folder(out: Path) -> None:
+    """End the command unless the profile can be written where it is wanted: fitting takes minutes."""
+    if not out.parent.is_dir():
+        fail(f"--out: there is no directory {out.parent}", USAGE)
+
+
 def base_profile(profile: str, name: str) -> Profile:
     """Return the profile to begin with, under its new name, or end the command."""
     try:
@@ -86,8 +93,8 @@ def base_profile(profile: str, name: str) -> Profile:
         read_profile(b'{"name": "%s"}' % name.encode(), "json")
     except (ProfileError, ValueError) as error:
         fail(f"--profile, --name: {error}", USAGE)
-    if name == "seed":
-        fail("--name: `seed` is the name of the default profile", USAGE)
+    if name in {SEED.name, *SHIPPED}:
+        fail(f"--name: `{name}` is the name of a profile that comes with the pipeline", USAGE)
     return found
 
 

@@ -17,9 +17,11 @@ from pipeline.backtest.labels import MINUTE, EventRule, Labels, Recorded, Unlabe
 from pipeline.backtest.pooling import Moments, figures
 from pipeline.backtest.report import FEW
 from pipeline.cli.backtest.run import WARM_UP_MS, Sources, collect, outputs_of_events, signals_of_events
-from pipeline.cli.output import USAGE, fail
+from pipeline.cli.output import USAGE, counted, fail
+from pipeline.cli.recorded.progress import watched
 from pipeline.cli.recorded.recordings import Period
 from pipeline.cli.recorded.rows import UnusableFileError
+from pipeline.cli.recorded.ticking import ticking
 from pipeline.messages import COMPONENTS, VolatilityUpdate
 from pipeline.signals.calibration import CalibrationConstants
 from pipeline.signals.provenance import Provenance
@@ -57,10 +59,11 @@ class Feed(NamedTuple):
         """What there was to foretell of each symbol."""
         return [each.labels for each in self.markets.values()]
 
-    def records(self) -> Iterable[recordings.Recorded]:
-        """Return the records, from where the first liquidation's warm-up begins."""
+    def records(self, what: str) -> Iterable[recordings.Recorded]:
+        """Return the records from where the first liquidation's warm-up begins, and say what for."""
         begin = min(int(each.recorded.liquidated_ms[0]) for each in self.markets.values())
-        return self.sources.ticking(Period(float(begin - WARM_UP_MS), self.sources.period.end_ms))
+        period = Period(float(begin - WARM_UP_MS), self.sources.period.end_ms)
+        return ticking(watched(self.sources.open(period), what), self.sources.tick_ms)
 
 
 class Observed(NamedTuple):
@@ -83,19 +86,23 @@ def open_feed(files: list[tuple[str, Path]], symbol: str | None, period: Period)
     sources = Sources(tuple(files), symbol, period, TICK_MS)
     markets: dict[str, Market] = {}
     try:
-        for name, recorded in collect(sources.open()).items():
+        recordings = sources.open()
+        for name, recorded in collect(watched(recordings, "reading")).items():
             try:
                 markets[name] = Market(recorded, label(recorded, EventRule()))
             except UnlabelledError as error:
                 typer.echo(f"{name}: left out: {error}", err=True)
     except (UnusableFileError, OSError, ValueError) as error:
         fail(str(error), USAGE)
+    for complaint in recordings.complaints:
+        typer.echo(complaint, err=True)
     if not markets:
         fail("nothing to fit: give --liquidations and --prices", USAGE)
     found = Feed(sources, markets)
     episodes, days = sum(len(each.onsets) for each in found.labels), sum(each.days for each in found.labels)
     if episodes < FEWEST:
-        fail(f"{', '.join(markets)}: {episodes} cascades in {days:.1f} days: too few to fit anything to")
+        seen = f"{counted(episodes, 'cascade')} in {days:.1f} days"
+        fail(f"{', '.join(markets)}: {seen}: too few to fit anything to")
     return found
 
 
@@ -104,7 +111,7 @@ def observe(feed: Feed, profile: Profile) -> list[Observed]:
     eager = structs.replace(profile.score, emit_interval_s=0.0, none_interval_s=0.0)
     eager_profile = structs.replace(profile, score=eager)
     columns = {name: [array("d") for _ in range(6 + len(COMPONENTS))] for name in feed.markets}
-    for signals in signals_of_events(feed.records(), eager_profile, feed.markets):
+    for signals in signals_of_events(feed.records("running"), eager_profile, feed.markets):
         for found in signals:
             for column, value in zip(columns[found.symbol], _row(found), strict=True):
                 column.append(value)
@@ -134,7 +141,7 @@ def volatilities(feed: Feed, profile: Profile) -> Floats:
     """Return 5-minute volatilities as a profile measures them: the first of each symbol's minutes."""
     found = array("d")
     newest = {name: int(each.labels.minutes[0]) // MINUTE - 1 for name, each in feed.markets.items()}
-    prices = (record for record in feed.records() if record.topic == contract.PRICES)
+    prices = (record for record in feed.records("measuring volatility") if record.topic == contract.PRICES)
     for outputs in outputs_of_events(prices, profile, feed.markets):
         for body in (output.body for output in outputs):
             if not isinstance(body, VolatilityUpdate) or body.warming or body.symbol not in newest:

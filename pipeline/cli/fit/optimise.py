@@ -18,6 +18,7 @@ from pipeline.cli.fit.calibrate import (
     budgets,
     feed_of,
     require_extra,
+    require_folder,
     write,
 )
 from pipeline.cli.fit.observing import observe, with_provenance, without_map
@@ -54,6 +55,7 @@ def optimise(  # noqa: PLR0913, PLR0917
 ) -> None:
     """Fit the weights to a feed; a profile is written only if they are surely better on later days."""
     require_extra()
+    require_folder(out)
     from pipeline.backtest.levels import with_levels  # noqa: PLC0415 - scipy is an extra
     from pipeline.backtest.walk_forward import gain_of, walk_forward  # noqa: PLC0415
 

@@ -21,6 +21,7 @@ from pipeline.cli.recorded.rows import (
     number,
     open_rows,
     time_ms,
+    time_objection,
 )
 from pipeline.messages import Funding, Liquidation, OpenInterest, Price, millis
 
@@ -58,8 +59,8 @@ class Period(NamedTuple):
     def objection(self, moment: float) -> str | None:
         """Say why a moment (milliseconds) is outside."""
         if moment < self.begin_ms:
-            return "before --from"
-        return "not before --to" if moment >= self.end_ms else None
+            return "before the time asked for"
+        return "after the time asked for" if moment >= self.end_ms else None
 
 
 class Recording:
@@ -119,24 +120,23 @@ class Recording:
             else:
                 yield found
 
-    def _bar_length(self, times: list[float]) -> float:
+    def _bar_length(self, times: list[float]) -> float | None:
         length = bar_length(times)
-        if length is None:
+        if length is None and times:
             raise UnusableFileError(f"{self.path}: a single bar: its length is unknown")
         return length
 
     def _decode(self, row: Row, period: Period) -> Recorded | Refusal:
         if isinstance(row, Refusal):
             return row
-        if self.topic == contract.PRICES:
-            row = as_price(row, self._bar_ms)
-        moment = time_ms(row)
+        found = as_price(row, self._bar_ms) if self.topic == contract.PRICES else row
+        moment = time_ms(found)
         if moment is not None and (reason := period.objection(moment)):
             return Refusal(reason)
-        decoded = codec.decode(self.topic, codec.encode(self._fields(row, moment)))
+        decoded = codec.decode(self.topic, codec.encode(self._fields(found, moment)))
         message = cast("Message | None", decoded.messages[0] if decoded.messages else None)
         if message is None:
-            return Refusal(decoded.rejections[0].reason)
+            return Refusal(time_objection(row) or decoded.rejections[0].reason)
         return Recorded(millis(message.timestamp), self.topic, message)
 
     def _fields(self, row: dict[str, Any], moment: float | None) -> dict[str, Any]:
@@ -199,6 +199,13 @@ class Recordings:
             for reason, count in reasons.items():
                 total[file.path.name, reason] += count
         return dict(total)
+
+    @property
+    def complaints(self) -> list[str]:
+        """What was refused so far, in words."""
+        return [
+            f"refused: {file}: {reason}: {count:,}" for (file, reason), count in sorted(self.refused.items())
+        ]
 
     def __iter__(self) -> Iterator[Recorded]:
         known: set[Hashable] = set()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from pipeline import codec
 from pipeline.cli.recorded import force_orders
+from pipeline.messages import EARLIEST_S, LATEST_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,6 +48,17 @@ def time_ms(row: Row) -> float | None:
         value, scale = row.get("timestamp"), 1000
     value = number(value)
     return value * scale if isinstance(value, int | float) else None
+
+
+def time_objection(row: dict[str, Any]) -> str | None:
+    """Say why what a row has for its time is none; None where that is not so, or where it has nothing."""
+    column, unit = "timestamp", "seconds"
+    if row.get("timestamp_ms") is not None:
+        column, unit = ("timestamp_ms", "milliseconds")
+    moment = time_ms(row)
+    if row.get(column) is None or (moment is not None and EARLIEST_S <= moment / 1_000 < LATEST_S):
+        return None
+    return f"{column}: expected {unit} since 1970, between 2000 and 2100"
 
 
 def identity(row: Row) -> tuple[Any, ...]:

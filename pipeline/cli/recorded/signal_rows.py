@@ -9,6 +9,8 @@ from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Any, Final, Self
 
 import msgspec
+from msgspec import UNSET
+from msgspec.structs import astuple
 
 from pipeline import codec
 from pipeline.cli.recorded.rows import UnusableFileError
@@ -39,8 +41,13 @@ COLUMNS: Final = (
     *_names(Metrics),
     *(name.replace("timestamp", "context_timestamp") for name in _names(SignalContext)),
     *("raw_score", "level_reason", "event_timestamp", "profile", "weights_version"),
+    *(f"contribution_{name}" for name in _names(Scores)),
 )
-"""Names are those of the message; `no_data` lists components, separated by spaces. Files tell of no feeds."""
+"""Names are those of the message; `no_data` lists components, separated by spaces. Files tell of no feeds.
+
+Contributions are null where the profile tells none.
+"""
+_NO_CONTRIBUTIONS: Final = (None,) * len(_names(Scores))
 
 
 def signal_row(signal: Signal) -> dict[str, Any]:
@@ -52,12 +59,13 @@ def signal_row(signal: Signal) -> dict[str, Any]:
             (
                 *(millis(signal.timestamp), signal.symbol, signal.signal, signal.signal_level),
                 *(signal.probability, signal.id, signal.sequence),
-                *msgspec.structs.astuple(signal.scores),
-                *msgspec.structs.astuple(metrics)[:-1],
+                *astuple(signal.scores),
+                *astuple(metrics)[:-1],
                 " ".join(metrics.no_data),
-                *msgspec.structs.astuple(context)[:-1],
+                *astuple(context)[:-1],
                 *(meta.raw_score, meta.level_reason, meta.event_timestamp, meta.profile),
                 meta.weights_version,
+                *(_NO_CONTRIBUTIONS if (parts := meta.contributions) is UNSET else astuple(parts)),
             ),
             strict=True,
         )

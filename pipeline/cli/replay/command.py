@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
 from pathlib import Path  # noqa: TC003 - Typer reads annotations
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
 
 from pipeline import contract
 from pipeline.cli import options
-from pipeline.cli.output import PROBLEM, USAGE, fail, progress_bar, run, show_table
-from pipeline.cli.recorded.recordings import Recording, Recordings
+from pipeline.cli.output import PROBLEM, USAGE, fail, run, show_table
+from pipeline.cli.recorded.progress import watched
+from pipeline.cli.recorded.recordings import Recorded, Recording, Recordings
 from pipeline.cli.recorded.rows import UnusableFileError
 from pipeline.cli.recorded.signal_rows import SignalFile, create_signal_file, signal_row
 from pipeline.cli.replay import kafka
@@ -25,12 +24,9 @@ from pipeline.settings import load_settings
 from pipeline.signals.profile import SEED, Profile, ProfileError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterable
 
     from pipeline.cli.recorded.recordings import Period
-
-STEP: Final = 500
-"""Messages between two steps of the progress bar."""
 
 
 def replay(  # noqa: PLR0913, PLR0917
@@ -115,8 +111,8 @@ def _replay_offline(recordings: Recordings, out: Path, profile: Profile) -> None
     counts = SignalCounts()
     started = time.perf_counter()
     try:
-        with create_signal_file(out) as file, _progress(recordings) as progress:
-            process(recordings, Engine(profile), file, counts, progress)
+        with create_signal_file(out) as file:
+            process(watched(recordings, "replaying"), Engine(profile), file, counts)
             file.wanted = bool(recordings.used)
     except UnusableFileError as error:
         fail(str(error), USAGE)
@@ -125,35 +121,18 @@ def _replay_offline(recordings: Recordings, out: Path, profile: Profile) -> None
     show_table(("what", "how many"), report(recordings, counts, time.perf_counter() - started))
 
 
-def process(
-    recordings: Recordings,
-    engine: Engine,
-    file: SignalFile,
-    counts: SignalCounts,
-    progress: Callable[[], None],
-) -> None:
+def process(records: Iterable[Recorded], engine: Engine, file: SignalFile, counts: SignalCounts) -> None:
     """Feed recorded messages to an engine, write the signals and count what comes out."""
-    for number, recorded in enumerate(recordings):
+    for recorded in records:
         for output in engine.feed(recorded.topic, recorded.message):
             counts.add(output)
             if output.topic == contract.SIGNALS and isinstance(output.body, Signal):
                 file.write(signal_row(output.body))
-        if number % STEP == 0:
-            progress()
     counts.skipped = engine.skipped()
 
 
 def _replay_to_kafka(recordings: Recordings, speed: float) -> None:
     settings = load_settings()
     started = time.perf_counter()
-    with _progress(recordings) as progress:
-        run(kafka.feed(recordings, settings, speed, progress))
+    run(kafka.feed(recordings, settings, speed))
     show_table(("what", "how many"), report(recordings, None, time.perf_counter() - started))
-
-
-@contextmanager
-def _progress(recordings: Recordings) -> Iterator[Callable[[], None]]:
-    """Yield a function that moves a progress bar on."""
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with progress_bar(*columns, total=recordings.size) as update:
-        yield lambda: update(completed=recordings.done)

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pipeline import codec
 from pipeline.cli.feeding import producer
+from pipeline.cli.recorded.progress import watched
 from pipeline.runtime.topic_plan import APPLY
 from pipeline.runtime.topics import TopicsError, read_topics
 from pipeline.settings import FOREVER
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+    from collections.abc import AsyncIterator, Iterable, Iterator
 
     from aiokafka import AIOKafkaProducer
 
@@ -27,9 +28,7 @@ CHUNK: Final = 1_000
 _HOUR_MS: Final = 3_600_000
 
 
-async def feed(
-    recordings: Recordings, settings: Settings, speed: float, progress: Callable[[], None]
-) -> None:
+async def feed(recordings: Recordings, settings: Settings, speed: float) -> None:
     """Send recorded messages to the topics of a running pipeline.
 
     Parameters
@@ -40,8 +39,6 @@ async def feed(
         Where the broker is.
     speed
         How many times as fast as it happened.
-    progress
-        Called now and then.
 
     Raises
     ------
@@ -51,15 +48,13 @@ async def feed(
     """
     await check_retention(recordings, settings)
     async with producer(settings) as sending:
-        paced = pace(recordings, speed) if speed != FASTEST else None
-        if paced is None:
-            for chunk in _chunks(iter(recordings)):
+        records = watched(recordings, "replaying")
+        if speed == FASTEST:
+            for chunk in _chunks(records):
                 await _send(sending, chunk)
-                progress()
         else:
-            async for recorded in paced:
+            async for recorded in pace(records, speed):
                 await _send(sending, [recorded])
-                progress()
 
 
 async def _send(sending: AIOKafkaProducer, records: Iterable[Recorded]) -> None:
