@@ -65,9 +65,9 @@ def rounded(value: float, digits: int) -> float:
     """
     scale = _SCALES[digits]
     scaled = value * scale
-    if -_SURE < scaled < _SURE:
+    if abs(scaled) < _SURE:
         whole = round(scaled)
-        if -_CLEAR < scaled - whole < _CLEAR:
+        if abs(scaled - whole) < _CLEAR:
             return whole / scale
     return round(value, digits) + 0.0
 

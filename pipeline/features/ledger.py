@@ -44,15 +44,15 @@ class Ledger:
 
     Attributes
     ----------
-    times, befores
-        Where buckets that hold something begin (microseconds), oldest first, and what there had been before
-        each of them.
-    totals
-        All that there has been. What is forgotten of it does not matter: only differences do.
+    times
+        Where buckets that hold something begin (microseconds), oldest first.
+    befores
+        What there had been before each of them, and at the end all that there has been. What is forgotten of
+        that does not matter: only differences do.
 
     """
 
-    __slots__ = ("_grain", "_grains", "_most", "_tiers", "befores", "times", "totals")
+    __slots__ = ("_grain", "_grains", "_most", "_tiers", "befores", "times")
 
     def __init__(self, tiers: Sequence[Tier]) -> None:
         self._tiers = tiers
@@ -60,8 +60,7 @@ class Ledger:
         self._grain = self._grains[0]
         self._most = 2 * sum(tier.span // grain for tier, grain in zip(tiers, self._grains, strict=True))
         self.times = [_BEFORE_ALL]
-        self.befores: list[Totals] = [(0, 0, 0)]
-        self.totals: Totals = (0, 0, 0)
+        self.befores: list[Totals] = [(0, 0, 0), (0, 0, 0)]
 
     def holds(self, time: int, clock: int) -> bool:
         """Tell whether the longest window ending at `clock` covers `time` (microseconds)."""
@@ -69,16 +68,19 @@ class Ledger:
 
     def add(self, time: int, clock: int, long_cents: int, short_cents: int) -> None:
         """Count a liquidation at a `time` that the ledger holds, not after `clock` (microseconds)."""
-        before = count, longs, shorts = self.totals
-        self.totals = count + 1, longs + long_cents, shorts + short_cents
-        bucket, newest = time - time % self._grain, self.times[-1]
-        if bucket > newest:
-            self.times.append(bucket)
-            self.befores.append(before)
-            if len(self.times) > self._most:
-                self.tidy(clock)
-        elif bucket < newest:
+        befores, bucket, newest = self.befores, time - time % self._grain, self.times[-1]
+        if bucket < newest:
             self._add_before(bucket, long_cents, short_cents)
+            return
+        count, longs, shorts = befores[-1]
+        totals = count + 1, longs + long_cents, shorts + short_cents
+        if bucket == newest:
+            befores[-1] = totals
+            return
+        befores.append(totals)
+        self.times.append(bucket)
+        if len(self.times) > self._most:
+            self.tidy(clock)
 
     def _add_before(self, bucket: int, long_cents: int, short_cents: int) -> None:
         """Count a liquidation in a bucket before the newest one."""
@@ -97,25 +99,27 @@ class Ledger:
 
         No window's answer changes by it.
         """
-        times, befores = [_BEFORE_ALL], [(0, 0, 0)]
+        times, befores, newest = [_BEFORE_ALL], [self.befores[0]], _BEFORE_ALL
         begins = [bisect_left(self.times, tier.begin(clock)) for tier in reversed(self._tiers)]
         parts = pairwise([*begins, len(self.times)])
         for grain, (first, end) in zip(reversed(self._grains), parts, strict=True):
-            for place in range(first, end):
-                bucket = self.times[place] - self.times[place] % grain
-                if bucket > times[-1]:
+            for time, before in zip(self.times[first:end], self.befores[first:end], strict=True):
+                bucket = time - time % grain
+                if bucket > newest:
+                    newest = bucket
                     times.append(bucket)
-                    befores.append(self.befores[place])
+                    befores.append(before)
+        befores.append(self.befores[-1])
         self.times, self.befores = times, befores
 
     def freeze(self, clock: int) -> FrozenLedger:
         """Return the buckets of the windows ending at `clock`."""
         self.tidy(clock)
-        count, longs, shorts = self.totals
+        count, longs, shorts = self.befores[-1]
         newest = clock // self._grain
         return [newest - time // self._grain for time in self.times[1:]], [
             (count - counted, longs - long_cents, shorts - short_cents)
-            for counted, long_cents, short_cents in self.befores[1:]
+            for counted, long_cents, short_cents in self.befores[1:-1]
         ]
 
     def thaw(self, frozen: FrozenLedger, clock: int) -> None:
@@ -123,4 +127,4 @@ class Ledger:
         ages, sums = frozen
         newest = clock // self._grain
         self.times += [(newest - age) * self._grain for age in ages]
-        self.befores += [(-count, -longs, -shorts) for count, longs, shorts in sums]
+        self.befores[1:-1] = [(-count, -longs, -shorts) for count, longs, shorts in sums]

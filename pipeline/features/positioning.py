@@ -177,7 +177,6 @@ class PositioningStage(Stage[PositioningState]):
         message = event.message
         if not isinstance(message, _CONCERNED):
             return
-        state = states.change(event.symbol, event.time)
-        if not state.seen(event):
+        state = states.open(event)
+        if state is not None:
             state.fold(event, message)
-            state.mark(event)

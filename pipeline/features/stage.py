@@ -98,11 +98,9 @@ class State(ABC):
         applied = self.applied.get(event.topic)
         return applied is not None and event.offset <= applied[0]
 
-    def mark(self, event: Event, time: int = 0) -> None:
-        """Note that the event was folded in, by default at its time: its last message ends its record."""
-        time = time or event.time
-        if time > self.newest:  # noqa: PLR1730 - for each event, and `max` takes longer
-            self.newest = time
+    def mark(self, event: Event) -> None:
+        """Note that the event was folded in: its last message ends its record."""
+        self.newest = max(self.newest, event.time)
         if event.last:
             self.applied[event.topic] = (event.offset, event.time)
 

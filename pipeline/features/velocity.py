@@ -8,7 +8,6 @@ from msgspec import Meta, Struct
 
 from pipeline import contract
 from pipeline.features.stage import SHARED, Event, Stage
-from pipeline.features.states import effective
 from pipeline.features.velocity_state import Market, VelocityState
 from pipeline.features.velocity_update import create_update
 from pipeline.features.windows import Windows
@@ -136,26 +135,22 @@ class VelocityStage(Stage[Any]):
             self._context(event, event.context, states)
 
     def _fold(self, event: Event, states: States[Any]) -> None:
-        if states.get(event.symbol).seen(event):
-            return
         market: Market = states.get(SHARED)
-        lived_to = effective(event.time, market.time)
-        state: VelocityState = states.change(event.symbol, lived_to)
+        state: VelocityState | None = states.open(event, market.time)
+        if state is None:
+            return
         clock = max(state.clock, event.time, market.time - self._grace)
         if state.fold(event.message, event.time, clock):  # type: ignore[arg-type]  # of that topic
             self._measure(event, state, market, "liquidation")
-        state.mark(event, lived_to)
 
     def _price(self, event: Event, states: States[Any]) -> None:
-        if states.get(event.symbol).seen(event):
-            return
         market: Market = states.get(SHARED)
-        lived_to = effective(event.time, market.time)
-        state: VelocityState = states.change(event.symbol, lived_to)
+        state: VelocityState | None = states.open(event, market.time)
+        if state is None:
+            return
         state.event_time = max(state.event_time, event.time)
         if state.advance(max(event.time, market.time) - self._grace):
             self._measure(event, state, market, "price")
-        state.mark(event, lived_to)
 
     def _context(self, event: Event, context: Context, states: States[Any]) -> None:
         time = micros(context.timestamp)

@@ -29,21 +29,16 @@ class Window:
 
     def count(self, clock: int) -> int:
         """Return how many liquidations the window ending at `clock` holds."""
-        ledger = self._ledger
-        befores = ledger.befores
-        first = bisect_left(ledger.times, clock - clock % self._width - self._reach)
-        return ledger.totals[0] - befores[first][0] if first < len(befores) else 0
+        befores = self._ledger.befores
+        first = bisect_left(self._ledger.times, clock - clock % self._width - self._reach)
+        return befores[-1][0] - befores[first][0]
 
     def totals(self, clock: int) -> Totals:
         """Return the count and the value by side of the window ending at `clock`."""
-        ledger = self._ledger
-        befores = ledger.befores
-        first = bisect_left(ledger.times, clock - clock % self._width - self._reach)
-        if first == len(befores):
-            return 0, 0, 0
-        count, long_cents, short_cents = ledger.totals
-        count_before, long_before, short_before = befores[first]
-        return count - count_before, long_cents - long_before, short_cents - short_before
+        befores = self._ledger.befores
+        first = bisect_left(self._ledger.times, clock - clock % self._width - self._reach)
+        (count, longs, shorts), (count_before, longs_before, shorts_before) = befores[-1], befores[first]
+        return count - count_before, longs - longs_before, shorts - shorts_before
 
     def is_empty(self, clock: int) -> bool:
         """Tell whether the window ending at `clock` holds nothing: cheaper than counting."""

@@ -88,11 +88,10 @@ class ScoringStage(Stage[Any]):
             self._fold_tick(event, measured, states)
 
     def _fold_counted(self, event: Event, states: States[Any]) -> None:
-        if states.get(event.symbol).seen(event):
-            return
         shared: SharedState = states.get(SHARED)
-        lived_to = effective(event.time, shared.contexts.newest)
-        state: SymbolState = states.change(event.symbol, lived_to)
+        state: SymbolState | None = states.open(event, shared.contexts.newest)
+        if state is None:
+            return
         if event.positioning is not None:
             time = max(event.positioning.time, state.readings.newest)
             state.readings.add(time, event.positioning, max(state.clock, shared.horizon))
@@ -103,7 +102,6 @@ class ScoringStage(Stage[Any]):
             if state.habits is not None and isinstance(event.message, Liquidation):
                 state.habits.liquidated(measured.clock, event.message)
             self._judge(event, measured, state, shared)
-        state.mark(event, lived_to)
 
     def _fold_tick(self, event: Event, measured: Measurement, states: States[Any]) -> None:
         """Judge what no liquidation led to: only if time has moved, so that repeats change nothing."""

@@ -48,10 +48,9 @@ class CountingStage(Stage[Counter]):
         return Counter()
 
     def step(self, event, states):
-        state = states.change(event.symbol, event.time)
-        if not state.seen(event):
+        state = states.open(event)
+        if state is not None:
             state.count += 1
-            state.mark(event)
 
 
 def event(offset, *, topic=contract.PRICES, symbol="BTCUSDT", last=True, time=START):
@@ -80,6 +79,33 @@ def test_records_are_seen_by_topic_up_to_the_applied_offset():
     state.mark(event(5))
     assert [state.seen(event(offset)) for offset in (0, 4, 5, 6)] == [True, True, True, False]
     assert not state.seen(event(0, topic=contract.FUNDING))
+
+
+def test_a_record_is_opened_until_its_last_event_was():
+    states = States(CountingStage())
+    states.take_snapshots()
+    opened = [
+        states.open(event(offset, last=last))
+        for offset, last in ((5, False), (5, True), (5, True), (4, True))
+    ]
+    assert [state is None for state in opened] == [False, False, True, True]
+    assert states.get("BTCUSDT").applied == {contract.PRICES: (5, START)}
+
+
+def test_a_record_is_opened_as_of_when_the_market_lets_it_happen():
+    states = States(CountingStage())
+    market_time = START + 3 * LATENESS
+    state = states.open(event(0), market_time)
+    assert (state.newest, state.applied) == (market_time - LATENESS, {contract.PRICES: (0, START)})
+    assert states.open(event(1, time=START + 1), market_time - 1) is state
+    assert state.newest == market_time - LATENESS
+
+
+def test_an_opened_repeat_is_no_change():
+    states = counted(event(5))
+    assert states.take_snapshots()
+    assert states.open(event(5)) is None
+    assert not states.take_snapshots()
 
 
 def test_the_position_grows_with_every_record_of_any_topic():
