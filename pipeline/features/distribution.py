@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from typing import Any, Final
 
 BINS_AN_OCTAVE: Final = 4
 """Each bin is a fifth wider than the one before; what lies in one bin counts as equal."""
 _LARGEST_UNIT: Final = 1e100
+_BLOCK: Final = 180
+"""Samples that leave a window together."""
 
 
 class RecentDistribution:
@@ -96,3 +99,51 @@ class RecentMean:
     def thaw(self, frozen: list[float]) -> None:
         """Take over what `freeze` returned."""
         self._count, self.value = frozen
+
+
+class WindowMean:
+    """A mean of the last samples, one a minute, each as good as the other; those before have no say.
+
+    The window is of whole blocks of three hours and the one under way, so up to three hours longer.
+
+    Parameters
+    ----------
+    minutes
+        How long the window is.
+
+    """
+
+    __slots__ = ("_blocks", "_count", "_sum", "_whole")
+
+    def __init__(self, minutes: float) -> None:
+        self._blocks: deque[float] = deque(maxlen=round(minutes / _BLOCK))  # sums of whole blocks
+        self._whole = 0.0  # the sum of them
+        self._sum, self._count = 0.0, 0  # of the block under way
+
+    def add(self, sample: float) -> None:
+        """Take a sample."""
+        self._sum += sample
+        self._count += 1
+        if self._count == _BLOCK:
+            self._blocks.append(self._sum)
+            self._whole = math.fsum(self._blocks)
+            self._sum, self._count = 0.0, 0
+
+    @property
+    def value(self) -> float:
+        """The mean; 0 without a sample."""
+        count = _BLOCK * len(self._blocks) + self._count
+        return (self._whole + self._sum) / count if count else 0.0
+
+    def freeze(self) -> list[Any]:
+        """Return everything that `thaw` needs."""
+        return [list(self._blocks), self._sum, self._count]
+
+    def thaw(self, frozen: list[Any]) -> None:
+        """Take over what `freeze` returned, or what a `RecentMean` did: states had one in this place."""
+        if len(frozen) == 2:  # noqa: PLR2004 - its count and its value
+            whole, rest = divmod(int(frozen[0]), _BLOCK)
+            frozen = [[_BLOCK * frozen[1]] * whole, rest * frozen[1], rest]
+        blocks, self._sum, self._count = frozen
+        self._blocks.extend(blocks)
+        self._whole = math.fsum(self._blocks)

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 
 from msgspec import Meta, Struct
 
-from pipeline.features.distribution import RecentMean
+from pipeline.features.distribution import WindowMean
 
 _HOUR: Final = 60
 _QUARTER: Final = 15
@@ -35,8 +35,8 @@ class MoveConstants(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     sigmas, least
         A move is large from so many standard deviations of such moves on, and from this fraction on.
     memory_days
-        The longer of the memories of that deviation; the shorter is one day, and the smaller of the two
-        deviations counts: the last burst inflates the shorter one.
+        The longer of the spans that the deviation is taken over; the shorter is one day, and the smaller of
+        the two deviations counts: the last burst inflates the shorter one.
 
     """
 
@@ -76,7 +76,7 @@ class Moves:
     def __init__(self, constants: MoveConstants) -> None:
         self._constants = constants
         self._closes: deque[float] = deque(maxlen=_HOUR + 1)  # logarithms
-        self._day, self._week = RecentMean(_DAY), RecentMean(_DAY * constants.memory_days)
+        self._day, self._week = WindowMean(_DAY), WindowMean(_DAY * constants.memory_days)
         self._minute = self._priced = 0
         self._price = 0.0
         self._needed = 0.0

@@ -84,7 +84,7 @@ def test_prices_alone_tell_of_their_moves_as_often_as_the_profile_says(recorded_
     ours = found["adaptive"]
     assert ours["pr_auc"] > 1.1 * found["last closed move"]["pr_auc"]
     assert ours["brier_skill"] >= 0.25
-    assert ours["levels"]["ALERT"]["recall"] >= 0.75
+    assert ours["levels"]["ALERT"]["recall"] >= 0.85
     assert ours["levels"]["ALERT"]["false_alarms_day"] <= 1.0
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import codec
-from pipeline.features.distribution import RecentDistribution, RecentMean
+from pipeline.features.distribution import RecentDistribution, RecentMean, WindowMean
 
 VALUES = st.lists(st.floats(0, 1e6), min_size=1, max_size=60)
 
@@ -108,3 +108,38 @@ def test_a_recent_mean_begins_as_the_plain_one_and_forgets():
     again = RecentMean(10)
     again.thaw(mean.freeze())
     assert again.freeze() == mean.freeze()
+
+
+def test_a_mean_of_a_window_forgets_all_at_once():
+    mean = WindowMean(360)
+    assert mean.value == 0.0
+    samples = [float(place % 97) for place in range(1_000)]
+    for place, sample in enumerate(samples, start=1):
+        mean.add(sample)
+        begin = max(place // 180 - 2, 0) * 180
+        assert mean.value == pytest.approx(sum(samples[begin:place]) / (place - begin))
+
+
+@pytest.mark.parametrize("length", [100, 180, 1_000])
+def test_a_mean_of_a_window_goes_on_where_it_was_stored(length):
+    one, other = WindowMean(360), WindowMean(360)
+    for place in range(length):
+        one.add(0.1 * place)
+    other.thaw(codec.unpacker(list)(codec.pack(one.freeze())))
+    assert other.value == one.value
+    for mean in (one, other):
+        for place in range(200):
+            mean.add(0.7 * place)
+    assert one.freeze() == other.freeze()
+
+
+@pytest.mark.parametrize("length", [100, 500])
+def test_a_mean_of_a_window_takes_over_one_that_forgot_exponentially(length):
+    before, mean = RecentMean(360), WindowMean(360)
+    for place in range(length):
+        before.add(float(place))
+    mean.thaw(before.freeze())
+    assert mean.value == pytest.approx(before.value)
+    for _ in range(540):
+        mean.add(3.0)
+    assert mean.value == 3.0

@@ -33,14 +33,11 @@ def slow_nearness(closes, price, constants):
     moves = logs[15:] - logs[:-15]
     before = moves[:-15] ** 2  # of what ended before the move that is judged began
 
-    def recent_mean(memory):
-        value, count = 0.0, 0.0
-        for sample in before:
-            count = min(count + 1, memory)
-            value += (sample - value) / count
-        return value
+    def mean_of_days(days):
+        begin = len(before) // 180 - 8 * days  # by three hours
+        return before[180 * max(begin, 0) :].mean()
 
-    usual = min(recent_mean(1_440), recent_mean(1_440 * constants.memory_days))
+    usual = min(mean_of_days(1), mean_of_days(int(constants.memory_days)))
     fives = np.abs(np.diff(logs[-61:][::5]))
     bipower = math.pi / 2 * float((fives[1:] * fives[:-1]).sum()) * 12 / 11
     quarter = float((np.diff(logs)[-15:] ** 2).sum())
@@ -54,9 +51,9 @@ def slow_nearness(closes, price, constants):
 
 
 @pytest.mark.parametrize("ahead", [(5,), (2, 5, 10)])
-@pytest.mark.parametrize("minutes", [80, 500])
+@pytest.mark.parametrize("minutes", [80, 500, 5_000])
 def test_the_nearness_is_that_of_the_whole_past(minutes, ahead):
-    constants = MoveConstants(ahead_min=ahead)
+    constants = MoveConstants(ahead_min=ahead, memory_days=2)
     prices = list(walk(minutes))
     for price in (prices[-1], prices[-1] * 0.99):
         moves = fed([*prices[:-1], price], constants)
@@ -95,6 +92,15 @@ def test_a_large_move_is_reached_by_falling_and_by_rising():
     assert fed(prices).nearness() < 0.1
     for factor in (0.97, 1.03):
         assert fed([*prices[:-1], prices[-1] * factor]).nearness() == 1.0
+
+
+def test_a_burst_of_the_day_before_yesterday_has_no_say_in_what_is_usual():
+    """Two days after it the moves of a day are what they would be without; a fading memory has an eighth."""
+    constants = MoveConstants(memory_days=1, least=1e-6)
+    calm, after = (list(walk(2 * 1_440)) for _ in range(2))
+    burst = list(walk(300, step=0.004))
+    calm, after = list(walk(300)) + calm, burst + [price * burst[-1] / 100.0 for price in after]
+    assert fed(after, constants).nearness() == pytest.approx(fed(calm, constants).nearness())
 
 
 def test_a_price_that_stands_still_is_far_from_any_move():
