@@ -198,9 +198,11 @@ class Engine:
 
     def _forget(self) -> None:
         """Drop symbols that have been idle for so long that their next record begins anew."""
-        market_time = max(stage.market_time(states) for stage, states in self._steps)
-        idle = {key for _, states in self._steps for key in states.forget(market_time, self._ends)}
-        self._roster.forget(key for key in idle if not any(key in states for _, states in self._steps))
+        market_time = max([stage.market_time(states) for stage, states in self._steps])
+        dropped = [states.forget(market_time, self._ends) for _, states in self._steps]
+        if any(dropped):
+            idle = set().union(*dropped)
+            self._roster.forget(key for key in idle if not any(key in states for _, states in self._steps))
 
     def _ends(self) -> dict[str, int]:
         return {topic: offset + 1 for topic, offset in self._offsets.items()}
