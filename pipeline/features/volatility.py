@@ -130,8 +130,13 @@ class VolatilityState(State):
     def _send(self, event: Event, second: int) -> None:
         self._sequence += 1
         self._sent = second
+        if VOLATILITY in event.told:
+            event.send(VOLATILITY, event.symbol, self._update(event))
+        self._volume = None
+
+    def _update(self, event: Event) -> VolatilityUpdate:
         found = self._judgement
-        update = VolatilityUpdate(  # by position, in the order of its fields: by name it takes far longer
+        return VolatilityUpdate(  # by position, in the order of its fields: by name it takes far longer
             event.symbol,
             seconds(event.time),
             self._price,
@@ -148,8 +153,6 @@ class VolatilityState(State):
             found.warming,
             self._sequence,
         )
-        event.send(VOLATILITY, event.symbol, update)
-        self._volume = None
 
     def freeze(self) -> list[Any]:
         """Return everything that `thaw` needs."""

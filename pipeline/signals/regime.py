@@ -39,9 +39,7 @@ class _Market(NamedTuple):
     level: int
     changed: bool
     liquidity: Liquidity
-    trend: Trend
     volume_percentile: float | None
-    follows: Consequences
 
 
 class RegimeState(State):
@@ -80,17 +78,16 @@ class RegimeState(State):
             market = self._judge(second, reading)
             self._sequence += 1
             event.context = self._context(event.symbol, reading, market)
-            event.send(REGIME, event.symbol, self._update(event.symbol, reading, market))
+            if REGIME in event.told:
+                event.send(REGIME, event.symbol, self._update(event.symbol, reading, market))
             event.send(CONTEXT, event.symbol, event.context)
 
     def _judge(self, second: int, reading: VolatilityReading) -> _Market:
         turnover = self._turnover.read(second)
         liquidity = judge_liquidity(turnover, self._constants.liquidity)
-        trend = judge_trend(self._closes.direction(), self._constants.trend)
         level = market_level(reading.judgement.level, liquidity)
         changed = self._enter(level, reading.time)
-        follows = self._follow(level, liquidity, trend)
-        return _Market(level, changed, liquidity, trend, turnover.percentile, follows)
+        return _Market(level, changed, liquidity, turnover.percentile)
 
     def _follow(self, level: int, liquidity: Liquidity, trend: Trend) -> Consequences:
         known = self._follows.get((level, liquidity, trend))
@@ -111,7 +108,7 @@ class RegimeState(State):
         return True
 
     def _context(self, symbol: str, reading: VolatilityReading, market: _Market) -> Context:
-        judgement, thresholds = reading.judgement, market.follows.thresholds
+        judgement, constants = reading.judgement, self._constants.market
         return Context(  # by position, in the order of its fields: by name it takes far longer
             symbol,
             seconds(reading.time),
@@ -120,20 +117,21 @@ class RegimeState(State):
             judgement.regime,
             REGIMES[market.level],
             judgement.risk_multiplier,
-            thresholds.cascade_sensitivity,
-            thresholds.velocity_multiplier,
+            constants.cascade_sensitivities[market.level],
+            constants.velocity_multipliers[market.level],
             judgement.warming,
         )
 
     def _update(self, symbol: str, reading: VolatilityReading, market: _Market) -> RegimeUpdate:
-        follows = market.follows
+        trend = judge_trend(self._closes.direction(), self._constants.trend)
+        follows = self._follow(market.level, market.liquidity, trend)
         return RegimeUpdate(  # by position, as above
             seconds(reading.time),
             REGIMES[market.level],
             follows.confidence,
             reading.judgement.regime,
             market.liquidity,
-            market.trend,
+            trend,
             market.changed,
             seconds(reading.time - self.since),
             follows.thresholds,

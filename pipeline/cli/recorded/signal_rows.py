@@ -43,24 +43,18 @@ COLUMNS: Final = (
 """Names are those of the message; `no_data` lists components, separated by spaces. Files tell of no feeds."""
 
 
-def signal_row(signal: Signal) -> dict[str, Any]:
+def signal_row(signal: Signal) -> tuple[Any, ...]:
     """Return a signal as a flat row, one value for each of `COLUMNS`."""
     metrics, context, meta = signal.metrics, signal.context, signal.meta
-    return dict(
-        zip(
-            COLUMNS,
-            (
-                *(millis(signal.timestamp), signal.symbol, signal.signal, signal.signal_level),
-                *(signal.probability, signal.id, signal.sequence),
-                *msgspec.structs.astuple(signal.scores),
-                *msgspec.structs.astuple(metrics)[:-1],
-                " ".join(metrics.no_data),
-                *msgspec.structs.astuple(context)[:-1],
-                *(meta.raw_score, meta.level_reason, meta.event_timestamp, meta.profile),
-                meta.weights_version,
-            ),
-            strict=True,
-        )
+    return (
+        *(millis(signal.timestamp), signal.symbol, signal.signal, signal.signal_level),
+        *(signal.probability, signal.id, signal.sequence),
+        *msgspec.structs.astuple(signal.scores),
+        *msgspec.structs.astuple(metrics)[:-1],
+        " ".join(metrics.no_data),
+        *msgspec.structs.astuple(context)[:-1],
+        *(meta.raw_score, meta.level_reason, meta.event_timestamp, meta.profile),
+        meta.weights_version,
     )
 
 
@@ -77,8 +71,8 @@ class SignalFile(ABC):
     wanted = True
 
     @abstractmethod
-    def write(self, row: dict[str, Any]) -> None:
-        """Add a row."""
+    def write(self, row: tuple[Any, ...]) -> None:
+        """Add a row, as `signal_row` has it."""
 
     @abstractmethod
     def close(self) -> None:
@@ -100,10 +94,10 @@ class CsvSignalFile(SignalFile):
 
     def __init__(self, path: Path) -> None:
         self._file: IO[str] = path.open("w", encoding="utf-8", newline="")
-        self._writer = csv.DictWriter(self._file, COLUMNS, lineterminator="\n")
-        self._writer.writeheader()
+        self._writer = csv.writer(self._file, lineterminator="\n")
+        self._writer.writerow(COLUMNS)
 
-    def write(self, row: dict[str, Any]) -> None:
+    def write(self, row: tuple[Any, ...]) -> None:
         """Add a row."""
         self._writer.writerow(row)
 
@@ -118,9 +112,9 @@ class JsonLinesSignalFile(SignalFile):
     def __init__(self, path: Path) -> None:
         self._file: IO[bytes] = path.open("wb")
 
-    def write(self, row: dict[str, Any]) -> None:
+    def write(self, row: tuple[Any, ...]) -> None:
         """Add a row."""
-        self._file.write(codec.encode(row) + b"\n")
+        self._file.write(codec.encode(dict(zip(COLUMNS, row, strict=True))) + b"\n")
 
     def close(self) -> None:
         """Close the file."""
@@ -141,16 +135,19 @@ class ParquetSignalFile(SignalFile):
         self._table = pa.Table
         self._schema = pa.schema([(name, _arrow_type(pa, name)) for name in COLUMNS])
         self._writer = parquet.ParquetWriter(path, self._schema)
-        self._rows: list[dict[str, Any]] = []
+        self._rows: list[tuple[Any, ...]] = []
 
-    def write(self, row: dict[str, Any]) -> None:
+    def write(self, row: tuple[Any, ...]) -> None:
         """Add a row."""
         self._rows.append(row)
         if len(self._rows) >= _BATCH:
             self._flush()
 
     def _flush(self) -> None:
-        self._writer.write_table(self._table.from_pylist(self._rows, self._schema))
+        columns = list(zip(*self._rows, strict=True)) or [()] * len(COLUMNS)
+        self._writer.write_table(
+            self._table.from_pydict(dict(zip(COLUMNS, columns, strict=True)), self._schema)
+        )
         self._rows.clear()
 
     def close(self) -> None:
