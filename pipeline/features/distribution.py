@@ -62,9 +62,9 @@ class RecentDistribution:
         return 0 if place < 1 else min(place, len(self._counts) - 1)
 
     def _rarity(self, place: int) -> float:
-        half = 0.5 * self._unit
-        more = sum(self._counts[place + 1 :]) + self._counts[place] / 2
-        return math.log10(sum(self._counts) + half) - math.log10(more + half)
+        counts, half = self._counts, 0.5 * self._unit
+        less, equal, more = sum(counts[:place]), counts[place], sum(counts[place + 1 :])
+        return math.log10(less + equal + more + half) - math.log10(more + equal / 2 + half)
 
     def freeze(self) -> list[Any]:
         """Return everything that `thaw` needs."""
