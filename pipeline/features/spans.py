@@ -147,12 +147,12 @@ class RealisedVolatility:
         Rounded to 9 decimals, lest markets that are equal but for the order of their sums seem to differ.
         """
         now = self.second
-        if self._closed is None:
-            totals = [ring.total(now) for ring in self._rings]
-        else:
-            start, before_log = self._closed
-            square = (math.log(self.price) - before_log) ** 2
+        start, before_log = self._closed or (now, math.log(self.price))
+        square = (math.log(self.price) - before_log) ** 2
+        if square:
             totals = [ring.total_with(now, start, square) for ring in self._rings]
+        else:
+            totals = [ring.total(now) for ring in self._rings]
         minute, five, fifteen, hour = [rounded(100.0 * math.sqrt(total), 9) for total in totals]
         return minute, five, fifteen, hour
 
