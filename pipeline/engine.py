@@ -14,7 +14,7 @@ from pipeline import codec, contract
 from pipeline.features.positioning import PositioningStage
 from pipeline.features.reading import Record, create_event, read, refuse
 from pipeline.features.roster import MOST_SYMBOLS, Roster
-from pipeline.features.stage import Event, Output, Stage
+from pipeline.features.stage import TOLD, Event, Output, Stage
 from pipeline.features.states import States
 from pipeline.features.velocity import VelocityStage
 from pipeline.features.volatility import VolatilityStage
@@ -63,6 +63,16 @@ class Engine:
         The constants of every stage.
     max_symbols
         How many symbols are kept, besides the reference symbol; records of others become dead letters.
+    beside
+        Further profiles that measure as `profile` does: what is measured once, each scores by itself. Their
+        messages come after its own, and name their profile. No snapshot can be taken then.
+    told
+        The topics whose messages are wanted: what nobody wants is not made.
+
+    Raises
+    ------
+    ValueError
+        A profile of `beside` measures otherwise.
 
     Examples
     --------
@@ -75,9 +85,20 @@ class Engine:
 
     """
 
-    def __init__(self, profile: Profile = SEED, *, max_symbols: int = MOST_SYMBOLS) -> None:
+    def __init__(
+        self,
+        profile: Profile = SEED,
+        *,
+        max_symbols: int = MOST_SYMBOLS,
+        beside: Sequence[Profile] = (),
+        told: frozenset[str] = TOLD,
+    ) -> None:
+        if any(other.measuring != profile.measuring for other in beside):
+            raise ValueError(f"beside: expected profiles that measure as {profile.name!r} does")
         self.profile = profile
         self._max_symbols = max_symbols
+        self._beside = [(stage, States(stage)) for stage in map(ScoringStage, beside)]
+        self._told = told
         self._statistics = Statistics()
         self._offsets: dict[str, int] = {}
         self._build({})
@@ -88,6 +109,7 @@ class Engine:
         self._steps: list[tuple[Stage[Any], States[Any]]] = [
             (stage, States(stage, self._stored[stage.table])) for stage in self._stages
         ]
+        self._all = [*self._steps, *self._beside]
         known = [key for table in self._stored.values() for key in table]
         self._roster = Roster(self._max_symbols, self.profile.reference, known)
 
@@ -151,7 +173,16 @@ class Engine:
         return found
 
     def snapshot(self) -> bytes:
-        """Return all state as bytes, for `restore`."""
+        """Return all state as bytes, for `restore`.
+
+        Raises
+        ------
+        ValueError
+            Several profiles are compared.
+
+        """
+        if self._beside:
+            raise ValueError("there is no snapshot of several profiles")
         for stage, states in self._steps:
             self._stored[stage.table].update(states.take_snapshots())
         return codec.pack(EngineSnapshot(self._offsets, self._stored, self.profile.name))
@@ -187,7 +218,8 @@ class Engine:
         return offset
 
     def _run(self, found: Event) -> list[Output]:
-        for stage, states in self._steps:
+        found.told = self._told
+        for stage, states in self._all:
             stage.step(found, states)
         if found.context is not None:
             self._forget()
@@ -198,9 +230,11 @@ class Engine:
 
     def _forget(self) -> None:
         """Drop symbols that have been idle for so long that their next record begins anew."""
-        market_time = max(stage.market_time(states) for stage, states in self._steps)
-        idle = {key for _, states in self._steps for key in states.forget(market_time, self._ends)}
-        self._roster.forget(key for key in idle if not any(key in states for _, states in self._steps))
+        market_time = max([stage.market_time(states) for stage, states in self._steps])
+        dropped = [states.forget(market_time, self._ends) for _, states in self._all]
+        if any(dropped):
+            idle = set().union(*dropped)
+            self._roster.forget(key for key in idle if not any(key in states for _, states in self._all))
 
     def _ends(self) -> dict[str, int]:
         return {topic: offset + 1 for topic, offset in self._offsets.items()}

@@ -63,6 +63,8 @@ def rounded(value: float, digits: int) -> float:
     `round` writes the value as text and reads that: four times the work of the whole number that is nearest
     to so many times the value, which decides too unless it is a close call or a huge value.
     """
+    if not value:  # as most are of a quiet symbol
+        return 0.0
     scale = _SCALES[digits]
     scaled = value * scale
     if abs(scaled) < _SURE:

@@ -13,7 +13,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from pipeline.cli import app
-from pipeline.cli.recorded.signal_rows import signal_row
+from pipeline.cli.recorded.signal_rows import COLUMNS, signal_row
 from pipeline.messages import Signal
 
 if TYPE_CHECKING:
@@ -66,7 +66,10 @@ async def offline(
 
 def as_rows(signals: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """Return signals as the rows that `cascade replay` writes."""
-    rows = {name: signal_row(msgspec.convert(signal, Signal)) for name, signal in signals.items()}
+    rows = {
+        name: dict(zip(COLUMNS, signal_row(msgspec.convert(signal, Signal)), strict=True))
+        for name, signal in signals.items()
+    }
     found: dict[str, dict[str, Any]] = json.loads(json.dumps(rows))
     return found
 

@@ -26,19 +26,20 @@ class RecentDistribution:
 
     """
 
-    __slots__ = ("_counts", "_growth", "_lowest", "_rarities", "_unit")
+    __slots__ = ("_counts", "_growth", "_lowest", "_rarities", "_rate", "_unit")
 
     def __init__(self, lowest: float, octaves: int, memory: float) -> None:
         self._lowest = math.log2(lowest)
-        self._growth = 1.0 / memory
+        self._rate = 1.0 / memory
+        self._growth = math.expm1(self._rate)  # of what a sample weighs, from one to the next
         self._counts = [0.0] * (BINS_AN_OCTAVE * octaves + 1)
         self._unit = 1.0  # what a sample weighs now: the old ones stay as they are, and new ones grow
         self._rarities: dict[int, float] = {}  # of the bins that were asked for since the last sample
 
     def add(self, value: float, minutes: int = 1) -> None:
         """Take a value that held for some minutes."""
-        growth = math.expm1(minutes * self._growth)
-        self._counts[self._bin(value)] += self._unit * growth / math.expm1(self._growth)
+        growth = self._growth if minutes == 1 else math.expm1(minutes * self._rate)
+        self._counts[self._bin(value)] += self._unit * growth / self._growth
         self._unit *= 1.0 + growth
         if self._unit > _LARGEST_UNIT:
             self._counts = [count / self._unit for count in self._counts]
@@ -64,9 +65,9 @@ class RecentDistribution:
         return 0 if place < 1 else min(place, len(self._counts) - 1)
 
     def _rarity(self, place: int) -> float:
-        half = 0.5 * self._unit
-        more = math.fsum(self._counts[place + 1 :]) + self._counts[place] / 2
-        return math.log10(math.fsum(self._counts) + half) - math.log10(more + half)
+        counts, half = self._counts, 0.5 * self._unit
+        less, equal, more = sum(counts[:place]), counts[place], sum(counts[place + 1 :])
+        return math.log10(less + equal + more + half) - math.log10(more + equal / 2 + half)
 
     def freeze(self) -> list[Any]:
         """Return everything that `thaw` needs."""

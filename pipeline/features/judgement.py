@@ -93,8 +93,8 @@ class Judge:
         percentile, z_score = self._ranking.percentile(judged), self._ranking.z_score(judged)
         if due:
             self._ranking.keep(judged)
-        risk = risk_multiplier(level, volatilities, percentile, z_score, self._constants.risk)
         uneven = dispersion(volatilities)
+        risk = risk_multiplier(level, volatilities, uneven, percentile, z_score, self._constants.risk)
         return Judgement(REGIMES[level], level, *volatilities, percentile, z_score, uneven, risk, False)
 
     def _abstain(self, volatilities: Volatilities) -> Judgement:

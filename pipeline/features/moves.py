@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from itertools import pairwise
 from typing import Annotated, Any, Final
 
 from msgspec import Meta, Struct
@@ -70,12 +69,17 @@ class Moves:
         "_needed",
         "_price",
         "_priced",
+        "_products",
+        "_squares",
         "_week",
     )
 
     def __init__(self, constants: MoveConstants) -> None:
         self._constants = constants
         self._closes: deque[float] = deque(maxlen=_HOUR + 1)  # logarithms
+        self._squares: deque[float] = deque(maxlen=_QUARTER)  # of the moves of a minute each
+        # Of the moves of 5 minutes that end with each minute, times that before it.
+        self._products: deque[float] = deque(maxlen=_HOUR + 1 - 2 * _BAR)
         self._day, self._week = WindowMean(_DAY), WindowMean(_DAY * constants.memory_days)
         self._minute = self._priced = 0
         self._price = 0.0
@@ -92,17 +96,30 @@ class Moves:
                 self._close()
         self._minute = minute
         if minute - self._priced > _STALE:
-            self._closes.clear()
+            self._forget()
             self._priced = 0
         self._deviations = self._nearness = None
 
     def _close(self) -> None:
         closes, horizon = self._closes, self._constants.horizon_min
-        closes.append(self._price)
+        self._follow(self._price)
         if len(closes) > 2 * horizon:
             move = closes[-1 - horizon] - closes[-1 - 2 * horizon]
             self._day.add(move * move)
             self._week.add(move * move)
+
+    def _follow(self, close: float) -> None:
+        closes = self._closes
+        closes.append(close)
+        if len(closes) > 1:
+            self._squares.append((close - closes[-2]) ** 2)
+        if len(closes) > 2 * _BAR:
+            middle = closes[-1 - _BAR]
+            self._products.append(abs(middle - closes[-1 - 2 * _BAR]) * abs(close - middle))
+
+    def _forget(self) -> None:
+        for kept in (self._closes, self._squares, self._products):
+            kept.clear()
 
     def add(self, minute: int, price: float) -> None:
         """Take a price of a minute that is not over, if it is the minute's first."""
@@ -139,11 +156,10 @@ class Moves:
         constants = self._constants
         usual = min(self._day.value, self._week.value)
         self._needed = max(constants.sigmas * math.sqrt(usual), constants.least)
-        closes = list(self._closes)
-        moves = [abs(later - before) for before, later in pairwise(closes[::_BAR])]
-        bipower = math.pi / 2 * sum(one * other for one, other in pairwise(moves))
-        hour = bipower * len(moves) / (len(moves) - 1)
-        quarter = sum((later - before) ** 2 for before, later in pairwise(closes[-1 - _QUARTER :]))
+        moves = _HOUR // _BAR
+        bipower = math.pi / 2 * sum(list(self._products)[::_BAR])
+        hour = bipower * moves / (moves - 1)
+        quarter = sum(self._squares)
         minute = (usual / constants.horizon_min + hour / _HOUR + quarter / _QUARTER) / 3
         return [
             (constants.horizon_min - ahead, max(math.sqrt(ahead * minute), _LEAST_DEVIATION))
@@ -164,6 +180,7 @@ class Moves:
     def thaw(self, frozen: list[Any]) -> None:
         """Take over what `freeze` returned."""
         closes, day, week, self._minute, self._priced, self._price = frozen
-        self._closes.extend(closes)
+        for close in closes:
+            self._follow(close)
         self._day.thaw(day)
         self._week.thaw(week)

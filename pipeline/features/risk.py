@@ -101,9 +101,10 @@ def z_term(z_score: float | None, constants: RiskConstants) -> float:
     return constants.unusual_factor
 
 
-def risk_multiplier(
+def risk_multiplier(  # noqa: PLR0913, PLR0917 - a product of what is measured
     level: int,
     volatilities: Volatilities,
+    uneven: float,
     percentile: float | None,
     z_score: float | None,
     constants: RiskConstants,
@@ -119,6 +120,8 @@ def risk_multiplier(
         The volatility regime: 0 (DORMANT) to 5 (EXTREME).
     volatilities
         Over 1, 5 and 15 minutes and 1 hour, in percent.
+    uneven
+        Their dispersion.
     percentile, z_score
         Of the 5-minute volatility among those of 24 hours; None without history.
     constants
@@ -129,7 +132,7 @@ def risk_multiplier(
         constants.by_regime[level]
         * surge_term(volatilities[0], volatilities[1], constants)
         * percentile_term(percentile, constants)
-        * dispersion_term(dispersion(volatilities), constants)
+        * dispersion_term(uneven, constants)
         * z_term(z_score, constants)
     )
     return rounded(min(constants.limit, product), 6)

@@ -37,7 +37,10 @@ class Ring:
         self._buckets = [0.0] * _SIZE
 
     def add(self, start: int, end: int, value: float) -> None:
-        """Add a value of the seconds after `start` up to `end` (the newest yet), spread evenly over them."""
+        """Add a value of the seconds after `start` up to `end`, spread evenly over them.
+
+        `start` is no earlier than any `end` before it: buckets after that of `start` are empty yet.
+        """
         self._advance(end)
         width, head, buckets = self._width, self._head, self._buckets
         if start >= head * width:
@@ -47,17 +50,17 @@ class Ring:
         start = max(start, (head - BUCKETS) * width)
         first = start // width
         buckets[first % _SIZE] += share * ((first + 1) * width - start)
-        whole = share * width
-        for bucket in range(first + 1, head):
-            buckets[bucket % _SIZE] += whole
+        self._fill(first + 1, head - first - 1, share * width)
         buckets[head % _SIZE] += share * (end - head * width)
 
     def total(self, now: int) -> float:
         """Return the sum over the span that ends with the second `now`."""
-        self._advance(now)
-        oldest = (self._head + 1) % _SIZE
-        within = 1.0 - (now - self._head * self._width) / self._width
-        buckets = self._buckets
+        width = self._width
+        if now > (self._head + 1) * width:
+            self._advance(now)
+        head, buckets = self._head, self._buckets
+        oldest = (head + 1) % _SIZE
+        within = 1.0 - (now - head * width) / width
         return sum(buckets[:oldest]) + sum(buckets[oldest + 1 :]) + within * buckets[oldest]
 
     def total_with(self, now: int, start: int, value: float) -> float:
@@ -67,12 +70,16 @@ class Ring:
     def _advance(self, second: int) -> None:
         head = (second - 1) // self._width
         steps = head - self._head
-        if steps >= _SIZE:
-            self._buckets = [0.0] * _SIZE
-        elif steps > 0:
-            for bucket in range(self._head + 1, head + 1):
-                self._buckets[bucket % _SIZE] = 0.0
-        self._head = max(self._head, head)
+        if steps > 0:
+            self._fill(head - steps + 1, min(steps, _SIZE), 0.0)
+            self._head = head
+
+    def _fill(self, first: int, count: int, value: float) -> None:
+        """Set so many buckets to a value, the oldest first."""
+        place = first % _SIZE
+        over = max(0, place + count - _SIZE)
+        self._buckets[place : place + count] = [value] * (count - over)
+        self._buckets[:over] = [value] * over
 
     def freeze(self) -> list[Any]:
         """Return everything that `thaw` needs."""
@@ -129,8 +136,9 @@ class RealisedVolatility:
         log_price = math.log(self.price)
         if self._closed is not None:
             before, before_log = self._closed
-            for ring in self._rings:
-                ring.add(before, self.second, (log_price - before_log) ** 2)
+            if log_price != before_log:
+                for ring in self._rings:
+                    ring.add(before, self.second, (log_price - before_log) ** 2)
         self._closed = (self.second, log_price)
 
     def volatilities(self) -> Volatilities:
@@ -139,12 +147,12 @@ class RealisedVolatility:
         Rounded to 9 decimals, lest markets that are equal but for the order of their sums seem to differ.
         """
         now = self.second
-        if self._closed is None:
-            totals = [ring.total(now) for ring in self._rings]
-        else:
-            start, before_log = self._closed
-            square = (math.log(self.price) - before_log) ** 2
+        start, before_log = self._closed or (now, math.log(self.price))
+        square = (math.log(self.price) - before_log) ** 2
+        if square:
             totals = [ring.total_with(now, start, square) for ring in self._rings]
+        else:
+            totals = [ring.total(now) for ring in self._rings]
         minute, five, fifteen, hour = [rounded(100.0 * math.sqrt(total), 9) for total in totals]
         return minute, five, fifteen, hour
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeAlias, Type
 
 from msgspec import Struct
 
-from pipeline import codec
+from pipeline import codec, contract
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 Order: TypeAlias = tuple[int, tuple[int, ...]]
 """A state's incarnation and position: of two states of a key, the greater is the newer."""
+TOLD: Final = frozenset((*contract.OUTPUTS, contract.CONTEXT))
+"""Every topic that a stage sends to."""
 SHARED: Final = ""
 """The key of state that belongs to a partition as a whole: no symbol is empty."""
 
@@ -57,6 +59,8 @@ class Event(Struct, gc=False, eq=False):
         What the stages of those names found, for the stages after them.
     outputs
         What is to be sent, in order.
+    told
+        The topics that somebody listens to: what is sent to others is left out.
 
     """
 
@@ -71,10 +75,12 @@ class Event(Struct, gc=False, eq=False):
     context: Context | None = None
     measurements: list[Measurement] = []
     outputs: list[Output] = []
+    told: frozenset[str] = TOLD
 
     def send(self, topic: str, key: str, body: Outgoing) -> None:
         """Add a message to be sent."""
-        self.outputs.append(Output(topic, key, body))
+        if topic in self.told:
+            self.outputs.append(Output(topic, key, body))
 
 
 class State(ABC):

@@ -1,6 +1,6 @@
 """The market regime and what follows from it: confidence, thresholds, trading adjustments."""
 
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, Final, NamedTuple, TypeAlias
 
 from msgspec import Meta, Struct
 
@@ -57,6 +57,23 @@ class MarketConstants(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     strong_trend_confidence: _Share = 0.2
     ranging_confidence: _Share = 0.1
     least_confidence: _Share = 0.3
+
+
+class Consequences(NamedTuple):
+    """What follows from a market regime, its liquidity and its trend."""
+
+    confidence: float
+    thresholds: Thresholds
+    adjustments: Adjustments
+
+
+def consequences(level: int, liquidity: Liquidity, trend: Trend, constants: MarketConstants) -> Consequences:
+    """Return all that follows from a market's state."""
+    return Consequences(
+        confidence(level, liquidity, trend, constants),
+        thresholds(level, constants),
+        adjustments(level, liquidity, constants),
+    )
 
 
 def market_level(volatility_level: int, liquidity: Liquidity) -> int:

@@ -34,6 +34,11 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     score: ScoreConstants = ScoreConstants()
     provenance: Provenance | None = None
 
+    @property
+    def measuring(self) -> tuple[object, ...]:
+        """All that decides what is measured, before anything is scored."""
+        return self.reference, self.velocity, self.volatility, self.positioning, self.regime
+
     def __post_init__(self) -> None:
         if normal_symbol(self.reference) != self.reference:
             raise ValueError(f"reference: expected {normal_symbol(self.reference)}")

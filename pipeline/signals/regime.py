@@ -14,7 +14,7 @@ from pipeline.features.stage import Event, Stage, State
 from pipeline.features.turnover import Turnover
 from pipeline.messages import SECOND, Context, Price, RegimeContext, RegimeUpdate, rounded_if_known, seconds
 from pipeline.signals.liquidity import Liquidity, LiquidityConstants, judge_liquidity
-from pipeline.signals.market import MarketConstants, adjustments, confidence, market_level, thresholds
+from pipeline.signals.market import Consequences, MarketConstants, consequences, market_level
 from pipeline.signals.trend import Trend, TrendConstants, judge_trend
 
 if TYPE_CHECKING:
@@ -39,7 +39,6 @@ class _Market(NamedTuple):
     level: int
     changed: bool
     liquidity: Liquidity
-    trend: Trend
     volume_percentile: float | None
 
 
@@ -57,7 +56,7 @@ class RegimeState(State):
 
     """
 
-    __slots__ = ("_closes", "_constants", "_sequence", "_turnover", "changes", "level", "since")
+    __slots__ = ("_closes", "_constants", "_follows", "_sequence", "_turnover", "changes", "level", "since")
 
     def __init__(self, constants: RegimeConstants) -> None:
         super().__init__()
@@ -65,6 +64,7 @@ class RegimeState(State):
         self._turnover = Turnover(constants.liquidity.least_history)
         self._closes = Closes()
         self._sequence = 0
+        self._follows: dict[tuple[int, Liquidity, Trend], Consequences] = {}  # of what was asked for
         self.level: int | None = None
         self.since = 0
         self.changes: deque[tuple[int, int]] = deque(maxlen=REGIME_HISTORY_LENGTH)
@@ -78,16 +78,23 @@ class RegimeState(State):
             market = self._judge(second, reading)
             self._sequence += 1
             event.context = self._context(event.symbol, reading, market)
-            event.send(REGIME, event.symbol, self._update(event.symbol, reading, market))
+            if REGIME in event.told:
+                event.send(REGIME, event.symbol, self._update(event.symbol, reading, market))
             event.send(CONTEXT, event.symbol, event.context)
 
     def _judge(self, second: int, reading: VolatilityReading) -> _Market:
         turnover = self._turnover.read(second)
         liquidity = judge_liquidity(turnover, self._constants.liquidity)
-        trend = judge_trend(self._closes.direction(), self._constants.trend)
         level = market_level(reading.judgement.level, liquidity)
         changed = self._enter(level, reading.time)
-        return _Market(level, changed, liquidity, trend, turnover.percentile)
+        return _Market(level, changed, liquidity, turnover.percentile)
+
+    def _follow(self, level: int, liquidity: Liquidity, trend: Trend) -> Consequences:
+        known = self._follows.get((level, liquidity, trend))
+        if known is None:
+            known = consequences(level, liquidity, trend, self._constants.market)
+            self._follows[level, liquidity, trend] = known
+        return known
 
     def _enter(self, level: int, time: int) -> bool:
         """Note the level at a time; tell whether it is another than before."""
@@ -101,41 +108,41 @@ class RegimeState(State):
         return True
 
     def _context(self, symbol: str, reading: VolatilityReading, market: _Market) -> Context:
-        follows = thresholds(market.level, self._constants.market)
-        return Context(
-            symbol=symbol,
-            timestamp=seconds(reading.time),
-            sequence=self._sequence,
-            btc_price=reading.price,
-            volatility_regime=reading.judgement.regime,
-            market_regime=REGIMES[market.level],
-            vol_risk_multiplier=reading.judgement.risk_multiplier,
-            cascade_sensitivity=follows.cascade_sensitivity,
-            velocity_threshold_multiplier=follows.velocity_multiplier,
-            warming=reading.judgement.warming,
+        judgement, constants = reading.judgement, self._constants.market
+        return Context(  # by position, in the order of its fields: by name it takes far longer
+            symbol,
+            seconds(reading.time),
+            self._sequence,
+            reading.price,
+            judgement.regime,
+            REGIMES[market.level],
+            judgement.risk_multiplier,
+            constants.cascade_sensitivities[market.level],
+            constants.velocity_multipliers[market.level],
+            judgement.warming,
         )
 
     def _update(self, symbol: str, reading: VolatilityReading, market: _Market) -> RegimeUpdate:
-        level, liquidity, trend = market.level, market.liquidity, market.trend
-        constants = self._constants.market
-        return RegimeUpdate(
-            timestamp=seconds(reading.time),
-            market_regime=REGIMES[level],
-            regime_confidence=confidence(level, liquidity, trend, constants),
-            volatility_regime=reading.judgement.regime,
-            liquidity_regime=liquidity,
-            trend_regime=trend,
-            regime_changed=market.changed,
-            time_in_regime=seconds(reading.time - self.since),
-            thresholds=thresholds(level, constants),
-            context=RegimeContext(
+        trend = judge_trend(self._closes.direction(), self._constants.trend)
+        follows = self._follow(market.level, market.liquidity, trend)
+        return RegimeUpdate(  # by position, as above
+            seconds(reading.time),
+            REGIMES[market.level],
+            follows.confidence,
+            reading.judgement.regime,
+            market.liquidity,
+            trend,
+            market.changed,
+            seconds(reading.time - self.since),
+            follows.thresholds,
+            RegimeContext(
                 reading.price,
                 rounded_if_known(market.volume_percentile, 6),
                 rounded_if_known(reading.judgement.percentile, 6),
             ),
-            adjustments=adjustments(level, liquidity, constants),
-            symbol=symbol,
-            sequence=self._sequence,
+            follows.adjustments,
+            symbol,
+            self._sequence,
         )
 
     def freeze(self) -> list[Any]:

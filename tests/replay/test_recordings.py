@@ -299,3 +299,28 @@ def test_rows_of_overlapping_captures_count_once(tmp_path):
     found, recordings = read(*files)
     assert len(found) == 3
     assert recordings.done == recordings.size == 14
+
+
+@pytest.mark.parametrize("bars", [False, True])
+@pytest.mark.parametrize("times", ["timestamp_ms", "timestamp", "neither"])
+def test_a_part_of_a_file_is_what_the_whole_has_of_that_time(tmp_path, suffix, bars, times):
+    """Rows of other times are counted and no more looked at; those without a time are told of as such."""
+    scale = 1 if times == "timestamp_ms" else 1_000
+    rows = [
+        {"close" if bars else "price": 10.0 if minute % 4 else -1.0, "symbol": "BTCUSDT"}
+        | ({} if minute % 7 == 3 or times == "neither" else {times: (T + minute * 60_000) / scale})
+        for minute in (*range(20), 15, 9)
+    ]
+    path = write(tmp_path / f"x{suffix}", rows)
+    if bars and times == "neither":
+        with pytest.raises(UnusableFileError, match="a single bar"):
+            read((contract.PRICES, path))
+        return
+    period = Period(T + 5 * 60_000, T + 16 * 60_000)
+    whole, all_rows = read((contract.PRICES, path))
+    part, some_rows = read((contract.PRICES, path), period=period)
+    assert part == [each for each in whole if period.objection(each.time_ms) is None]
+    assert len(part) < len(whole) or times == "neither"
+    assert some_rows.done == all_rows.done == len(rows)
+    missing = [count for (_, reason), count in all_rows.refused.items() if "timestamp" in reason]
+    assert [count for (_, reason), count in some_rows.refused.items() if "timestamp" in reason] == missing

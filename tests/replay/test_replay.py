@@ -85,7 +85,7 @@ def test_replay_writes_what_the_engine_says_of_the_same_messages(files, expected
     assert result.exit_code == 0, result.output
     found = read(out)
     assert tuple(found[0]) == COLUMNS
-    wanted = [signal_row(signal) for signal in expected]
+    wanted = [dict(zip(COLUMNS, signal_row(signal), strict=True)) for signal in expected]
     if suffix == ".csv":
         wanted = [
             {name: "" if value is None else str(value) for name, value in row.items()} for row in wanted

@@ -4,9 +4,11 @@ from types import MappingProxyType
 
 import msgspec
 import pytest
+from msgspec import structs
 
 from pipeline import SEED, Engine, codec, contract
 from pipeline.cli.simulated.simulation import simulate
+from pipeline.runtime.profiles import load_profile
 
 LIQUIDATION = {
     "symbol": "BTCUSDT",
@@ -16,6 +18,9 @@ LIQUIDATION = {
     "quantity": 0.5,
     "timestamp": 1_700_000_000.0,
 }
+
+
+EAGER = structs.replace(SEED.score, emit_interval_s=0.0, full_velocity=5.0)
 
 
 def topics(outputs):
@@ -31,6 +36,47 @@ def test_a_liquidation_leads_to_a_velocity_and_a_signal():
     assert topics(outputs) == [contract.VELOCITY, contract.SIGNALS]
     assert outputs[1].key == "BTCUSDT"
     assert outputs[1].message["id"] == "BTCUSDT-1700000000000-1"
+
+
+def signals_of(outputs):
+    return [output.message for output in outputs if output.topic == contract.SIGNALS]
+
+
+def test_profiles_beside_each_other_say_what_each_says_by_itself():
+    profiles = [SEED, load_profile("adaptive"), structs.replace(SEED, name="eager", score=EAGER)]
+    alone, first = {each.name: Engine(each) for each in profiles}, profiles[0]
+    engine = Engine(first, beside=profiles[1:])
+    for tick in simulate(30):
+        outputs = engine.process(tick.topic, tick.message)
+        for name, other in alone.items():
+            expected = signals_of(other.process(tick.topic, tick.message))
+            assert [each for each in signals_of(outputs) if each["meta"]["profile"] == name] == expected
+    with pytest.raises(ValueError, match="no snapshot"):
+        engine.snapshot()
+
+
+def test_profiles_that_measure_otherwise_cannot_be_beside_each_other():
+    other = structs.replace(SEED, name="other", reference="ETHUSDT")
+    with pytest.raises(ValueError, match="expected profiles that measure as 'seed' does"):
+        Engine(beside=[other])
+
+
+@pytest.mark.parametrize(
+    "told", [{contract.SIGNALS}, {contract.VOLATILITY, contract.CONTEXT}, {contract.REGIME}]
+)
+def test_what_nobody_wants_is_left_out_and_the_rest_is_the_same(told):
+    whole, some = Engine(), Engine(told=frozenset(told))
+    for tick in simulate(20):
+        expected = [
+            output for output in messages(whole.process(tick.topic, tick.message)) if output[0] in told
+        ]
+        assert messages(some.process(tick.topic, tick.message)) == expected
+    assert unpacked(some) == unpacked(whole)
+
+
+def unpacked(engine):
+    """Return an engine's state, whatever the order of its keys."""
+    return msgspec.msgpack.decode(engine.snapshot())
 
 
 def test_bytes_and_dicts_and_validated_messages_are_the_same():

@@ -116,6 +116,11 @@ def test_bars_of_five_minutes_have_a_nearness_and_silence_begins_anew():
     again = Moves(MoveConstants())
     again.thaw(moves.freeze())
     assert again.freeze() == moves.freeze()
+    for minute, price in enumerate(walk(90, seed=2), start=422):  # nothing of before the silence is left
+        for each in (moves, again):
+            each.pass_minutes(minute)
+            each.add(minute, price)
+    assert again.nearness() == moves.nearness() is not None
 
 
 def test_it_goes_on_where_it_was_stored():

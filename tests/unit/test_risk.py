@@ -20,7 +20,7 @@ EVEN = tuple(math.sqrt(span) / 10 for span in (60, 300, 900, 3_600))
 
 @pytest.mark.parametrize(("level", "factor"), list(enumerate([1, 1.2, 1.5, 2, 3, 5])))
 def test_factor_of_each_regime(level, factor):
-    assert risk_multiplier(level, EVEN, None, None, SEED) == pytest.approx(factor)
+    assert risk_multiplier(level, EVEN, 0.0, None, None, SEED) == pytest.approx(factor)
 
 
 @pytest.mark.parametrize(
@@ -60,13 +60,14 @@ def test_dispersion_factor(spread, factor):
 
 def test_terms_multiply_up_to_the_limit():
     volatilities = (1.5 * EVEN[0], *EVEN[1:])
-    assert risk_multiplier(3, volatilities, 91, 2.5, SEED) == pytest.approx(2 * 1.5 * 1.2 * 1.5)
-    assert risk_multiplier(5, volatilities, 99, 9, SEED) == 10
+    uneven = dispersion(volatilities)
+    assert risk_multiplier(3, volatilities, uneven, 91, 2.5, SEED) == pytest.approx(2 * 1.5 * 1.2 * 1.5)
+    assert risk_multiplier(5, volatilities, uneven, 99, 9, SEED) == 10
 
 
 def test_noise_of_rounding_is_no_surge():
     volatilities = (EVEN[0] * (1 + 7.3e-10), *EVEN[1:])
-    assert risk_multiplier(1, volatilities, None, None, SEED) == 1.2
+    assert risk_multiplier(1, volatilities, dispersion(volatilities), None, None, SEED) == 1.2
 
 
 @pytest.mark.parametrize(

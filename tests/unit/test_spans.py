@@ -2,6 +2,8 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.features.spans import RealisedVolatility, Ring
 
@@ -35,6 +37,27 @@ def test_a_value_that_reaches_back_beyond_the_span_counts_for_its_part():
     ring = Ring(60)
     ring.add(T0, T0 + 300, 300.0)
     assert ring.total(T0 + 300) == pytest.approx(60)
+
+
+ADDED = st.tuples(st.integers(0, 400), st.integers(1, 700), st.sampled_from([0.0, 1e-6, 1.0, 7.5]))
+
+
+@given(st.sampled_from([60, 300, 900]), st.lists(ADDED, min_size=1, max_size=12), st.integers(0, 500))
+def test_a_ring_is_a_slow_sum_over_its_seconds(span, added, wait):
+    """Values come one after the other, after a pause or without one, each over some seconds."""
+    ring, seconds, end, width = Ring(span), {}, T0, span // 60
+    for pause, length, value in added:
+        start, end = end + pause, end + pause + length
+        ring.add(start, end, value)
+        seconds.update(dict.fromkeys(range(start + 1, end + 1), value / length))
+        now = end + wait
+        head = (now - 1) // width * width
+        within = (head + width - now) / width
+        newest = sum(value for second, value in seconds.items() if second > head - 59 * width)
+        oldest = sum(value for second, value in seconds.items() if 0 < second - head + 60 * width <= width)
+        asked = Ring(span)  # another one, as asking moves a ring on
+        asked.thaw(ring.freeze())
+        assert asked.total(now) == pytest.approx(newest + within * oldest)
 
 
 def test_a_value_not_yet_added_counts_as_if_it_were():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import quote
 
@@ -44,25 +44,30 @@ class Wish(NamedTuple):
 
 
 class Task(NamedTuple):
-    """A symbol, the name of what is run over it, and the run."""
+    """A symbol, the names of what is run over it, and the run."""
 
     symbol: str
-    name: str
+    names: tuple[str, ...]
     run: Run
 
 
 def tasks_of(symbol: str, market: Recorded, labels: Labels, wish: Wish) -> Iterator[Task]:
-    """Yield the runs of one symbol: each profile, and the baselines that are profiles, part by part."""
+    """Yield the runs of one symbol: the profiles, and the baselines that are profiles, part by part.
+
+    Of those that measure alike, one after the other, all is measured once.
+    """
     wanted = {each.name: each for each in wish.profiles}
     wanted.setdefault(SEED.name, SEED)
     if len(market.liquidated_ms):
         wanted[NORMS] = calibrated_norms([market])
     begins = _begins(labels, wish.split)
-    for name, profile in wanted.items():
+    for _, alike in groupby(wanted.items(), lambda item: item[1].measuring):
+        names, profiles = zip(*alike, strict=True)
         for number, (begin, end) in enumerate(pairwise([*begins, float("inf")])):
             part = "" if wish.split is None else f"-{number}"
-            path = wish.out / f"signals-{quote(symbol, safe='')}-{profile.name}{part}.parquet"
-            yield Task(symbol, name, Run(wish.sources, profile, symbol, begin, end, path))
+            stem = f"signals-{quote(symbol, safe='')}"
+            outs = tuple(wish.out / f"{stem}-{profile.name}{part}.parquet" for profile in profiles)
+            yield Task(symbol, names, Run(wish.sources, profiles, symbol, begin, end, outs))
 
 
 def _begins(labels: Labels, split: int | None) -> list[float]:
@@ -75,15 +80,16 @@ def _begins(labels: Labels, split: int | None) -> list[float]:
 
 def carry_out_all(tasks: list[Task], jobs: int) -> dict[tuple[str, str], Ran]:
     """Run everything, and return what each profile gave of each symbol."""
-    parts: dict[int, Ran] = {}
+    parts: dict[int, list[Ran]] = {}
     columns = (TextColumn("runs"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with progress_bar(*columns, total=len(tasks)) as update:
-        for number, ran in results(carry_out, [task.run for task in tasks], jobs):
-            parts[number] = ran
+        for number, done in results(carry_out, [task.run for task in tasks], jobs):
+            parts[number] = done
             update(advance=1)
     grouped: dict[tuple[str, str], list[Ran]] = {}
     for number, task in enumerate(tasks):
-        grouped.setdefault((task.symbol, task.name), []).append(parts[number])
+        for name, ran in zip(task.names, parts[number], strict=True):
+            grouped.setdefault((task.symbol, name), []).append(ran)
     return {key: joined(found) for key, found in grouped.items()}
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from array import array
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
+from msgspec import structs
 
 from pipeline import contract
 from pipeline.backtest.evaluation import Series
@@ -18,11 +20,12 @@ from pipeline.engine import Engine, Output
 from pipeline.messages import COMPONENTS, Liquidation, Price, Signal
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator
+    from collections.abc import Container, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from pipeline.backtest.labels import Floats
     from pipeline.cli.recorded import recordings
+    from pipeline.cli.recorded.signal_rows import SignalFile
     from pipeline.signals.profile import Profile
 
 WARM_UP_MS: Final = 8 * DAY
@@ -49,21 +52,22 @@ class Sources(NamedTuple):
 
 
 class Run(NamedTuple):
-    """A profile to be run over one symbol: the records of a part of the time, and where signals are written.
+    """Profiles that measure alike, to be run over one symbol: the records of a part of the time.
 
-    `begin_ms` is where the part begins whose signals count; the engine starts 8 days earlier.
+    `begin_ms` is where the part begins whose signals count; the engine starts 8 days earlier. `outs` are the
+    files that each profile's signals are written to.
     """
 
     sources: Sources
-    profile: Profile
+    profiles: tuple[Profile, ...]
     symbol: str
     begin_ms: float
     end_ms: float
-    out: Path
+    outs: tuple[Path, ...]
 
 
 class Ran(NamedTuple):
-    """What a run gave: signals, the scores of each, events, and CPU seconds."""
+    """What a run gave of one profile: signals, the scores of each, events, and its share of CPU seconds."""
 
     series: Series
     scores: dict[str, Floats]
@@ -71,52 +75,67 @@ class Ran(NamedTuple):
     seconds: float
 
 
-def carry_out(run: Run) -> Ran:
-    """Run a profile over records, and write its signals to a file."""
+class _Kept:
+    """The signals of one profile: columns of what is judged, and the file that all of them go to."""
+
+    def __init__(self, file: SignalFile) -> None:
+        self._file = file
+        self._times, self._probabilities, self._levels = array("q"), array("d"), array("q")
+        self._scores = [array("d") for _ in COMPONENTS]
+
+    def add(self, signal: Signal, moment: int) -> None:
+        self._file.write(signal_row(signal))
+        self._times.append(moment)
+        self._probabilities.append(signal.probability)
+        self._levels.append(signal.signal_level)
+        for column, score in zip(self._scores, structs.astuple(signal.scores), strict=True):
+            column.append(score)
+
+    def ran(self, events: int, seconds: float) -> Ran:
+        times, levels = np.array(self._times, np.int64), np.array(self._levels, np.int64)
+        series = Series(times, np.array(self._probabilities), levels)
+        scores = {name: np.array(column) for name, column in zip(COMPONENTS, self._scores, strict=True)}
+        return Ran(series, scores, events, seconds)
+
+
+def carry_out(run: Run) -> list[Ran]:
+    """Run profiles over records, and write the signals of each to a file."""
     began = time.process_time()
     events = 0
-    times, probabilities, levels = array("q"), array("d"), array("q")
-    scores = {name: array("d") for name in COMPONENTS}
     period = Period(max(run.begin_ms - WARM_UP_MS, run.sources.period.begin_ms), run.end_ms)
-    with create_signal_file(run.out) as file:
-        for found in signals_of_events(run.sources.ticking(period), run.profile, {run.symbol}):
+    with ExitStack() as files:
+        kept = {
+            profile.name: _Kept(files.enter_context(create_signal_file(out)))
+            for profile, out in zip(run.profiles, run.outs, strict=True)
+        }
+        for found in signals_of_events(run.sources.ticking(period), run.profiles, {run.symbol}):
             events += 1
             for signal in found:
                 moment = round(signal.timestamp * 1_000)
-                if moment < run.begin_ms:
-                    continue
-                file.write(signal_row(signal))
-                times.append(moment)
-                probabilities.append(signal.probability)
-                levels.append(signal.signal_level)
-                for name, column in scores.items():
-                    column.append(getattr(signal.scores, name))
-    series = Series(np.array(times, np.int64), np.array(probabilities), np.array(levels, np.int64))
-    columns = {name: np.array(column) for name, column in scores.items()}
-    return Ran(series, columns, events, time.process_time() - began)
+                if moment >= run.begin_ms:
+                    kept[signal.meta.profile].add(signal, moment)
+    share = (time.process_time() - began) / len(kept)
+    return [each.ran(events, share) for each in kept.values()]
 
 
 def signals_of_events(
-    records: Iterable[recordings.Recorded], profile: Profile, symbols: Container[str]
+    records: Iterable[recordings.Recorded], profiles: Sequence[Profile], symbols: Container[str]
 ) -> Iterator[list[Signal]]:
-    """Yield the signals of symbols, record by record of those that concern them."""
-    for outputs in outputs_of_events(records, profile, symbols):
-        yield [
-            output.body
-            for output in outputs
-            if output.topic == contract.SIGNALS
-            and isinstance(output.body, Signal)
-            and output.body.symbol in symbols
-        ]
+    """Yield the signals of symbols by profiles that measure alike, record by record that concerns them."""
+    first, *others = profiles
+    engine = Engine(first, beside=others, told=frozenset((contract.SIGNALS,)))
+    for outputs in outputs_of_events(records, engine, symbols):
+        bodies = (output.body for output in outputs)
+        yield [body for body in bodies if isinstance(body, Signal) and body.symbol in symbols]
 
 
 def outputs_of_events(
-    records: Iterable[recordings.Recorded], profile: Profile, symbols: Container[str]
+    records: Iterable[recordings.Recorded], engine: Engine, symbols: Container[str]
 ) -> Iterator[list[Output]]:
-    """Yield what a profile makes of each record that concerns some symbols."""
-    engine = Engine(profile)
+    """Yield what an engine makes of each record that concerns some symbols."""
+    reference = engine.profile.reference
     for record in records:
-        if _concerns(record, symbols, profile.reference):
+        if _concerns(record, symbols, reference):
             yield engine.feed(record.topic, record.message)
 
 

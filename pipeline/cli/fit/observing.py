@@ -22,6 +22,7 @@ from pipeline.cli.recorded.progress import watched
 from pipeline.cli.recorded.recordings import Period
 from pipeline.cli.recorded.rows import UnusableFileError
 from pipeline.cli.recorded.ticking import ticking
+from pipeline.engine import Engine
 from pipeline.messages import COMPONENTS, VolatilityUpdate
 from pipeline.signals.calibration import CalibrationConstants
 from pipeline.signals.provenance import Provenance
@@ -111,7 +112,7 @@ def observe(feed: Feed, profile: Profile) -> list[Observed]:
     eager = structs.replace(profile.score, emit_interval_s=0.0, none_interval_s=0.0)
     eager_profile = structs.replace(profile, score=eager)
     columns = {name: [array("d") for _ in range(6 + len(COMPONENTS))] for name in feed.markets}
-    for signals in signals_of_events(feed.records("running"), eager_profile, feed.markets):
+    for signals in signals_of_events(feed.records("running"), [eager_profile], feed.markets):
         for found in signals:
             for column, value in zip(columns[found.symbol], _row(found), strict=True):
                 column.append(value)
@@ -142,7 +143,8 @@ def volatilities(feed: Feed, profile: Profile) -> Floats:
     found = array("d")
     newest = {name: int(each.labels.minutes[0]) // MINUTE - 1 for name, each in feed.markets.items()}
     prices = (record for record in feed.records("measuring volatility") if record.topic == contract.PRICES)
-    for outputs in outputs_of_events(prices, profile, feed.markets):
+    engine = Engine(profile, told=frozenset((contract.VOLATILITY,)))
+    for outputs in outputs_of_events(prices, engine, feed.markets):
         for body in (output.body for output in outputs):
             if not isinstance(body, VolatilityUpdate) or body.warming or body.symbol not in newest:
                 continue

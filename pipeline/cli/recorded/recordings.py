@@ -101,6 +101,7 @@ class Recording:
         self.begin_ms = min(times, default=None)
         self._in_order = times == sorted(times)
         self._bar_ms = self._bar_length(times) if "close" in columns and "price" not in columns else None
+        self._moments = found if self._bar_ms is None else [_closed(time, self._bar_ms) for time in found]
 
     def read(self, period: Period, refused: Counter[str], known: set[Hashable]) -> Iterator[Recorded]:
         """Yield the usable messages of a period in the order of time; count the others by reason.
@@ -111,8 +112,10 @@ class Recording:
         return found if self._in_order else iter(sorted(found, key=lambda item: item.time_ms))
 
     def _read(self, period: Period, refused: Counter[str], known: set[Hashable]) -> Iterator[Recorded]:
-        for row in self._file.rows():
-            found = self._decode(row, period)
+        objections = [None if moment is None else period.objection(moment) for moment in self._moments]
+        refused.update(reason for reason in objections if reason)
+        for row in self._file.some([not reason for reason in objections]):
+            found = self._decode(row)
             if isinstance(found, Recorded) and isinstance(self._file, ForceOrderFile):
                 found = _first(found, identity(row), known)
             if isinstance(found, Refusal):
@@ -126,13 +129,11 @@ class Recording:
             raise UnusableFileError(f"{self.path}: a single bar: its length is unknown")
         return length
 
-    def _decode(self, row: Row, period: Period) -> Recorded | Refusal:
+    def _decode(self, row: Row) -> Recorded | Refusal:
         if isinstance(row, Refusal):
             return row
         found = as_price(row, self._bar_ms) if self.topic == contract.PRICES else row
         moment = time_ms(found)
-        if moment is not None and (reason := period.objection(moment)):
-            return Refusal(reason)
         decoded = codec.decode(self.topic, codec.encode(self._fields(found, moment)))
         message = cast("Message | None", decoded.messages[0] if decoded.messages else None)
         if message is None:
@@ -147,6 +148,10 @@ class Recording:
         if moment is not None:
             fields["timestamp"] = moment / 1000
         return fields
+
+
+def _closed(opened: float | None, bar_ms: float) -> float | None:
+    return None if opened is None else opened + bar_ms
 
 
 def _first(found: Recorded, identity: Hashable, known: set[Hashable]) -> Recorded | Refusal:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from abc import ABC, abstractmethod
-from itertools import islice
+from itertools import compress, islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from pipeline import codec
@@ -12,7 +12,7 @@ from pipeline.cli.recorded import force_orders
 from pipeline.messages import EARLIEST_S, LATEST_S
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 COLUMNS: Final = (
@@ -20,6 +20,7 @@ COLUMNS: Final = (
     *("close", "volume", "volume_usd", "spread_bps", "open_interest_usd", "rate"),
 )
 """Every column that means something; others are not read."""
+_TIMES: Final = ("timestamp_ms", "timestamp")
 _BATCH: Final = 8_192
 _PEEK: Final = 5
 
@@ -97,6 +98,10 @@ class RowFile(ABC):
         """Return the time of every row."""
         return [time_ms(row) for row in self.rows()]
 
+    def some(self, wanted: Sequence[bool]) -> Iterator[Row]:
+        """Yield the rows that are wanted, of every one whether it is."""
+        return compress(self.rows(), wanted)
+
 
 class CsvFile(RowFile):
     """Comma-separated values under a header."""
@@ -155,9 +160,22 @@ class ParquetFile(RowFile):
 
     def rows(self) -> Iterator[Row]:
         """Yield every row; nulls are left out."""
-        for batch in self._table.to_batches(max_chunksize=_BATCH):
-            for row in batch.to_pylist():
-                yield {name: value for name, value in row.items() if value is not None}
+        return _rows(self._table)
+
+    def times_ms(self) -> list[float | None]:
+        """Return the time of every row, which takes no other columns."""
+        times = [name for name in self._table.column_names if name in _TIMES]
+        return [time_ms(row) for row in _rows(self._table.select(times))]
+
+    def some(self, wanted: Sequence[bool]) -> Iterator[Row]:
+        """Yield the rows that are wanted; the others are not made."""
+        return _rows(self._table.filter(list(wanted)))
+
+
+def _rows(table: Any) -> Iterator[Row]:
+    for batch in table.to_batches(max_chunksize=_BATCH):
+        for row in batch.to_pylist():
+            yield {name: value for name, value in row.items() if value is not None}
 
 
 def open_rows(path: Path) -> RowFile:

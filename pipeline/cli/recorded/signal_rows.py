@@ -50,25 +50,19 @@ Contributions are null where the profile tells none.
 _NO_CONTRIBUTIONS: Final = (None,) * len(_names(Scores))
 
 
-def signal_row(signal: Signal) -> dict[str, Any]:
+def signal_row(signal: Signal) -> tuple[Any, ...]:
     """Return a signal as a flat row, one value for each of `COLUMNS`."""
     metrics, context, meta = signal.metrics, signal.context, signal.meta
-    return dict(
-        zip(
-            COLUMNS,
-            (
-                *(millis(signal.timestamp), signal.symbol, signal.signal, signal.signal_level),
-                *(signal.probability, signal.id, signal.sequence),
-                *astuple(signal.scores),
-                *astuple(metrics)[:-1],
-                " ".join(metrics.no_data),
-                *astuple(context)[:-1],
-                *(meta.raw_score, meta.level_reason, meta.event_timestamp, meta.profile),
-                meta.weights_version,
-                *(_NO_CONTRIBUTIONS if (parts := meta.contributions) is UNSET else astuple(parts)),
-            ),
-            strict=True,
-        )
+    return (
+        *(millis(signal.timestamp), signal.symbol, signal.signal, signal.signal_level),
+        *(signal.probability, signal.id, signal.sequence),
+        *astuple(signal.scores),
+        *astuple(metrics)[:-1],
+        " ".join(metrics.no_data),
+        *astuple(context)[:-1],
+        *(meta.raw_score, meta.level_reason, meta.event_timestamp, meta.profile),
+        meta.weights_version,
+        *(_NO_CONTRIBUTIONS if (parts := meta.contributions) is UNSET else astuple(parts)),
     )
 
 
@@ -85,8 +79,8 @@ class SignalFile(ABC):
     wanted = True
 
     @abstractmethod
-    def write(self, row: dict[str, Any]) -> None:
-        """Add a row."""
+    def write(self, row: tuple[Any, ...]) -> None:
+        """Add a row, as `signal_row` has it."""
 
     @abstractmethod
     def close(self) -> None:
@@ -108,10 +102,10 @@ class CsvSignalFile(SignalFile):
 
     def __init__(self, path: Path) -> None:
         self._file: IO[str] = path.open("w", encoding="utf-8", newline="")
-        self._writer = csv.DictWriter(self._file, COLUMNS, lineterminator="\n")
-        self._writer.writeheader()
+        self._writer = csv.writer(self._file, lineterminator="\n")
+        self._writer.writerow(COLUMNS)
 
-    def write(self, row: dict[str, Any]) -> None:
+    def write(self, row: tuple[Any, ...]) -> None:
         """Add a row."""
         self._writer.writerow(row)
 
@@ -126,9 +120,9 @@ class JsonLinesSignalFile(SignalFile):
     def __init__(self, path: Path) -> None:
         self._file: IO[bytes] = path.open("wb")
 
-    def write(self, row: dict[str, Any]) -> None:
+    def write(self, row: tuple[Any, ...]) -> None:
         """Add a row."""
-        self._file.write(codec.encode(row) + b"\n")
+        self._file.write(codec.encode(dict(zip(COLUMNS, row, strict=True))) + b"\n")
 
     def close(self) -> None:
         """Close the file."""
@@ -149,16 +143,19 @@ class ParquetSignalFile(SignalFile):
         self._table = pa.Table
         self._schema = pa.schema([(name, _arrow_type(pa, name)) for name in COLUMNS])
         self._writer = parquet.ParquetWriter(path, self._schema)
-        self._rows: list[dict[str, Any]] = []
+        self._rows: list[tuple[Any, ...]] = []
 
-    def write(self, row: dict[str, Any]) -> None:
+    def write(self, row: tuple[Any, ...]) -> None:
         """Add a row."""
         self._rows.append(row)
         if len(self._rows) >= _BATCH:
             self._flush()
 
     def _flush(self) -> None:
-        self._writer.write_table(self._table.from_pylist(self._rows, self._schema))
+        columns = list(zip(*self._rows, strict=True)) or [()] * len(COLUMNS)
+        self._writer.write_table(
+            self._table.from_pydict(dict(zip(COLUMNS, columns, strict=True)), self._schema)
+        )
         self._rows.clear()
 
     def close(self) -> None:
