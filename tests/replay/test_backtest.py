@@ -123,7 +123,7 @@ def signals_until(cut, market, folder, profile):
     _, liquidations, _, prices = write_files(market, folder)
     files = (("liquidations", Path(liquidations)), ("prices", Path(prices)))
     records = Sources(files, None, recordings.Period(), MINUTE).ticking(recordings.Period())
-    found = signals_of_events(records, load_profile(profile), {"BTCUSDT"})
+    found = signals_of_events(records, [load_profile(profile)], {"BTCUSDT"})
     return [signal for told in found for signal in told if signal.timestamp * 1_000 < cut]
 
 

@@ -312,10 +312,6 @@ def test_a_part_of_a_file_is_what_the_whole_has_of_that_time(tmp_path, suffix, b
         for minute in (*range(20), 15, 9)
     ]
     path = write(tmp_path / f"x{suffix}", rows)
-    if bars and times == "neither":
-        with pytest.raises(UnusableFileError, match="a single bar"):
-            read((contract.PRICES, path))
-        return
     period = Period(T + 5 * 60_000, T + 16 * 60_000)
     whole, all_rows = read((contract.PRICES, path))
     part, some_rows = read((contract.PRICES, path), period=period)
