@@ -36,12 +36,10 @@ PROBLEM: Final = 1
 USAGE: Final = 2
 """Exit code: it could not run with these arguments or settings."""
 
-INTERRUPTED: Final = 130
-"""Exit code: it was ended before it was done, by one of these."""
-ENDING: Final = (signal.SIGINT, signal.SIGTERM)
-
 _CUT: Final = (" closed", '": ', "Connection reset by peer", "Connection lost")
 """How an error of Kafka's client ends when a connection was made and then broke off; one has no reason."""
+
+_ENDING: Final = (signal.SIGINT, signal.SIGTERM)
 
 T = TypeVar("T")
 
@@ -113,7 +111,13 @@ def fail_in_the_log(log: Any) -> None:
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run a command's asynchronous part; what Kafka's client would log is said once, by `Commands`."""
+    """Run a command's asynchronous part; what Kafka's client would log is said once, by `Commands`.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        Ctrl-C or SIGTERM has cancelled it.
+    """
     with _Complaint() as complaint:
         try:
             in_main = threading.current_thread() is threading.main_thread()
@@ -130,7 +134,7 @@ async def _end_in_order(work: Coroutine[Any, Any, T]) -> T:
     """Let Ctrl-C and SIGTERM cancel the work, each time that they come: what it has open is then closed."""
     loop, task = asyncio.get_running_loop(), cast("asyncio.Task[T]", asyncio.current_task())
     before = {
-        number: signal.signal(number, lambda *_: loop.call_soon_threadsafe(task.cancel)) for number in ENDING
+        number: signal.signal(number, lambda *_: loop.call_soon_threadsafe(task.cancel)) for number in _ENDING
     }
     try:
         return await work
