@@ -38,6 +38,16 @@ USAGE: Final = 2
 
 _CUT: Final = (" closed", '": ', "Connection reset by peer", "Connection lost")
 """How an error of Kafka's client ends when a connection was made and then broke off; one has no reason."""
+_ADVICE: Final = {
+    "CERTIFICATE_VERIFY_FAILED": "nobody vouches for the broker's certificate: set PIPELINE_SSL_CA_FILE",
+    "SaslAuthenticationFailed": "set PIPELINE_SASL_USERNAME and PIPELINE_SASL_PASSWORD",
+    "AuthorizationFailed": "let the Kafka user read and write the pipeline's topics, describe their configs, "
+    "and read the group; for `cascade topics apply` also create topics and alter their configs",
+    "InvalidTimestamp": "set this machine's clock, or the broker's",
+}
+"""What to do about trouble with Kafka, by a word of its text."""
+_BY_THE_BROKER: Final = "[Error "
+"""How an error of Kafka's client begins that the broker has told."""
 
 _ENDING: Final = (signal.SIGINT, signal.SIGTERM)
 
@@ -70,21 +80,16 @@ class Commands(TyperGroup):
 
 def advise_of_kafka(text: str) -> str:
     """Say what to do about trouble with Kafka."""
-    if "CERTIFICATE_VERIFY_FAILED" in text:
-        return "nobody vouches for the broker's certificate: set PIPELINE_SSL_CA_FILE"
-    if "SaslAuthenticationFailed" in text:
-        return "set PIPELINE_SASL_USERNAME and PIPELINE_SASL_PASSWORD"
-    if "AuthorizationFailed" in text:
-        return (
-            "let the Kafka user read and write the pipeline's topics, describe their configs, and read the "
-            "group; for `cascade topics apply` also create topics and alter their configs"
-        )
+    for trouble, advice in _ADVICE.items():
+        if trouble in text:
+            return advice
     if text.endswith(_CUT) or "ALERT" in text or "IllegalSaslState" in text:
         return (
             "what listens there does not answer as Kafka does: look at PIPELINE_SECURITY_PROTOCOL, "
             "at PIPELINE_SSL_CERT_FILE if it asks for a certificate, and whether the broker is stopped"
         )
-    return "PIPELINE_BROKER says where it is"
+    by_the_broker = text.startswith(_BY_THE_BROKER)
+    return "look at the broker's log" if by_the_broker else "PIPELINE_BROKER says where it is"
 
 
 def fail(text: str, code: int = PROBLEM) -> NoReturn:
