@@ -24,6 +24,14 @@ USER = "worker"
 PASSWORD = "kept-between-us"  # noqa: S105 - it opens nothing
 
 _DENY, _ALLOW = 2, 3
+_OPERATIONS = {
+    "read": 3,
+    "write": 4,
+    "create": 5,
+    "describe": 8,
+    "describe configs": 10,
+    "alter configs": 11,
+}
 
 
 def authority(directory: Path) -> tuple[trustme.CA, Path]:
@@ -109,8 +117,10 @@ class GuardedKafkaServer(SecuredKafkaServer):
         """Deny the user an operation on a topic, whatever is allowed."""
         rule = _rule(operation, topic, "topic", _DENY)
         await self._ask(CreateAclsRequest(*rule))
-        yield
-        await self._ask(DeleteAclsRequest(*rule))
+        try:
+            yield
+        finally:
+            await self._ask(DeleteAclsRequest(*rule))
 
     async def _ask(self, request: Any) -> None:
         admin = AIOKafkaAdminClient(bootstrap_servers=self.plain)
@@ -125,8 +135,7 @@ class GuardedKafkaServer(SecuredKafkaServer):
 def _rule(operation: str, name: str, resource: str, permission: int) -> tuple[Any, ...]:
     """Return what aiokafka (0.14) calls an ACL: the numbers are Kafka's own, 3 a literal name."""
     kind = {"topic": 2, "group": 3}[resource]
-    done = {"read": 3, "write": 4, "describe": 8, "describe configs": 10}[operation]
-    return kind, name, 3, f"User:{USER}", "*", done, permission
+    return kind, name, 3, f"User:{USER}", "*", _OPERATIONS[operation], permission
 
 
 def _key_and_chain(certificate: trustme.LeafCert) -> bytes:

@@ -35,6 +35,8 @@ def create_projection_agent(app: Application, projection: Projection) -> None:
     @app.agent(outputs, name="projection")
     async def collect(batches: Any) -> None:
         async for batch in batches.noack().events():
+            if waiting and waiting[0][0] != app.flow.epoch:
+                waiting.clear()  # nobody takes from it as long as Redis is away from the start
             waiting.append((app.flow.epoch, batch.message))
             arrived.set()
 

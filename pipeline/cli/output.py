@@ -36,12 +36,20 @@ PROBLEM: Final = 1
 USAGE: Final = 2
 """Exit code: it could not run with these arguments or settings."""
 
-INTERRUPTED: Final = 130
-"""Exit code: it was ended before it was done, by one of these."""
-ENDING: Final = (signal.SIGINT, signal.SIGTERM)
-
 _CUT: Final = (" closed", '": ', "Connection reset by peer", "Connection lost")
 """How an error of Kafka's client ends when a connection was made and then broke off; one has no reason."""
+_ADVICE: Final = {
+    "CERTIFICATE_VERIFY_FAILED": "nobody vouches for the broker's certificate: set PIPELINE_SSL_CA_FILE",
+    "SaslAuthenticationFailed": "set PIPELINE_SASL_USERNAME and PIPELINE_SASL_PASSWORD",
+    "AuthorizationFailed": "let the Kafka user read and write the pipeline's topics, describe their configs, "
+    "and read the group; for `cascade topics apply` also create topics and alter their configs",
+    "InvalidTimestamp": "set this machine's clock, or the broker's",
+}
+"""What to do about trouble with Kafka, by a word of its text."""
+_BY_THE_BROKER: Final = "[Error "
+"""How an error of Kafka's client begins that the broker has told."""
+
+_ENDING: Final = (signal.SIGINT, signal.SIGTERM)
 
 T = TypeVar("T")
 
@@ -72,21 +80,16 @@ class Commands(TyperGroup):
 
 def advise_of_kafka(text: str) -> str:
     """Say what to do about trouble with Kafka."""
-    if "CERTIFICATE_VERIFY_FAILED" in text:
-        return "nobody vouches for the broker's certificate: set PIPELINE_SSL_CA_FILE"
-    if "SaslAuthenticationFailed" in text:
-        return "set PIPELINE_SASL_USERNAME and PIPELINE_SASL_PASSWORD"
-    if "AuthorizationFailed" in text:
-        return (
-            "let the Kafka user read and write the pipeline's topics, describe their configs, and read the "
-            "group; for `cascade topics apply` also create topics and alter their configs"
-        )
+    for trouble, advice in _ADVICE.items():
+        if trouble in text:
+            return advice
     if text.endswith(_CUT) or "ALERT" in text or "IllegalSaslState" in text:
         return (
             "what listens there does not answer as Kafka does: look at PIPELINE_SECURITY_PROTOCOL, "
             "at PIPELINE_SSL_CERT_FILE if it asks for a certificate, and whether the broker is stopped"
         )
-    return "PIPELINE_BROKER says where it is"
+    by_the_broker = text.startswith(_BY_THE_BROKER)
+    return "look at the broker's log" if by_the_broker else "PIPELINE_BROKER says where it is"
 
 
 def fail(text: str, code: int = PROBLEM) -> NoReturn:
@@ -113,7 +116,13 @@ def fail_in_the_log(log: Any) -> None:
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run a command's asynchronous part; what Kafka's client would log is said once, by `Commands`."""
+    """Run a command's asynchronous part; what Kafka's client would log is said once, by `Commands`.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        Ctrl-C or SIGTERM has cancelled it.
+    """
     with _Complaint() as complaint:
         try:
             in_main = threading.current_thread() is threading.main_thread()
@@ -130,7 +139,7 @@ async def _end_in_order(work: Coroutine[Any, Any, T]) -> T:
     """Let Ctrl-C and SIGTERM cancel the work, each time that they come: what it has open is then closed."""
     loop, task = asyncio.get_running_loop(), cast("asyncio.Task[T]", asyncio.current_task())
     before = {
-        number: signal.signal(number, lambda *_: loop.call_soon_threadsafe(task.cancel)) for number in ENDING
+        number: signal.signal(number, lambda *_: loop.call_soon_threadsafe(task.cancel)) for number in _ENDING
     }
     try:
         return await work

@@ -267,9 +267,13 @@ class Reading:
     def _publish(self, topic: str, message: Feed) -> None:
         """Publish a message that the pipeline will take: what a venue says may be impossible."""
         message = msgspec.convert(msgspec.to_builtins(message), type(message))
-        self.account.last = max(self.account.last, message.timestamp)
         self.account.received = time.time()
-        self.account.behind = self.account.received - message.timestamp
+        behind = self.account.received - message.timestamp
+        if behind < _CLOCK_OFF - contract.FEED_LEAD:  # a broker refuses it, again and again
+            self.account.dropped["far ahead of this machine's clock"] += 1
+            return
+        self.account.last = max(self.account.last, message.timestamp)
+        self.account.behind = behind
         if not self._bundles.take(message):
             self.account.dropped["price of a bundle is off"] += 1
             return

@@ -188,7 +188,7 @@ class Flow:
             if received.topic not in unit.offsets:
                 self._check_order(received)
             unit.offsets[received.topic] = received.offset + 1
-            if self._placement.is_missed(received):
+            if self._placement.is_misplaced(received):
                 self.counts["misplaced"] += 1
             events, letters = read(received)
             if events and not roster.admits(events[0].symbol):

@@ -38,7 +38,7 @@ class Placement:
         self._partitions = partitions
         self._told: set[tuple[str, bytes, int]] = set()
 
-    def is_missed(self, received: Any) -> bool:
+    def is_misplaced(self, received: Any) -> bool:
         """Tell whether a record's key lies elsewhere, and complain of it."""
         if received.topic not in contract.FEEDS or received.key is None:
             return False

@@ -26,9 +26,9 @@ _BINDING: Final = {"cleanup.policy", "min.compaction.lag.ms"}
 
 WHERE_KNOWN: Final = {
     # A wrong record of a feed moves clocks that never go back: what has that time by others would be late.
-    "message.timestamp.after.max.ms": "10000",
+    "message.timestamp.after.max.ms": str(contract.FEED_LEAD * 1_000),
 }
-"""Settings of feeds that brokers have which know them: Apache Kafka since 3.6."""
+"""Settings of feeds that not every broker knows: Apache Kafka does since 3.6."""
 
 COMPACTED: Final = {
     # What was in force when a backlog was written has to be there until it is worked off.

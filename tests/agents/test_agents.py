@@ -1,6 +1,8 @@
 """The bodies of the agents, over channels that hand them what a test puts."""
 
 import asyncio
+import gc
+import weakref
 from types import SimpleNamespace
 
 import pytest
@@ -31,6 +33,7 @@ class Stream:
         first = records[0]
         message = SimpleNamespace(topic=first.topic, partition=first.partition, value=Records(records))
         self.batches.put_nowait(SimpleNamespace(message=message))
+        return message.value
 
 
 class App:
@@ -169,6 +172,18 @@ async def test_the_projection_goes_on_in_the_next_epoch(app, worker):
     app.stream.put(signal(3))
     await idle()
     assert worker.acknowledged == {PLACE: 4}
+
+
+async def test_while_redis_is_away_from_the_start_nothing_is_kept_of_epochs_that_ended(app, worker):
+    projection, batches = Projection(), []
+    projection.begin = projection.there.wait
+    create_projection_agent(app, projection)
+    for offset in range(3):
+        worker.flow.begin()
+        batches.append(weakref.ref(app.stream.put(signal(offset))))
+        await idle()
+    gc.collect()
+    assert [batch() is None for batch in batches] == [True, True, False]
 
 
 @pytest.mark.parametrize("writing", [False, True])

@@ -117,15 +117,16 @@ async def test_signals_tell_of_a_connection_that_was_cut(settings):
         with Worker(settings) as worker, collecting(settings, *options) as process:
             await worker.until_ready()
             await until(lambda: exchange.sockets, "not connected", 60)
-            began_ms, connections = now_ms(), exchange.connections
+            began_ms, connections = now_ms() - 30_000, exchange.connections
             await exchange.send(frames(began_ms)["bybit"])
             await until_there(settings, 1, [process])
             await exchange.cut()
             await until(lambda: exchange.connections > connections and exchange.sockets, "not again", 60)
-            await exchange.send(frames(now_ms())["bybit"])
+            await exchange.send(frames(began_ms + 1)["bybit"])
             while not any(each["to"] > each["from"] for each in await ended(settings)):
                 assert process.poll() is None
-            await exchange.send(frames(began_ms + 30_000)["bybit"])  # an unchanged level is told seldom
+            ended_ms = now_ms()
+            await exchange.send(frames(ended_ms)["bybit"])  # an unchanged level is told seldom
             await until_there(settings, 3, [process])
             await until_caught_up(settings, (*contract.FEEDS, contract.FEED_STATUS), workers=[worker])
             assert worker.stop() == 0
@@ -133,7 +134,7 @@ async def test_signals_tell_of_a_connection_that_was_cut(settings):
     assert "feeds" not in first["context"]
     [gap] = last["context"]["feeds"]
     assert gap["exchange"] == "bybit"
-    assert began_ms / 1_000 < gap["from"] < gap["to"] < began_ms / 1_000 + 30
+    assert began_ms / 1_000 < gap["from"] < gap["to"] < ended_ms / 1_000
 
 
 async def test_a_collector_that_is_stopped_first_sends_what_it_has_received(settings):

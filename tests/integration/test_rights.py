@@ -1,13 +1,17 @@
-"""A worker on a Kafka that allows its user what the README says, and no more; less ends it with advice."""
+"""Commands on a Kafka that allows their user what the README says; less ends a worker with advice."""
 
 from __future__ import annotations
 
 import uuid
+from contextlib import AsyncExitStack
 
 import pytest
+from exchanges import Exchange
 from secured import PASSWORD, USER, GuardedKafkaServer, authority
 from servers import running
 from test_broker_faults import until_ended
+from test_collect import collecting, frames, now_ms, until_there
+from waiting import until
 from workers import (
     TEST_APP,
     Worker,
@@ -15,6 +19,7 @@ from workers import (
     differing,
     expected_signals,
     produce,
+    read_all,
     read_signals,
     until_caught_up,
 )
@@ -77,6 +82,31 @@ async def test_a_worker_needs_no_rights_but_those_that_are_told(settings, unlimi
         await until_caught_up(unlimited, workers=[worker])
         assert worker.stop() == 0
     assert differing(await read_signals(unlimited), expected_signals(ticks)) == []
+
+
+async def test_topics_are_applied_with_the_rights_that_are_told(kafka, settings):
+    other = settings.model_copy(update={"app_id": f"{settings.app_id}-2", "output_retention_hours": 1})
+    for topic in wanted_topics(other):
+        for operation in (*RIGHTS, "create", "alter configs"):
+            await kafka.allow(operation, topic.name)
+    await kafka.allow("read", other.app_id, "group")
+    done = await apply_topics(other)
+    assert {line.partition(" ")[0] for line in done} == {"created", "changed"}
+
+
+async def test_a_collector_needs_no_rights_but_those_that_are_told(kafka, unlimited, settings):
+    async with AsyncExitStack() as stack:
+        for topic in contract.FEEDS:
+            await stack.enter_async_context(kafka.denied("read", topic))
+        for topic in (*contract.FEEDS, contract.FEED_STATUS):
+            await stack.enter_async_context(kafka.denied("describe configs", topic))
+        exchange = await stack.enter_async_context(Exchange("bybit").running())
+        options = ("bybit", "--symbols", "BTCUSDT", *exchange.options)
+        process = stack.enter_context(collecting(settings, *options))
+        await until(lambda: exchange.sockets, "not connected", 60)
+        await exchange.send(frames(now_ms())["bybit"])
+        await until_there(unlimited, 1, [process])
+        assert await read_all(unlimited, contract.FEED_STATUS)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from aiokafka.errors import InvalidTimestampError, PolicyViolationError
 from commands import all_commands, command_of, invoke
 from servers import free_port
 from typer import Typer
@@ -85,18 +86,29 @@ def test_a_connection_that_breaks_off_is_not_only_blamed_on_the_address(closing_
     assert "Traceback" not in result.output
 
 
-def test_what_kafkas_client_lets_through_of_a_refused_connection_is_told_in_one_line():
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        (
+            ssl.SSLError(1, "[SSL: SSLV3_ALERT_BAD_CERTIFICATE] sslv3 alert bad certificate"),
+            "PIPELINE_SSL_CERT_FILE if it asks for a certificate",
+        ),
+        (InvalidTimestampError(), "(set this machine's clock, or the broker's)"),
+        (PolicyViolationError(), "(look at the broker's log)"),
+    ],
+)
+def test_what_kafka_and_its_client_refuse_is_told_in_one_line_with_advice(error, advice):
     refusing = Typer(cls=Commands)
     refusing.callback()(lambda: None)
 
     @refusing.command()
     def ask():
-        raise ssl.SSLError(1, "[SSL: SSLV3_ALERT_BAD_CERTIFICATE] sslv3 alert bad certificate")
+        raise error
 
     result = CliRunner().invoke(refusing, ["ask"])
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.startswith("Kafka: ")
-    assert "PIPELINE_SSL_CERT_FILE if it asks for a certificate" in result.stderr
+    assert advice in result.stderr
 
 
 @pytest.mark.parametrize("command", ["list", "replay"])

@@ -44,9 +44,9 @@ from pipeline.messages import FeedStatus, Liquidation, Price
 BOOK = {"e": "bookTicker", "s": "BTCUSDT", "b": "59990", "a": "60010", "T": T_MS}
 
 
-def fresh(frame):
-    """Return a frame as if it happened now."""
-    return json.loads(json.dumps(frame).replace(str(T_MS), str(round(time.time() * 1_000))))
+def fresh(frame, ahead_s=0):
+    """Return a frame as if it happened now, or will."""
+    return json.loads(json.dumps(frame).replace(str(T_MS), str(round((time.time() + ahead_s) * 1_000))))
 
 
 class Kept:
@@ -175,6 +175,17 @@ async def test_instruments_that_are_not_asked_for_are_not_collected(exchange_of)
         assert collector.account.dropped["not asked for"] > 0
         assert outbox.messages == []
         assert any("1000pepeusdt@aggTrade" in path for path in exchange.paths)
+
+
+async def test_what_brokers_would_refuse_for_its_time_is_left_out(exchange_of):
+    """Kafka's client would be asked for ever to send it, and all else would wait behind it."""
+    async with exchange_of("binance") as (exchange, collector, outbox):
+        case = CASES["binance"]
+        await exchange.send(fresh(case.long, ahead_s=12), fresh(case.short, ahead_s=6))
+        await until(lambda: outbox.of(contract.LIQUIDATIONS), "nothing came")
+        assert {message.side for message in outbox.of(contract.LIQUIDATIONS)} == {"short"}
+        assert collector.account.dropped["far ahead of this machine's clock"] > 0
+        assert collector.account.last < time.time() + 6
 
 
 async def test_open_interest_is_asked_for_where_it_is_not_pushed(exchange_of):
@@ -1020,7 +1031,7 @@ async def test_a_collector_that_hears_nothing_is_not_alive_whatever_the_venue_s_
     async with exchange_of("bybit") as (exchange, collector, outbox):
         ahead = json.loads(json.dumps(CASES["bybit"].long).replace(str(T_MS), "4000000000000"))
         await exchange.send(ahead)
-        await until(lambda: outbox.of(contract.LIQUIDATIONS), "nothing came")
+        await until(lambda: collector.account.received, "nothing came")
         port = unused_tcp_port_factory()
         runner = aiohttp.web.AppRunner(create_web([collector], outbox, longest_silence=0.2))
         await runner.setup()

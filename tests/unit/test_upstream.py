@@ -414,6 +414,16 @@ UPSTREAM = (
         },
     ),
     Part(
+        "aiokafka.admin.client:AIOKafkaAdminClient",
+        "runtime/topics.py",
+        {"_send_request": Shape("1ed126f126dd", "request node_id")},
+    ),
+    Part(
+        "aiokafka.protocol.metadata:MetadataRequest",
+        "runtime/topics.py",
+        {"__init__": Shape("1c8b37994402", "topics allow_auto_topic_creation")},
+    ),
+    Part(
         "aiokafka.partitioner",
         "runtime/placement.py",
         {

@@ -16,7 +16,7 @@ from pipeline.cli.demo import embedded
 from pipeline.cli.demo.run import Show
 from pipeline.cli.demo.screen import change_line, render
 from pipeline.cli.demo.summary import summary_lines
-from pipeline.cli.output import INTERRUPTED, USAGE, fail, on_terminal, run
+from pipeline.cli.output import USAGE, fail, on_terminal, run
 from pipeline.cli.simulated.scenario import USUAL_S
 from pipeline.cli.simulated.simulation import Market
 from pipeline.runtime.topics import apply_topics
@@ -49,8 +49,6 @@ def demo(
             summary = play(market, view)
     except embedded.EmbeddedError as error:
         fail(str(error))
-    except KeyboardInterrupt:
-        raise typer.Exit(INTERRUPTED) from None
     _print(summary, as_json=as_json)
 
 
