@@ -123,11 +123,11 @@ class Recording:
             else:
                 yield found
 
-    def _bar_length(self, times: list[float]) -> float | None:
+    def _bar_length(self, times: list[float]) -> float:
         length = bar_length(times)
         if length is None and times:
             raise UnusableFileError(f"{self.path}: a single bar: its length is unknown")
-        return length
+        return length or 0.0  # of bars without any time, which are refused for that
 
     def _decode(self, row: Row) -> Recorded | Refusal:
         if isinstance(row, Refusal):
