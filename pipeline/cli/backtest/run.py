@@ -1,4 +1,4 @@
-"""One run of a backtest: a profile over one symbol's records, in a process of its own."""
+"""One run of a backtest: profiles that measure alike over one symbol's records, in a process of its own."""
 
 from __future__ import annotations
 
