@@ -144,9 +144,9 @@ class States(Generic[S]):
         return state
 
     def open(self, event: Event, market_time: int = 0) -> S | None:
-        """Return the state that an event is for, about to change, and None for a repeat.
+        """Return the state that an event is to be folded into; None where its record was folded in already.
 
-        The event's record counts as applied once its last message was opened.
+        A record is, once the state was opened for its last message.
 
         Parameters
         ----------
