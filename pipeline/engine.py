@@ -25,7 +25,7 @@ from pipeline.signals.scoring import ScoringStage
 from pipeline.signals.statistics import Statistics, StatisticsReport
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from pipeline.messages import Incoming
 
@@ -65,9 +65,9 @@ class Engine:
         How many symbols are kept, besides the reference symbol; records of others become dead letters.
     beside
         Further profiles that measure as `profile` does: what is measured once, each scores by itself. Their
-        messages come after its own, and name their profile. No snapshot can be taken then.
+        signals come after its own, and name their profile. No snapshot can be taken then.
     told
-        The topics whose messages are wanted: what nobody wants is not made.
+        The topics whose messages are wanted, by default all: others are not made, but for dead letters.
 
     Raises
     ------
@@ -91,14 +91,14 @@ class Engine:
         *,
         max_symbols: int = MOST_SYMBOLS,
         beside: Sequence[Profile] = (),
-        told: frozenset[str] = TOLD,
+        told: Collection[str] = TOLD,
     ) -> None:
         if any(other.measuring != profile.measuring for other in beside):
             raise ValueError(f"beside: expected profiles that measure as {profile.name!r} does")
         self.profile = profile
         self._max_symbols = max_symbols
         self._beside = [(stage, States(stage)) for stage in map(ScoringStage, beside)]
-        self._told = told
+        self._told = frozenset(told)
         self._statistics = Statistics()
         self._offsets: dict[str, int] = {}
         self._build({})
@@ -178,11 +178,11 @@ class Engine:
         Raises
         ------
         ValueError
-            Several profiles are compared.
+            There are profiles beside the first.
 
         """
         if self._beside:
-            raise ValueError("there is no snapshot of several profiles")
+            raise ValueError("beside: there is no snapshot of several profiles")
         for stage, states in self._steps:
             self._stored[stage.table].update(states.take_snapshots())
         return codec.pack(EngineSnapshot(self._offsets, self._stored, self.profile.name))

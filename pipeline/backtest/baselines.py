@@ -27,7 +27,8 @@ def calibrated_norms(
 ) -> Profile:
     """Return a profile whose norms are what the feed itself shows: 99.9% quantiles of its first part.
 
-    Those of several symbols are of all their moments together: a profile has one norm for all.
+    Those of several symbols are of all their moments together: a profile has one norm for all. It has a name
+    that no file's profile can have.
     """
     velocity, acceleration, usd = np.concatenate([_rates(each, share) for each in markets], axis=1)
 
@@ -40,7 +41,7 @@ def calibrated_norms(
         full_acceleration=full(acceleration, 0.01),
         full_volume_usd=full(usd, 1.0),
     )
-    return structs.replace(base, name=f"{base.name}-norms", score=score)
+    return structs.replace(base, name=f"{base.name}+norms", score=score)
 
 
 def _rates(recorded: Recorded, share: float) -> Floats:

@@ -99,17 +99,6 @@ class State(ABC):
         self.incarnation = 0
         self.newest = 0
 
-    def seen(self, event: Event) -> bool:
-        """Tell whether the event's record was folded in already."""
-        applied = self.applied.get(event.topic)
-        return applied is not None and event.offset <= applied[0]
-
-    def mark(self, event: Event) -> None:
-        """Note that the event was folded in: its last message ends its record."""
-        self.newest = max(self.newest, event.time)
-        if event.last:
-            self.applied[event.topic] = (event.offset, event.time)
-
     @property
     def position(self) -> tuple[int, ...]:
         """Numbers that grow with what was folded in, compared from the first on; offsets decide first.

@@ -144,31 +144,23 @@ class States(Generic[S]):
         return state
 
     def open(self, event: Event, market_time: int = 0) -> S | None:
-        """Return the state that an event is for, marked with it and about to change; None for a repeat.
+        """Return the state that an event is to be folded into; None where its record was folded in already.
 
-        As `State.seen`, `change` and `State.mark` in one, for each event of all: calls would take longer.
+        A record is, once the state was opened for its last message.
 
         Parameters
         ----------
         event
-            A message of the key's own.
+            A message of the key's own, or one for `SHARED`, which has no age: it is never idle.
         market_time
             The market's newest time (microseconds), where that moves the clocks of the stage.
 
         """
         key, topic, offset = event.symbol, event.topic, event.offset
-        state = self.live.get(key) or self.get(key)
-        applied = state.applied.get(topic)
+        applied = (self.live.get(key) or self.get(key)).applied.get(topic)
         if applied is not None and offset <= applied[0]:
             return None
-        if key not in self._touched:
-            self._touch(key)
-        time = effective(event.time, market_time)
-        age = time - state.newest
-        if age > LIFETIME:
-            state = self._begin(key, state, time)
-        elif age > 0:
-            state.newest = time
+        state = self.change(key, effective(event.time, market_time) if key else 0)
         if event.last:
             state.applied[topic] = offset, event.time
         return state
@@ -181,18 +173,21 @@ class States(Generic[S]):
         key
             Whose state it is.
         time
-            When (microseconds) the record happened that changes it, if that is one of the key's own.
+            When (microseconds) the record happened that changes it, if that is one of the key's own; after
+            more than `LIFETIME` without one the state is a new one.
 
         """
         if key not in self._touched:
-            self._touch(key)
+            if key in self._moment.waiting:
+                self._moment.take(key)
+            self._touched.add(key)
         state = self.live.get(key) or self.get(key)
-        return self._begin(key, state, time) if time - state.newest > LIFETIME else state
-
-    def _touch(self, key: str) -> None:
-        if key in self._moment.waiting:
-            self._moment.take(key)
-        self._touched.add(key)
+        age = time - state.newest
+        if age > LIFETIME:
+            return self._begin(key, state, time)
+        if age > 0:
+            state.newest = time
+        return state
 
     def forget(self, market_time: int, committed: Callable[[], Mapping[str, int]]) -> dict[str, Order]:
         """Drop the states that no record can find any more; return their keys and orders.

@@ -195,7 +195,6 @@ class VolatilityStage(Stage[VolatilityState]):
         tick = event.message
         if not isinstance(tick, Price):
             return
-        state = states.change(event.symbol, event.time)
-        if not state.seen(event):
+        state = states.open(event)
+        if state is not None:
             state.fold(event, tick)
-            state.mark(event)

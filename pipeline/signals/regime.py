@@ -194,9 +194,6 @@ class RegimeStage(Stage[RegimeState]):
         """Fold a price of the reference symbol that the volatility stage let count."""
         if event.symbol != self._reference or not isinstance(event.message, Price):
             return
-        state = states.change(event.symbol, event.time)
-        if state.seen(event):
-            return
-        if event.volatility is not None:
+        state = states.open(event)
+        if state is not None and event.volatility is not None:
             state.fold(event, event.volatility)
-        state.mark(event)

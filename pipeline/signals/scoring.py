@@ -111,7 +111,6 @@ class ScoringStage(Stage[Any]):
             market_time = states.get(SHARED).contexts.newest
             time = effective(event.time, market_time) if measured.trigger == "price" else 0
             state = states.change(measured.symbol, time)
-            state.newest = max(state.newest, time)
             self._judge(event, measured, state, states.get(SHARED))
 
     def _take_context(self, context: Context, states: States[Any]) -> None:
@@ -128,7 +127,6 @@ class ScoringStage(Stage[Any]):
         """Let a price that counts become a habit of its symbol."""
         time = effective(reading.time, states.get(SHARED).contexts.newest)
         state: SymbolState = states.change(symbol, time)
-        state.newest = max(state.newest, time)
         state.habits.priced(reading.time, reading.price)  # type: ignore[union-attr]  # the caller has asked
 
     def _take_control(self, control: Control, states: States[Any]) -> None:
@@ -145,14 +143,12 @@ class ScoringStage(Stage[Any]):
 
     def _take_feed_status(self, event: Event, status: FeedStatus, states: States[Any]) -> None:
         """Note that a venue's stream has fallen silent, or is back."""
-        if states.get(SHARED).seen(event):
+        shared: SharedState | None = states.open(event)
+        if shared is None:
             return
-        shared: SharedState = states.change(SHARED)
         shared.revision += 1
         shared.feeds.take(status)
         shared.feeds.forget(max(shared.horizon, event.time - self._memory))
-        if event.last:  # not `mark`: what everybody shares is never idle
-            shared.applied[event.topic] = event.offset, event.time
 
     def _judge(self, event: Event, measured: Measurement, state: SymbolState, shared: SharedState) -> None:
         clock = state.clock = max(measured.clock, state.clock, shared.horizon)

@@ -8,13 +8,16 @@ import pandas as pd
 import pytest
 from backtest_cases import BAR, START, made_market, write_files
 from commands import invoke
+from msgspec.structs import replace
 
 from pipeline.backtest.evaluation import Series, evaluate, gain
 from pipeline.backtest.labels import DAY, MINUTE, EventRule, Recorded, label
+from pipeline.cli.backtest.judge import NORMS, Wish, tasks_of
 from pipeline.cli.backtest.run import Sources, collect, signals_of_events
 from pipeline.cli.recorded import recordings
 from pipeline.messages import LEVELS, Price
 from pipeline.runtime.profiles import load_profile
+from pipeline.signals.profile import SEED
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +128,15 @@ def signals_until(cut, market, folder, profile):
     records = Sources(files, None, recordings.Period(), MINUTE).ticking(recordings.Period())
     found = signals_of_events(records, [load_profile(profile)], {"BTCUSDT"})
     return [signal for told in found for signal in told if signal.timestamp * 1_000 < cut]
+
+
+def test_each_profile_has_its_own_file_and_what_they_measure_alike_is_measured_once(tmp_path):
+    profiles = [SEED, replace(SEED, name="other", reference="ETHUSDT"), replace(SEED, name="seed-norms")]
+    market, rule = made_market(), EventRule()
+    wish = Wish(Sources((), None, recordings.Period(), MINUTE), profiles, rule, 60.0, None, tmp_path)
+    tasks = list(tasks_of("BTCUSDT", market, label(market, rule), wish))
+    assert [task.names for task in tasks] == [("seed", "seed-norms", NORMS), ("other",)]
+    assert len({out for task in tasks for out in task.run.outs}) == 4
 
 
 def test_prices_a_little_over_a_minute_apart_are_bars_of_a_minute():

@@ -168,6 +168,14 @@ def test_bars_whose_times_cannot_be_read_are_refused_for_that(tmp_path, suffix):
     assert "timestamp_ms: expected milliseconds" in recordings.complaints[0]
 
 
+def test_bars_without_any_time_are_refused_for_that(tmp_path, suffix):
+    found, recordings = read((contract.PRICES, write(tmp_path / f"x{suffix}", [{"close": 1.0}])), symbol="X")
+    assert found == []
+    assert recordings.complaints == [
+        f"refused: x{suffix}: Object missing required field `timestamp`: 1",
+    ]
+
+
 def test_lines_that_are_no_json_objects_are_counted_and_empty_ones_are_none(tmp_path):
     path = tmp_path / "x.jsonl"
     path.write_text(f'\n{{"timestamp_ms": {T}, "rate": 0.1, "symbol": "X"}}\n[1]\n{{"a": \n\n')

@@ -65,13 +65,18 @@ def test_profiles_that_measure_otherwise_cannot_be_beside_each_other():
     "told", [{contract.SIGNALS}, {contract.VOLATILITY, contract.CONTEXT}, {contract.REGIME}]
 )
 def test_what_nobody_wants_is_left_out_and_the_rest_is_the_same(told):
-    whole, some = Engine(), Engine(told=frozenset(told))
+    whole, some = Engine(), Engine(told=told)
     for tick in simulate(20):
         expected = [
             output for output in messages(whole.process(tick.topic, tick.message)) if output[0] in told
         ]
         assert messages(some.process(tick.topic, tick.message)) == expected
     assert unpacked(some) == unpacked(whole)
+
+
+def test_dead_letters_are_made_whatever_is_wanted():
+    (letter,) = Engine(told=()).process(contract.LIQUIDATIONS, LIQUIDATION | {"side": "buy"})
+    assert letter.topic == contract.DEAD_LETTERS
 
 
 def unpacked(engine):

@@ -242,7 +242,7 @@ def test_a_liquidation_that_measured_nothing_is_applied_all_the_same():
     scoring = Scoring()
     event = scoring.feed.liquidation()
     assert not scoring.step(event)
-    assert scoring.states.get("SOLUSDT").seen(event)
+    assert scoring.states.open(event) is None
 
 
 def test_a_tick_counts_only_when_it_moves_the_clock():

@@ -65,20 +65,10 @@ def counted(*events, stored=None):
     return states
 
 
-def test_a_record_is_applied_with_its_last_event():
-    state = Counter()
-    state.mark(event(5, last=False))
-    assert not state.seen(event(5))
-    state.mark(event(5))
-    assert state.seen(event(5))
-    assert state.applied == {contract.PRICES: (5, START)}
-
-
-def test_records_are_seen_by_topic_up_to_the_applied_offset():
-    state = Counter()
-    state.mark(event(5))
-    assert [state.seen(event(offset)) for offset in (0, 4, 5, 6)] == [True, True, True, False]
-    assert not state.seen(event(0, topic=contract.FUNDING))
+def test_records_are_opened_by_topic_beyond_the_applied_offset():
+    states = counted(event(5))
+    assert [states.open(event(offset)) is None for offset in (0, 4, 5, 6)] == [True, True, True, False]
+    assert states.open(event(0, topic=contract.FUNDING)) is states.get("BTCUSDT")
 
 
 def test_a_record_is_opened_until_its_last_event_was():
@@ -108,23 +98,26 @@ def test_an_opened_repeat_is_no_change():
     assert not states.take_snapshots()
 
 
+def test_what_all_share_is_opened_once_a_record_and_never_idle():
+    states = counted(
+        event(0, symbol=SHARED), event(0, symbol=SHARED), event(1, symbol=SHARED, time=LONG_AFTER)
+    )
+    shared = states.get(SHARED)
+    assert (shared.count, shared.newest, shared.incarnation) == (2, 0, 0)
+
+
 def test_the_position_grows_with_every_record_of_any_topic():
-    state = Counter()
-    positions = [state.position]
-    for each in (event(0), event(7), event(0, topic=contract.FUNDING), event(8)):
-        state.mark(each)
-        positions.append(state.position)
-    assert positions == [(0,), (1,), (8,), (9,), (10,)]
+    states = counted()
+    fresh = states.get("BTCUSDT").position
+    events = event(0), event(7), event(0, topic=contract.FUNDING), event(8)
+    assert [fresh, *(states.open(each).position for each in events)] == [(0,), (1,), (8,), (9,), (10,)]
 
 
 def test_offsets_of_topics_that_were_made_anew_are_forgotten():
-    state = Counter()
-    state.mark(event(5))
-    state.mark(event(5, topic=contract.FUNDING))
+    state = counted(event(5), event(5, topic=contract.FUNDING)).get("BTCUSDT")
     state.forget_offsets({contract.PRICES})
     assert state.applied == {contract.FUNDING: (5, START)}
-    assert state.incarnation == 1
-    assert not state.seen(event(0))
+    assert state.incarnation == START + 1
 
 
 @pytest.mark.parametrize(
@@ -228,10 +221,8 @@ def test_states_that_have_not_read_a_topic_that_was_made_anew_are_left_alone():
 
 
 def test_of_two_snapshots_the_later_incarnation_is_the_newer_then_the_higher_position():
-    low, high, anew = Counter(), Counter(), Counter()
-    low.mark(event(5))
-    high.mark(event(6))
-    anew.incarnation = 1
+    low, high, anew = (counted(*events).get("BTCUSDT") for events in ([event(5)], [event(6)], []))
+    anew.incarnation = START + 1
     orders = [read_snapshot(snapshot(state)).order for state in (low, high, anew)]
     assert orders == sorted(orders)
     assert len(set(orders)) == 3

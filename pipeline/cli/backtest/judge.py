@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import groupby, pairwise
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import quote
 
@@ -18,7 +18,7 @@ from pipeline.cli.output import progress_bar
 from pipeline.signals.profile import SEED, Profile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Hashable, Iterator
     from pathlib import Path
 
 NORMS: Final = "seed, norms of the feed"
@@ -54,15 +54,18 @@ class Task(NamedTuple):
 def tasks_of(symbol: str, market: Recorded, labels: Labels, wish: Wish) -> Iterator[Task]:
     """Yield the runs of one symbol: the profiles, and the baselines that are profiles, part by part.
 
-    Of those that measure alike, one after the other, all is measured once.
+    What several of them measure alike is measured once.
     """
     wanted = {each.name: each for each in wish.profiles}
     wanted.setdefault(SEED.name, SEED)
     if len(market.liquidated_ms):
         wanted[NORMS] = calibrated_norms([market])
+    alike: dict[Hashable, dict[str, Profile]] = {}
+    for name, profile in wanted.items():
+        alike.setdefault(profile.measuring, {})[name] = profile
     begins = _begins(labels, wish.split)
-    for _, alike in groupby(wanted.items(), lambda item: item[1].measuring):
-        names, profiles = zip(*alike, strict=True)
+    for each in alike.values():
+        names, profiles = tuple(each), tuple(each.values())
         for number, (begin, end) in enumerate(pairwise([*begins, float("inf")])):
             part = "" if wish.split is None else f"-{number}"
             stem = f"signals-{quote(symbol, safe='')}"
@@ -97,7 +100,8 @@ def judged(
     symbol: str, market: Recorded, labels: Labels, ran: dict[tuple[str, str], Ran], wish: Wish
 ) -> SymbolReport:
     """Return what all runs and baselines of one symbol were worth."""
-    series: dict[str, Series] = {name: each.series for (of, name), each in ran.items() if of == symbol}
+    names = dict.fromkeys([*wish.names, *(name for of, name in ran if of == symbol)])
+    series: dict[str, Series] = {name: ran[symbol, name].series for name in names}
     if len(market.liquidated_ms):
         series[USD] = usd_of_a_minute(market, labels.minutes)
     series[MOVE] = last_closed_move(market, wish.rule)

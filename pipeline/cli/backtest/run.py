@@ -1,4 +1,4 @@
-"""One run of a backtest: a profile over one symbol's records, in a process of its own."""
+"""One run of a backtest: profiles that measure alike over one symbol's records, in a process of its own."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def signals_of_events(
 ) -> Iterator[list[Signal]]:
     """Yield the signals of symbols by profiles that measure alike, record by record that concerns them."""
     first, *others = profiles
-    engine = Engine(first, beside=others, told=frozenset((contract.SIGNALS,)))
+    engine = Engine(first, beside=others, told={contract.SIGNALS})
     for outputs in outputs_of_events(records, engine, symbols):
         bodies = (output.body for output in outputs)
         yield [body for body in bodies if isinstance(body, Signal) and body.symbol in symbols]

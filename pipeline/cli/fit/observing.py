@@ -143,7 +143,7 @@ def volatilities(feed: Feed, profile: Profile) -> Floats:
     found = array("d")
     newest = {name: int(each.labels.minutes[0]) // MINUTE - 1 for name, each in feed.markets.items()}
     prices = (record for record in feed.records("measuring volatility") if record.topic == contract.PRICES)
-    engine = Engine(profile, told=frozenset((contract.VOLATILITY,)))
+    engine = Engine(profile, told={contract.VOLATILITY})
     for outputs in outputs_of_events(prices, engine, feed.markets):
         for body in (output.body for output in outputs):
             if not isinstance(body, VolatilityUpdate) or body.warming or body.symbol not in newest:

@@ -22,6 +22,11 @@ def bar_length(times_ms: Iterable[float]) -> float | None:
     return median(after - before for before, after in pairwise(opens)) if len(opens) > 1 else None
 
 
+def closed_ms(opened_ms: float | None, bar_ms: float) -> float | None:
+    """Return when a bar closes, None where nobody knows when it opens."""
+    return None if opened_ms is None else opened_ms + bar_ms
+
+
 def as_price(row: dict[str, Any], bar_ms: float | None) -> dict[str, Any]:
     """Return a row of prices with a price, and with a volume in US dollars where it holds one in coins.
 
@@ -36,8 +41,7 @@ def as_price(row: dict[str, Any], bar_ms: float | None) -> dict[str, Any]:
     coins = row.get("quantity")
     if bar_ms is not None:
         coins = row.get("volume")
-        opened = time_ms(row)
-        row = {**row, "timestamp_ms": None if opened is None else opened + bar_ms}
+        row = {**row, "timestamp_ms": closed_ms(time_ms(row), bar_ms)}
         if "close" in row:
             row["price"] = row["close"]
     if coins is None or "volume_usd" in row:

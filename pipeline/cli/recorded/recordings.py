@@ -11,7 +11,7 @@ from heapq import merge
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, cast
 
 from pipeline import codec, contract
-from pipeline.cli.recorded.bars import as_price, bar_length
+from pipeline.cli.recorded.bars import as_price, bar_length, closed_ms
 from pipeline.cli.recorded.rows import (
     ForceOrderFile,
     Refusal,
@@ -101,7 +101,7 @@ class Recording:
         self.begin_ms = min(times, default=None)
         self._in_order = times == sorted(times)
         self._bar_ms = self._bar_length(times) if "close" in columns and "price" not in columns else None
-        self._moments = found if self._bar_ms is None else [_closed(time, self._bar_ms) for time in found]
+        self._moments = found if self._bar_ms is None else [closed_ms(time, self._bar_ms) for time in found]
 
     def read(self, period: Period, refused: Counter[str], known: set[Hashable]) -> Iterator[Recorded]:
         """Yield the usable messages of a period in the order of time; count the others by reason.
@@ -123,11 +123,11 @@ class Recording:
             else:
                 yield found
 
-    def _bar_length(self, times: list[float]) -> float | None:
+    def _bar_length(self, times: list[float]) -> float:
         length = bar_length(times)
         if length is None and times:
             raise UnusableFileError(f"{self.path}: a single bar: its length is unknown")
-        return length
+        return length or 0.0  # of bars without any time, which are refused for that
 
     def _decode(self, row: Row) -> Recorded | Refusal:
         if isinstance(row, Refusal):
@@ -148,10 +148,6 @@ class Recording:
         if moment is not None:
             fields["timestamp"] = moment / 1000
         return fields
-
-
-def _closed(opened: float | None, bar_ms: float) -> float | None:
-    return None if opened is None else opened + bar_ms
 
 
 def _first(found: Recorded, identity: Hashable, known: set[Hashable]) -> Recorded | Refusal:

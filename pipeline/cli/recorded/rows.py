@@ -52,7 +52,7 @@ def time_ms(row: Row) -> float | None:
 
 
 def time_objection(row: dict[str, Any]) -> str | None:
-    """Say why what a row has for its time is none; None where that is not so, or where it has nothing."""
+    """Say what is wrong with a row's time; None where nothing is, or where the row has none."""
     column, unit = "timestamp", "seconds"
     if row.get("timestamp_ms") is not None:
         column, unit = ("timestamp_ms", "milliseconds")
@@ -99,7 +99,7 @@ class RowFile(ABC):
         return [time_ms(row) for row in self.rows()]
 
     def some(self, wanted: Sequence[bool]) -> Iterator[Row]:
-        """Yield the rows that are wanted, of every one whether it is."""
+        """Yield the rows that are wanted: `wanted` says of each whether it is."""
         return compress(self.rows(), wanted)
 
 
