@@ -15,8 +15,6 @@ FEED_COLLECTOR: Final = "collector"
 #: Seconds from one time that they say so to the next, and without it until none counts as running.
 FEED_BEAT: Final = 60.0
 FEED_UNHEARD: Final = 180.0
-#: Seconds that a feed's record may be ahead of the broker's clock, where the broker knows such a bound.
-FEED_LEAD: Final = 10
 
 #: Topics read by the pipeline, in the order in which records of the same millisecond are applied.
 #: The context is made of a price: where that lies it is known after funding and open interest, so everywhere.

@@ -46,6 +46,8 @@ _SHOWN: Final = 500
 """Characters of them."""
 _CLOCK_OFF: Final = 1.0
 """Seconds by which clocks may differ: workers refuse what is five seconds ahead."""
+_FAR_AHEAD: Final = 9.0
+"""Seconds from which on a record is left out: it would move symbols' clocks, which never go back."""
 
 
 class VenueError(Exception):
@@ -269,7 +271,7 @@ class Reading:
         message = msgspec.convert(msgspec.to_builtins(message), type(message))
         self.account.received = time.time()
         behind = self.account.received - message.timestamp
-        if behind < _CLOCK_OFF - contract.FEED_LEAD:  # a broker refuses it, again and again
+        if behind < -_FAR_AHEAD:
             self.account.dropped["far ahead of this machine's clock"] += 1
             return
         self.account.last = max(self.account.last, message.timestamp)

@@ -24,12 +24,6 @@ STATE_LOST: Final = (
 _BINDING: Final = {"cleanup.policy", "min.compaction.lag.ms"}
 """Settings without which state or weights would be lost."""
 
-WHERE_KNOWN: Final = {
-    # A wrong record of a feed moves clocks that never go back: what has that time by others would be late.
-    "message.timestamp.after.max.ms": str(contract.FEED_LEAD * 1_000),
-}
-"""Settings of feeds that not every broker knows: Apache Kafka does since 3.6."""
-
 COMPACTED: Final = {
     # What was in force when a backlog was written has to be there until it is worked off.
     "cleanup.policy": "compact",
@@ -83,11 +77,9 @@ def changelog_topic(app_id: str, table: str) -> str:
 def wanted_topics(settings: Settings) -> list[Topic]:
     """Return every topic of the pipeline as the settings want it."""
     inputs = _retained(settings.input_retention_hours)
-    feeds = inputs | WHERE_KNOWN
     outputs = _retained(settings.output_retention_hours)
     configs: dict[str, Mapping[str, str]] = {
-        **dict.fromkeys(contract.FEEDS, feeds),
-        contract.FEED_STATUS: inputs,
+        **dict.fromkeys((*contract.FEEDS, contract.FEED_STATUS), inputs),
         **dict.fromkeys((contract.CONTROL, contract.CONTEXT), COMPACTED),
         **dict.fromkeys(contract.OUTPUTS, outputs),
         **{changelog_topic(settings.app_id, table): CHANGELOG for table in contract.TABLES},
@@ -155,5 +147,4 @@ def partitions_problem(wanted: Topic, found: Found) -> Problem:
 
 def differences(wanted: Topic, found: Found) -> dict[str, str]:
     """Return the settings that a topic should have and has not."""
-    missing = {key: value for key, value in wanted.config.items() if found.config.get(key) != value}
-    return {key: value for key, value in missing.items() if key not in WHERE_KNOWN or key in found.config}
+    return {key: value for key, value in wanted.config.items() if found.config.get(key) != value}

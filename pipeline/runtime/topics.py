@@ -23,7 +23,6 @@ from pipeline import contract
 from pipeline.runtime.topic_plan import (
     APPLY,
     STATE_LOST,
-    WHERE_KNOWN,
     Found,
     Problem,
     Topic,
@@ -35,7 +34,7 @@ from pipeline.runtime.topic_plan import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
     from pipeline.settings import Settings
 
@@ -160,13 +159,13 @@ async def apply_topics(settings: Settings) -> list[str]:
         _refuse_lost_state(await _find_problems(client, settings, found))
         _refuse_repartitioning(wanted, found)
         missing = [topic for topic in wanted if topic.name not in found]
+        differing = [
+            topic for topic in wanted if topic.name in found and differences(topic, found[topic.name])
+        ]
         await _create(client, missing)
-        found |= await _until_visible(client, missing, lambda _topic, _found: True)
-        differing = [topic for topic in wanted if differences(topic, found[topic.name])]
         await _configure(client, differing, found)
-        await _until_visible(client, differing, lambda topic, found: not differences(topic, found))
-    changed = [topic for topic in differing if topic not in missing]
-    return [f"created {topic.name}" for topic in missing] + [f"changed {topic.name}" for topic in changed]
+        await _until_visible(client, [*missing, *differing])
+    return [f"created {topic.name}" for topic in missing] + [f"changed {topic.name}" for topic in differing]
 
 
 def _refuse_lost_state(problems: Iterable[Problem]) -> None:
@@ -190,19 +189,12 @@ async def _create(client: AIOKafkaAdminClient, topics: Sequence[Topic]) -> None:
         return
     response = await client.create_topics(
         [
-            NewTopic(
-                topic.name, topic.partitions, topic.replication_factor, topic_configs=_surely_known(topic)
-            )
+            NewTopic(topic.name, topic.partitions, topic.replication_factor, topic_configs=dict(topic.config))
             for topic in topics
         ]
     )
     for name, code, text in response.topic_errors:
         _raise_for(name, code, text)
-
-
-def _surely_known(topic: Topic) -> dict[str, str]:
-    """Return a topic's settings but for those that a broker may refuse because it does not know them."""
-    return {key: value for key, value in topic.config.items() if key not in WHERE_KNOWN}
 
 
 async def _configure(
@@ -213,13 +205,7 @@ async def _configure(
     # The request replaces all settings of a topic: those that somebody else made are sent again.
     resources = [
         ConfigResource(
-            ConfigResourceType.TOPIC,
-            topic.name,
-            configs={
-                **found[topic.name].overrides,
-                **_surely_known(topic),
-                **differences(topic, found[topic.name]),
-            },
+            ConfigResourceType.TOPIC, topic.name, configs={**found[topic.name].overrides, **topic.config}
         )
         for topic in topics
     ]
@@ -228,21 +214,19 @@ async def _configure(
             _raise_for(name, code, text)
 
 
-async def _until_visible(
-    client: AIOKafkaAdminClient, topics: Sequence[Topic], is_done: Callable[[Topic, Found], bool]
-) -> dict[str, Found]:
+async def _until_visible(client: AIOKafkaAdminClient, topics: Sequence[Topic]) -> None:
     # There is no event to wait for: brokers hear of a change a moment after it was accepted.
     deadline = time.monotonic() + _VISIBLE_SECONDS
-    while True:
-        found = await _read(client, topics)
-        waiting = [
-            each.name for each in topics if each.name not in found or not is_done(each, found[each.name])
-        ]
-        if not waiting:
-            return found
+    while waiting := _not_visible(topics, await _read(client, topics)):
         if time.monotonic() > deadline:
             raise TopicsError(f"the broker accepted changes that it does not show: {', '.join(waiting)}")
         await asyncio.sleep(0.05)
+
+
+def _not_visible(topics: Sequence[Topic], found: Mapping[str, Found]) -> list[str]:
+    return [
+        topic.name for topic in topics if topic.name not in found or differences(topic, found[topic.name])
+    ]
 
 
 def _raise_for(name: str, code: int, text: Any) -> None:

@@ -1,11 +1,9 @@
 import asyncio
-import time
 
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import InvalidTimestampError
 
 from pipeline import contract
 from pipeline.runtime.misplaced import MisplacedKey, find_misplaced_keys
@@ -38,16 +36,6 @@ async def test_topics_that_were_just_applied_are_as_they_should_be(settings):
     assert set(found) == {topic.name for topic in wanted_topics(settings)}
     assert {topic.partitions for topic in found.values()} == {settings.partitions}
     assert found[contract.CONTROL].config["cleanup.policy"] == "compact"
-
-
-@pytest.mark.apache_kafka
-async def test_a_feed_whose_clock_is_far_ahead_is_refused_by_the_broker(settings):
-    """Its record would move clocks that never go back."""
-    async with AIOKafkaProducer(bootstrap_servers=settings.broker) as producer:
-        now_ms = round(time.time() * 1_000)
-        await producer.send_and_wait(contract.PRICES, b"{}", timestamp_ms=now_ms + 3_000)
-        with pytest.raises(InvalidTimestampError):
-            await producer.send_and_wait(contract.PRICES, b"{}", timestamp_ms=now_ms + 20_000)
 
 
 async def test_missing_topics_block_a_worker_and_are_created(settings):

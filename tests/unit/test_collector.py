@@ -177,8 +177,8 @@ async def test_instruments_that_are_not_asked_for_are_not_collected(exchange_of)
         assert any("1000pepeusdt@aggTrade" in path for path in exchange.paths)
 
 
-async def test_what_brokers_would_refuse_for_its_time_is_left_out(exchange_of):
-    """Kafka's client would be asked for ever to send it, and all else would wait behind it."""
+async def test_what_is_dated_far_ahead_is_left_out(exchange_of):
+    """It would move clocks that never go back."""
     async with exchange_of("binance") as (exchange, collector, outbox):
         case = CASES["binance"]
         await exchange.send(fresh(case.long, ahead_s=12), fresh(case.short, ahead_s=6))

@@ -55,20 +55,6 @@ def test_topics_as_wanted_are_no_problem():
     assert find_problems(topics.values(), as_wanted(topics)) == []
 
 
-def test_what_a_broker_does_not_know_is_not_missed():
-    topics = wanted()
-    known = {name: {**topic.config} for name, topic in topics.items()}
-    del known[contract.PRICES]["message.timestamp.after.max.ms"]
-    known[contract.FUNDING]["message.timestamp.after.max.ms"] = "3600000"
-    found = {
-        name: Found(topic.partitions, topic.replication_factor, known[name], {})
-        for name, topic in topics.items()
-    }
-    [problem] = find_problems(topics.values(), found)
-    assert str(problem).startswith("funding: message.timestamp.after.max.ms is 3600000, not 10000: ")
-    assert not problem.blocking
-
-
 def test_too_few_replicas_are_reported_and_do_not_block():
     found = as_wanted(wanted())
     topics = wanted(replication_factor=2)
