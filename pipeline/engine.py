@@ -72,7 +72,7 @@ class Engine:
     Raises
     ------
     ValueError
-        A profile of `beside` measures otherwise.
+        A profile of `beside` measures otherwise, or `told` names something else than topics out.
 
     Examples
     --------
@@ -95,6 +95,8 @@ class Engine:
     ) -> None:
         if any(other.measuring != profile.measuring for other in beside):
             raise ValueError(f"beside: expected profiles that measure as {profile.name!r} does")
+        if unknown := frozenset(told) - TOLD:
+            raise ValueError(f"told: no topics out: {', '.join(sorted(unknown))}")
         self.profile = profile
         self._max_symbols = max_symbols
         self._beside = [(stage, States(stage)) for stage in map(ScoringStage, beside)]

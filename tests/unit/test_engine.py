@@ -74,6 +74,11 @@ def test_what_nobody_wants_is_left_out_and_the_rest_is_the_same(told):
     assert unpacked(some) == unpacked(whole)
 
 
+def test_wanting_a_topic_that_there_is_not_is_an_error():
+    with pytest.raises(ValueError, match=r"told: no topics out: cascade\.signal$"):
+        Engine(told={"cascade.signal", contract.ALERTS})
+
+
 def test_dead_letters_are_made_whatever_is_wanted():
     (letter,) = Engine(told=()).process(contract.LIQUIDATIONS, LIQUIDATION | {"side": "buy"})
     assert letter.topic == contract.DEAD_LETTERS
