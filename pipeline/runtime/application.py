@@ -218,8 +218,9 @@ class Application(faust.App):
         except TimeoutError:
             reason = (
                 "the broker did not confirm in time what was sent before a hand-over: this worker stops and "
-                "sends nothing more, and what was not confirmed is repeated. Restart it; look at the "
-                "broker's replicas (min.insync.replicas) and disks"
+                "sends nothing more, and what was not confirmed is repeated. Run `cascade topics check`, "
+                "as a topic may be gone, look at the broker's replicas (min.insync.replicas) and disks, "
+                "and restart it"
             )
             self.lease.give_up(reason)
             await self.crash(LeaseLostError(reason))

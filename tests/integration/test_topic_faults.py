@@ -164,7 +164,9 @@ async def test_a_topic_that_is_deleted_under_the_producer_ends_the_worker(settin
     with Worker(settings, **SLOW) as worker:
         await until_signals(settings, 40, worker)
         await delete(settings, deleted)
-        code, last = await until_ended(worker)
+        code, _ = await until_ended(worker)
+        [last] = [line for line in worker.text().splitlines() if line.startswith("stopped: ")]
     assert code == 1
-    assert last.startswith(f"stopped: {deleted}")
+    # A topic that is read, too, is missed by the group: whether that or the refusal comes first is chance.
+    assert last.startswith((f"stopped: {deleted}", "stopped: the broker did not confirm in time"))
     assert "Run `cascade topics check`" in last

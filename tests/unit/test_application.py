@@ -35,7 +35,7 @@ async def test_a_producer_that_cannot_send_in_time_sends_nothing_more_and_stops_
     await asyncio.wait_for(app._producer_flush(logging.getLogger()), 10)
     [reason] = app.crashes
     assert isinstance(reason, LeaseLostError)
-    with pytest.raises(LeaseLostError, match=r"did not confirm in time .* Restart it"):
+    with pytest.raises(LeaseLostError, match=r"did not confirm in time .* Run `cascade topics check`"):
         app.lease.check()
 
 
