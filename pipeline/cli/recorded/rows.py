@@ -20,7 +20,8 @@ COLUMNS: Final = (
     *("close", "volume", "volume_usd", "spread_bps", "open_interest_usd", "rate"),
 )
 """Every column that means something; others are not read."""
-_TIMES: Final = ("timestamp_ms", "timestamp")
+_TIMES: Final = {"timestamp_ms": ("milliseconds", 1), "timestamp": ("seconds", 1_000)}
+"""Columns of times: the unit of each, and its milliseconds. The first that a row has counts."""
 _BATCH: Final = 8_192
 _PEEK: Final = 5
 
@@ -44,22 +45,21 @@ def time_ms(row: Row) -> float | None:
     """Return a row's time in milliseconds, None where it has none that can be read."""
     if isinstance(row, Refusal):
         return None
-    value, scale = row.get("timestamp_ms"), 1
-    if value is None:
-        value, scale = row.get("timestamp"), 1000
-    value = number(value)
-    return value * scale if isinstance(value, int | float) else None
+    column = _time_column(row)
+    value = number(row.get(column))
+    return value * _TIMES[column][1] if isinstance(value, int | float) else None
 
 
 def time_objection(row: dict[str, Any]) -> str | None:
     """Say what is wrong with a row's time; None where nothing is, or where the row has none."""
-    column, unit = "timestamp", "seconds"
-    if row.get("timestamp_ms") is not None:
-        column, unit = ("timestamp_ms", "milliseconds")
-    moment = time_ms(row)
+    column, moment = _time_column(row), time_ms(row)
     if row.get(column) is None or (moment is not None and EARLIEST_S <= moment / 1_000 < LATEST_S):
         return None
-    return f"{column}: expected {unit} since 1970, between 2000 and 2100"
+    return f"{column}: expected {_TIMES[column][0]} since 1970, between 2000 and 2100"
+
+
+def _time_column(row: dict[str, Any]) -> str:
+    return "timestamp" if row.get("timestamp_ms") is None else "timestamp_ms"
 
 
 def identity(row: Row) -> tuple[Any, ...]:
