@@ -13,6 +13,7 @@ from msgspec import structs
 from pipeline import contract
 from pipeline.backtest.evaluation import Series
 from pipeline.backtest.labels import DAY, MINUTE, Recorded
+from pipeline.cli.recorded.progress import watched
 from pipeline.cli.recorded.recordings import Period, Recording, Recordings
 from pipeline.cli.recorded.signal_rows import create_signal_file, signal_row
 from pipeline.cli.recorded.ticking import ticking
@@ -45,9 +46,10 @@ class Sources(NamedTuple):
         found = [Recording(topic, path, self.symbol) for topic, path in self.files]
         return Recordings(found, self.period if period is None else period)
 
-    def ticking(self, period: Period) -> Iterable[recordings.Recorded]:
-        """Return the records of a period, with prices repeated if so wished."""
-        records = self.open(period)
+    def ticking(self, period: Period, what: str | None = None) -> Iterable[recordings.Recorded]:
+        """Return the records of a period, with prices repeated if so wished; a bar tells `what` for."""
+        opened = self.open(period)
+        records = opened if what is None else watched(opened, what)
         return ticking(records, self.tick_ms) if self.tick_ms else records
 
 

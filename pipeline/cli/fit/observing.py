@@ -21,7 +21,6 @@ from pipeline.cli.output import USAGE, counted, fail
 from pipeline.cli.recorded.progress import watched
 from pipeline.cli.recorded.recordings import Period
 from pipeline.cli.recorded.rows import UnusableFileError
-from pipeline.cli.recorded.ticking import ticking
 from pipeline.engine import Engine
 from pipeline.messages import COMPONENTS, VolatilityUpdate
 from pipeline.signals.calibration import CalibrationConstants
@@ -63,8 +62,7 @@ class Feed(NamedTuple):
     def records(self, what: str) -> Iterable[recordings.Recorded]:
         """Return the records from where the first liquidation's warm-up begins, and say what for."""
         begin = min(int(each.recorded.liquidated_ms[0]) for each in self.markets.values())
-        period = Period(float(begin - WARM_UP_MS), self.sources.period.end_ms)
-        return ticking(watched(self.sources.open(period), what), self.sources.tick_ms)
+        return self.sources.ticking(Period(float(begin - WARM_UP_MS), self.sources.period.end_ms), what)
 
 
 class Observed(NamedTuple):
