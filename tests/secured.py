@@ -86,6 +86,16 @@ listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config={scram} required;
     def bootstrap(self) -> str:
         return f"{HOST}:{self.secured_port}"
 
+    def connection(self, ca_file: Path) -> dict[str, Any]:
+        """Return the settings of a client that shows its password."""
+        return {
+            "broker": self.bootstrap,
+            "security_protocol": "SASL_SSL",
+            "sasl_username": USER,
+            "sasl_password": PASSWORD,
+            "ssl_ca_file": ca_file,
+        }
+
     @property
     def mutual(self) -> str:
         """Where clients show certificates."""

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 from exchanges import Exchange
-from secured import PASSWORD, USER, GuardedKafkaServer, authority
+from secured import GuardedKafkaServer, authority
 from servers import running
 from test_broker_faults import until_ended
 from test_collect import collecting, frames, now_ms, until_there
@@ -63,11 +63,7 @@ async def unlimited(kafka):
 @pytest.fixture
 def settings(kafka, trusted, unlimited):
     return Settings(
-        broker=kafka.bootstrap,
-        security_protocol="SASL_SSL",
-        sasl_username=USER,
-        sasl_password=PASSWORD,
-        ssl_ca_file=trusted[1],
+        **kafka.connection(trusted[1]),
         redis_enabled=False,
         session_timeout=6.0,
         app_id=unlimited.app_id,

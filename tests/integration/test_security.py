@@ -12,7 +12,7 @@ from aiokafka.errors import SaslAuthenticationFailed
 from commands import cascade
 from pydantic import SecretStr
 from redis.asyncio import Redis
-from secured import PASSWORD, USER, SecuredKafkaServer, SecuredValkeyServer, authority, tls_before
+from secured import PASSWORD, SecuredKafkaServer, SecuredValkeyServer, authority, tls_before
 from servers import HOST, running
 from test_cli_watch import kafka_publisher, publish_until_read, redis_publisher, watching
 from test_cli_worker import work
@@ -75,11 +75,7 @@ async def settings(kafka, valkey, trusted):
     ca, path = trusted
     async with tls_before(valkey.port, ca) as port:
         yield Settings(
-            broker=kafka.bootstrap,
-            security_protocol="SASL_SSL",
-            sasl_username=USER,
-            sasl_password=PASSWORD,
-            ssl_ca_file=path,
+            **kafka.connection(path),
             redis_url=f"rediss://{HOST}:{port}/1",
             redis_password=PASSWORD,
             redis_ca_file=path,
