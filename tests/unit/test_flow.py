@@ -403,19 +403,18 @@ async def test_what_is_stored_counts_towards_the_limit():
     assert [event.symbol for event in unit.events] == ["A"]
 
 
+def flow_that_forgets(committed, **limits):
+    """Return a flow without stored states, where of each topic so many records are committed."""
+    flow = Flow(create_stages(SEED), lambda *_: {}, PARTITIONS, committed=lambda *_: committed, **limits)
+    flow.begin()
+    return flow
+
+
 @pytest.mark.parametrize("committed", [0, 1])
 async def test_idle_symbols_are_dropped_with_a_barrier_once_their_records_are_committed(committed):
-    stored = {table: {} for table in TABLES}
-    flow = Flow(
-        create_stages(SEED),
-        lambda table, _partition: stored[table],
-        PARTITIONS,
-        max_symbols=1,
-        committed=lambda _topic, _partition: committed,
-    )
+    flow = flow_that_forgets(committed, max_symbols=1)
     told = []
     flow.tell_forgotten = told.extend
-    flow.begin()
     fold(flow, take(flow, liquidation(0, symbol="OLD")))
     later = NOW + 9 * 86_400
     fold(flow, take(flow, price(0, at=later), price(1, at=later + 1)))
@@ -431,14 +430,7 @@ async def test_idle_symbols_are_dropped_with_a_barrier_once_their_records_are_co
 
 
 async def test_a_stage_forgets_nothing_that_units_on_their_way_have_yet_to_tell_it_about():
-    stored = {table: {} for table in TABLES}
-    flow = Flow(
-        create_stages(SEED),
-        lambda table, _: stored[table],
-        PARTITIONS,
-        committed=lambda _topic, _partition: 9,
-    )
-    flow.begin()
+    flow = flow_that_forgets(committed=9)
     before = take(flow, liquidation(0, symbol="OLD"), price(0))
     later = NOW + 9 * 86_400
     barrier, after = flow.barrier(), take(flow, price(1, at=later), price(2, at=later + 1))
@@ -450,15 +442,7 @@ async def test_a_stage_forgets_nothing_that_units_on_their_way_have_yet_to_tell_
 
 async def test_a_symbol_that_is_forgotten_while_a_record_of_it_is_on_its_way_keeps_its_place():
     """Else another takes it, and the symbol's further records are refused although there is state of it."""
-    stored = {table: {} for table in TABLES}
-    flow = Flow(
-        create_stages(SEED),
-        lambda table, _: stored[table],
-        PARTITIONS,
-        max_symbols=1,
-        committed=lambda _topic, _partition: 1,
-    )
-    flow.begin()
+    flow = flow_that_forgets(committed=1, max_symbols=1)
     fold(flow, take(flow, liquidation(0, symbol="OLD")))
     later = NOW + 9 * 86_400
     fold(flow, take(flow, price(0, at=later), price(1, at=later + 1)))
