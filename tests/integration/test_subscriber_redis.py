@@ -169,7 +169,7 @@ async def test_a_connection_that_fell_silent_is_made_anew(own_valkey, client, su
 
 
 async def test_a_quiet_connection_is_kept(own_valkey, client):
-    subscriber = SignalSubscriber(own_valkey.url, silence_s=0.02)
+    subscriber = SignalSubscriber(own_valkey.url, silence_s=0.5)
     inbox = Inbox()
     with structlog.testing.capture_logs() as logs:
         listen(subscriber, inbox)
