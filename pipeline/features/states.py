@@ -219,8 +219,12 @@ class States(Generic[S]):
         return idle
 
     def active(self) -> Iterator[tuple[str, S]]:
-        """Yield the keys and states that want to hear of the market's clock."""
-        return iter([(key, state) for key, state in self.live.items() if state.active])
+        """Yield the keys and states that want to hear of the market's clock, in the order of their keys.
+
+        So what a context leads to comes in the same order after a restart, which restores them in any.
+        """
+        keys = sorted(key for key, state in self.live.items() if state.active)
+        return iter([(key, self.live[key]) for key in keys])
 
     def all(self) -> Iterator[S]:
         """Yield every state, live or stored."""

@@ -196,6 +196,13 @@ def test_active_states_are_restored_at_once_and_others_when_asked_for():
     assert states.get("ETHUSDT").count == 0
 
 
+def test_active_states_come_in_the_order_of_their_keys_whatever_order_they_were_made_or_stored_in():
+    made = counted(event(0, symbol="B"), event(1, symbol="C"), event(2, symbol="A"))
+    stored = counted(stored={key: snapshot(Counter(1)) for key in ("C", "A", "B")})
+    for states in (made, stored):
+        assert [key for key, _ in states.active()] == ["A", "B", "C"]
+
+
 def test_active_states_may_change_while_they_are_gone_through():
     states = counted(event(0), event(1, symbol="ETHUSDT"))
     for key, _ in states.active():
