@@ -66,7 +66,7 @@ class RecentDistribution:
 
     def _rarity(self, place: int) -> float:
         counts, half = self._counts, 0.5 * self._unit
-        less, equal, more = sum(counts[:place]), counts[place], sum(counts[place + 1 :])
+        less, equal, more = math.fsum(counts[:place]), counts[place], math.fsum(counts[place + 1 :])
         return math.log10(less + equal + more + half) - math.log10(more + equal / 2 + half)
 
     def freeze(self) -> list[Any]:

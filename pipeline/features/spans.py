@@ -61,7 +61,7 @@ class Ring:
         head, buckets = self._head, self._buckets
         oldest = (head + 1) % _SIZE
         within = 1.0 - (now - head * width) / width
-        return sum(buckets[:oldest]) + sum(buckets[oldest + 1 :]) + within * buckets[oldest]
+        return sum(buckets[:oldest], 0.0) + sum(buckets[oldest + 1 :], 0.0) + within * buckets[oldest]
 
     def total_with(self, now: int, start: int, value: float) -> float:
         """Return the sum up to `now` as if `value` had been added for the seconds after `start`."""
