@@ -14,6 +14,8 @@ PIPELINE_TEST_REQUIRE_RECORDED
     1: missing recorded data are an error (CI).
 PIPELINE_TEST_REQUIRE_CHROMIUM
     1: a missing Chromium is an error (CI).
+PIPELINE_TEST_REQUIRE_COMPILER
+    1: a missing C compiler, or missing headers of Python, are an error (CI).
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 import hypothesis
 import pytest
 import structlog
+from compiled import has_compiler
 from redis.asyncio import Redis
 from servers import (
     TansuServer,
@@ -61,6 +64,7 @@ REQUIRE_KAFKA = os.environ.get("PIPELINE_TEST_REQUIRE_KAFKA") == "1"
 REQUIRE_PROMETHEUS = os.environ.get("PIPELINE_TEST_REQUIRE_PROMETHEUS") == "1"
 REQUIRE_RECORDED = os.environ.get("PIPELINE_TEST_REQUIRE_RECORDED") == "1"
 REQUIRE_CHROMIUM = os.environ.get("PIPELINE_TEST_REQUIRE_CHROMIUM") == "1"
+REQUIRE_COMPILER = os.environ.get("PIPELINE_TEST_REQUIRE_COMPILER") == "1"
 
 hypothesis.settings.register_profile("without time limits", deadline=None)
 hypothesis.settings.load_profile("without time limits")
@@ -89,6 +93,10 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"PIPELINE_TEST_REQUIRE_RECORDED=1: there is no directory {RECORDED}")
     if REQUIRE_CHROMIUM and chromium() is None:
         raise pytest.UsageError("PIPELINE_TEST_REQUIRE_CHROMIUM=1: there is no `chromium`")
+    if REQUIRE_COMPILER and not has_compiler():
+        raise pytest.UsageError(
+            "PIPELINE_TEST_REQUIRE_COMPILER=1: `uv`, `cc` or Python.h is missing (Debian: gcc, python3-dev)"
+        )
 
 
 def pytest_report_header() -> str:
@@ -106,6 +114,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         _leave_out(config, items, "java", "they set Apache Kafka up by themselves: Maven and Java")
     if chromium() is None:
         _leave_out(config, items, "chromium", "they look at the dashboard in Chromium")
+    if not has_compiler():
+        _leave_out(config, items, "compiler", "they compile: uv, a C compiler, Python's headers")
 
 
 def _leave_out(config: pytest.Config, items: list[pytest.Item], marker: str, reason: str) -> None:
