@@ -4,16 +4,18 @@ All read the same liquidations (50 symbols, 3 venues, 4 partitions), loaded befo
 contender at a time, in turns; medians are told.
 
 - `aiokafka alone`: one consumer with `getmany`, nothing decoded. From its first batch to its last.
-- `stock Faust`: an agent whose body is empty, Faust's own transport. From its first message to its last.
+- `stock Faust`: an agent whose body is empty, Faust's own transport; on asyncio's event loop, as Faust comes,
+  and on uvloop, as the pipeline is. From its first message to its last.
 - `this pipeline`: one worker with the default profile and settings, Redis off: decoding, folding, signals
   and snapshots. An old backlog waits at first for the market's context: that wait is as short as for the
   other topics here.
+- `this pipeline, compiled`: the same of a package with its windows compiled, where there is a C compiler.
 - `Bytewax`, `Quix Streams`: count and sum of a symbol's liquidations in a minute, one output an event (see
   peers/): in Bytewax of the minute up to the event, without recovery; in Quix Streams of the minute that the
   event is in, with state and changelog, as its sliding windows take several times as long.
 - `this pipeline, arrays of 20`: the same liquidations, 20 of a symbol in a message.
 
-The last four are watched from outside every 100 ms: from the last moment without an output to the first one
+All that send are watched from outside every 100 ms: from the last moment without an output to the first one
 with all outputs; a worker's CPU time until all is committed (`observe.summarize`). CPU is user and system
 time of the whole process, all threads. The broker shares the machine.
 """
@@ -33,6 +35,7 @@ from typing import TYPE_CHECKING
 
 import typer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from compiled import CompiledWorker, compile_package, has_compiler
 from load import in_arrays, keyed, load
 from observe import Run, observe, summarize
 from servers import broker_type, running
@@ -61,7 +64,11 @@ def measure(messages: int, repeat: int) -> dict[str, list[Run]]:
             contenders = {
                 "aiokafka alone": partial(run_child, "aiokafka_alone.py", settings.broker, count),
                 "stock Faust": partial(run_child, "stock_faust.py", settings.broker, count),
+                "stock Faust on uvloop": partial(
+                    run_child, "stock_faust.py", settings.broker, count, "uvloop"
+                ),
                 SUBJECT: partial(run_worker, settings.broker, count, messages),
+                **compiled_subject(Path(directory), settings.broker, count, messages),
                 "Bytewax": partial(run_peer, peers, "bytewax_count.py", settings, count),
                 "Quix Streams": partial(run_peer, peers, "quix_count.py", settings, count),
             }
@@ -93,21 +100,34 @@ def create_settings(broker: str) -> Settings:
     )
 
 
-def run_child(script: str, broker: str, messages: int) -> Run:
+def run_child(script: str, broker: str, messages: int, *more: str) -> Run:
     """Run a contender that measures itself."""
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory) / "figures.json"
         program = str(Path(__file__).with_name(script))
-        command = [sys.executable, program, broker, contract.LIQUIDATIONS, str(messages), str(file)]
+        command = [sys.executable, program, broker, contract.LIQUIDATIONS, str(messages), str(file), *more]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         return Run(**json.loads(file.read_text()))
 
 
-def run_worker(broker: str, records: int, liquidations: int) -> Run:
+def compiled_subject(
+    directory: Path, broker: str, records: int, liquidations: int
+) -> dict[str, Callable[[], Run]]:
+    """Return the contender that is compiled by its name; nothing where nothing can be compiled."""
+    if not has_compiler():
+        typer.echo("no compiled worker: that takes a C compiler and Python's headers", err=True)
+        return {}
+    create = partial(CompiledWorker, package=compile_package(directory))
+    return {f"{SUBJECT}, compiled": partial(run_worker, broker, records, liquidations, create)}
+
+
+def run_worker(
+    broker: str, records: int, liquidations: int, create: Callable[[Settings], Worker] = Worker
+) -> Run:
     """Run a worker on everything that lies on the input topic."""
     settings = create_settings(broker)
     asyncio.run(apply_topics(settings))
-    with Worker(settings) as worker:
+    with create(settings) as worker:
         watch = observe(settings, worker.process, contract.OUTPUTS, records, group=settings.app_id)
         seen = asyncio.run(watch)
         worker.stop()
