@@ -178,12 +178,17 @@ class Habits:
 
     def measure(self, oi_change: float | None, funding_rate: float | None) -> Unusual:
         """Return how unusual the moment is."""
-        intensity, heard = self._intensity, self._heard
+        velocity = acceleration = volume = None
+        if self._heard:
+            intensity = self._intensity
+            velocity = _score(self._counts.rarity(intensity.count))
+            acceleration = _score(self._bursts.rarity(intensity.burst))
+            volume = _score(intensity.company * self._values.rarity(intensity.value_usd))
         return Unusual(
-            _score(self._counts.rarity(intensity.count) / _RAREST) if heard else None,
-            _score(self._bursts.rarity(intensity.burst) / _RAREST) if heard else None,
-            _score(intensity.company * self._values.rarity(intensity.value_usd) / _RAREST) if heard else None,
-            None if oi_change is None else _score(self._drops.rarity(-oi_change) / _RAREST),
+            velocity,
+            acceleration,
+            volume,
+            None if oi_change is None else _score(self._drops.rarity(-oi_change)),
             None if funding_rate is None else self._unusual_rate(funding_rate),
             self._moves.nearness(),
         )
@@ -193,7 +198,7 @@ class Habits:
         deviation = math.sqrt(max(0.0, self._square.value - mean * mean))
         if deviation <= _EQUAL * abs(mean):
             return 0.0
-        return _score(abs(rate - mean) / deviation / _MOST_DEVIATIONS)
+        return min(1.0, abs(rate - mean) / deviation / _MOST_DEVIATIONS)
 
     def freeze(self) -> list[Any]:
         """Return everything that `thaw` needs."""
@@ -226,5 +231,5 @@ class Habits:
         )
 
 
-def _score(value: float) -> float:
-    return 0.0 if value < 0.0 else min(1.0, value)
+def _score(rarity: float) -> float:
+    return rarity / _RAREST if rarity < _RAREST else 1.0

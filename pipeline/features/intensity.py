@@ -57,14 +57,16 @@ class Intensity:
     @property
     def count(self) -> float:
         """The count of the side that has more."""
-        longs, shorts, *_ = self._sums
-        return max(shorts, longs)
+        sums = self._sums
+        longs, shorts = sums[0], sums[1]
+        return max(longs, shorts)
 
     @property
     def value_usd(self) -> float:
         """The US dollars of the side that has more."""
-        longs, shorts = self._sums[2], self._sums[3]
-        return max(shorts, longs)
+        sums = self._sums
+        longs, shorts = sums[2], sums[3]
+        return max(longs, shorts)
 
     @property
     def company(self) -> float:

@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING
 
 from msgspec import UNSET, UnsetType
 
-from pipeline.messages import LEVELS, Metrics, Scores, Signal, SignalContext, SignalMeta, rounded, seconds
+from pipeline.messages import (
+    COMPONENTS,
+    LEVELS,
+    Metrics,
+    Scores,
+    Signal,
+    SignalContext,
+    SignalMeta,
+    rounded,
+    seconds,
+)
 from pipeline.signals.score import shares
 
 if TYPE_CHECKING:
@@ -32,9 +42,12 @@ def build_signal(  # noqa: PLR0913
         The name of the profile whose constants were used.
 
     """
-    symbol, level = measured.symbol, verdict.level
+    symbol, level, unusual = measured.symbol, verdict.level, verdict.unusual
     contributions: Scores | UnsetType = UNSET
-    if verdict.missing is not None:
+    if unusual is None:
+        no_data = _without_data(joined)
+    else:
+        no_data = [name for name, found in zip(COMPONENTS, unusual, strict=True) if found is None]
         parts = shares(verdict.probability, verdict.scores, joined.weights)
         contributions = Scores(*[rounded(part, 4) for part in parts])
     return Signal(  # as all its parts by position, in the order of their fields: by name it takes far longer
@@ -44,7 +57,7 @@ def build_signal(  # noqa: PLR0913
         level,
         rounded(verdict.probability, 4),
         Scores(*[rounded(score, 3) for score in verdict.scores]),
-        _metrics(measured, joined, _without_data(joined) if verdict.missing is None else verdict.missing),
+        _metrics(measured, joined, no_data),
         _context(measured, joined),
         SignalMeta(
             0.0,

@@ -15,7 +15,7 @@ from msgspec import Meta, Struct, field
 
 from pipeline.features.habits import HabitConstants, Unusual
 from pipeline.features.velocity import Measurement
-from pipeline.messages import COMPONENTS, Context, Positive
+from pipeline.messages import Context, Positive
 from pipeline.signals.calibration import CalibrationConstants, calibrated
 from pipeline.signals.joins import Joined
 from pipeline.signals.levels import (
@@ -112,8 +112,8 @@ class ScoreConstants(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 class Verdict(Struct, gc=False):
     """What was made of a measurement: scores, raw score, probability, level (0 to 4) and its reason.
 
-    `missing` are, with a profile of habits, the components that had nothing to go by; then the scores alone
-    make the probability, so that each has its share of it.
+    `unusual` is, with a profile of habits, what the scores are made of; then they alone make the probability,
+    so that each has its share of it.
     """
 
     scores: ComponentScores
@@ -121,7 +121,7 @@ class Verdict(Struct, gc=False):
     probability: float
     level: int
     reason: Reason
-    missing: list[str] | None = None
+    unusual: Unusual | None = None
 
 
 def component_scores(measured: Measurement, joined: Joined, constants: ScoreConstants) -> ComponentScores:
@@ -205,11 +205,10 @@ def judge(measured: Measurement, joined: Joined, constants: ScoreConstants) -> V
 
 def judge_unusual(unusual: Unusual, joined: Joined, constants: ScoreConstants) -> Verdict:
     """Return probability and level of how unusual a moment is for its symbol."""
-    missing = [name for name, found in zip(COMPONENTS, unusual, strict=True) if found is None]
     scores, raw = _weigh_known(unusual, joined.weights)
     probability = probability_of(raw, constants, recent=True)
     level = level_of_probability(probability, constants.levels)
-    return Verdict(scores, raw, probability, level, "probability", missing)
+    return Verdict(scores, raw, probability, level, "probability", unusual)
 
 
 def _weigh_known(unusual: Unusual, weights: Weights) -> tuple[ComponentScores, float]:
