@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from math import fsum
 from typing import Any, Final, NamedTuple
 
 _MINUTE_S: Final = 60
@@ -61,7 +62,7 @@ class Closes:
         if len(closes) < SLOW:
             return None
         momentum = closes[-1] / closes[-1 - FAST] - 1.0
-        return Direction(momentum, sum(closes[-FAST:]) / FAST, sum(closes) / SLOW)
+        return Direction(momentum, fsum(closes[-FAST:]) / FAST, fsum(closes) / SLOW)
 
     def freeze(self) -> list[Any]:
         """Return everything that `thaw` needs."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import fsum
 from typing import TYPE_CHECKING, Any
 
 from pipeline.features.open_interest import LEAST_USD
@@ -52,7 +53,7 @@ class FundingRates:
             return None
         known = {exchange: open_interests.newest(exchange) for exchange in self._rates}
         weights = [weight for weight in known.values() if weight is not None]
-        usual = sum(weights) / len(weights) if weights else 1.0
+        usual = fsum(weights) / len(weights) if weights else 1.0
         if usual < LEAST_USD:
             known, usual = {}, 1.0
         total = weighted = 0.0

@@ -57,16 +57,12 @@ class Intensity:
     @property
     def count(self) -> float:
         """The count of the side that has more."""
-        sums = self._sums
-        longs, shorts = sums[0], sums[1]
-        return max(longs, shorts)
+        return max(self._sums[0], self._sums[1])
 
     @property
     def value_usd(self) -> float:
         """The US dollars of the side that has more."""
-        sums = self._sums
-        longs, shorts = sums[2], sums[3]
-        return max(longs, shorts)
+        return max(self._sums[2], self._sums[3])
 
     @property
     def company(self) -> float:

@@ -157,9 +157,9 @@ class Moves:
         usual = min(self._day.value, self._week.value)
         self._needed = max(constants.sigmas * math.sqrt(usual), constants.least)
         moves = _HOUR // _BAR
-        bipower = math.pi / 2 * sum(list(self._products)[::_BAR])
+        bipower = math.pi / 2 * math.fsum(list(self._products)[::_BAR])
         hour = bipower * moves / (moves - 1)
-        quarter = sum(self._squares)
+        quarter = math.fsum(self._squares)
         minute = (usual / constants.horizon_min + hour / _HOUR + quarter / _QUARTER) / 3
         return [
             (constants.horizon_min - ahead, max(math.sqrt(ahead * minute), _LEAST_DEVIATION))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from math import fsum
 from typing import Annotated, Any, Final
 
 from msgspec import Meta, Struct
@@ -118,7 +119,7 @@ class OpenInterests:
         """Return the sum of the newest value of each venue; None without venues."""
         if not self._venues:
             return None
-        return sum(history.values[-1] for history in self._venues.values())
+        return fsum(history.values[-1] for history in self._venues.values())
 
     def newest(self, exchange: str) -> float | None:
         """Return a venue's newest value; None when it is not known."""

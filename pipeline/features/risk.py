@@ -81,7 +81,7 @@ def dispersion(volatilities: Volatilities) -> float:
     It is 0 when a second was as wild in the last minute as in the last hour.
     """
     rates = [volatility / root for volatility, root in zip(volatilities, _ROOTS, strict=True)]
-    mean = sum(rates) / len(rates)
+    mean = math.fsum(rates) / len(rates)
     if mean <= 0:
         return 0.0
     return math.dist(rates, [mean] * len(rates)) / math.sqrt(len(rates)) / mean
