@@ -148,6 +148,8 @@ class Delivery:
 
         Raises
         ------
+        LeaseLostError
+            The producer cannot take it because the lease is lost.
         NotConfirmedError
             The producer cannot take it.
         """
@@ -163,6 +165,7 @@ class Delivery:
                 topic, value, key=key, partition=partition, timestamp_ms=timestamp_ms, headers=headers
             )
         except KafkaError as error:
+            self._lease.check()  # without it nothing is sent: that is then the reason to tell
             raise NotConfirmedError(topic, error) from error
         return Placed(future)
 

@@ -96,12 +96,16 @@ class Lease:
         """Let aiokafka's sender send nothing without the lease, also what was handed to it before.
 
         It keeps records while a broker is away, and sends them whenever it is back. Its failure ends all that
-        waits for a confirmation.
+        waits for a confirmation, and itself: the lease stays lost.
         """
         send = sender._send_produce_req
 
         async def send_with_lease(node_id: int, batches: Any) -> None:
-            self.check()
+            try:
+                self.check()
+            except LeaseLostError as lost:
+                self.give_up(str(lost))
+                raise
             await send(node_id, batches)
 
         sender._send_produce_req = send_with_lease

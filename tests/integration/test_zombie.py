@@ -25,9 +25,9 @@ LOST = "no heartbeat was confirmed"
 
 
 def check_end(zombie):
-    """A worker that has ended did so for the right reason."""
+    """A worker that has ended did so for the right reason, and says so."""
     assert zombie.process.poll() == 1, zombie.text()[-2_000:]
-    assert LOST in zombie.text()
+    assert f"\nstopped: {LOST}" in zombie.text(), zombie.text()[-2_000:]
 
 
 async def until_noticed(zombie, times_ready):

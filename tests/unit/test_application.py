@@ -1,11 +1,15 @@
 import asyncio
 import logging
+import time
 from contextlib import nullcontext
+from types import SimpleNamespace
 
 import faust
 import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from pipeline import contract
 from pipeline.app import create_app
 from pipeline.runtime import application
 from pipeline.runtime.lease import LeaseLostError
@@ -51,6 +55,21 @@ async def test_a_producer_that_sends_in_time_keeps_the_lease(app, monkeypatch):
 
 async def test_a_worker_that_polls_nothing_for_long_stays_a_member(app):
     assert app.conf.broker_max_poll_interval >= 86_400
+
+
+async def test_a_topic_behind_whose_records_no_batch_has_ended_yet_is_not_said_to_hang(app, caplog):
+    """A batch lies where the last of its topics' records lies; Faust looks for batches of each topic."""
+    place, client, thread = TopicPartition(contract.LIQUIDATIONS, 0), AIOKafkaConsumer(), app.consumer._thread
+    client.assign([place])
+    client._fetcher = SimpleNamespace(_subscriptions=client._subscription)
+    state = client._subscription.subscription.assignment.state_value(place)
+    state.seek(1)
+    state.highwater, state.timestamp = 2, time.time() * 1_000
+    app.topics._acking_topics.add(contract.LIQUIDATIONS)
+    thread._consumer = client
+    thread.time_started = time.monotonic() - 3_600
+    await app.consumer.verify_all_partitions_active()
+    assert caplog.messages == []
 
 
 async def test_a_rebalance_that_comes_while_the_worker_stops_closes_nothing_under_a_seek(app, monkeypatch):

@@ -7,6 +7,7 @@ from aiokafka import TopicPartition
 from aiokafka.cluster import ClusterMetadata
 from aiokafka.errors import (
     InvalidTimestampError,
+    KafkaError,
     KafkaTimeoutError,
     MessageSizeTooLargeError,
     TopicAuthorizationFailedError,
@@ -159,6 +160,18 @@ async def test_a_record_that_the_producer_cannot_take_is_told_of_with_its_topic(
 
     monkeypatch.setattr(producer, "send", send)
     with pytest.raises(NotConfirmedError, match=rf"^cascade\.signals: .*{remedy}"):
+        await delivery.put(contract.SIGNALS, b"K", b"V", 3)
+
+
+async def test_what_cannot_be_sent_without_the_lease_tells_of_the_lease(
+    delivery, producer, clock, monkeypatch
+):
+    async def send(*_, **__):
+        clock.now += 8.1  # it stood still while it waited for room
+        raise KafkaError
+
+    monkeypatch.setattr(producer, "send", send)
+    with pytest.raises(LeaseLostError):
         await delivery.put(contract.SIGNALS, b"K", b"V", 3)
 
 

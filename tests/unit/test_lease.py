@@ -147,6 +147,18 @@ async def test_what_was_handed_over_before_is_not_sent_again_without_the_lease(c
     assert len(sending.client.requests) == 1
 
 
+async def test_a_lease_without_which_something_was_not_sent_stays_lost(clock, sending):
+    lease = Lease(10.0, clock)
+    lease.guard(sending.sender)
+    clock.now += 8.1
+    await sending.sender.start()
+    with pytest.raises(KafkaError):
+        await asyncio.wait_for(await send(sending), 10)
+    lease.renew(clock.now)
+    with pytest.raises(LeaseLostError, match=r"no heartbeat was confirmed for 8\.1 s"):
+        lease.check()
+
+
 async def test_with_the_lease_it_is_sent_again(clock, sending):
     lease = Lease(10.0, clock)
     lease.guard(sending.sender)

@@ -47,6 +47,7 @@ UPSTREAM = (
             "_wait_next_records": Shape("6218e1969a63", "timeout"),
             "_drain_messages": Shape("44a2500309e8", "fetcher"),
             "_add_gap": Shape("4df2573ded7c", "tp offset_from offset_to"),
+            "verify_all_partitions_active": Shape("4e0e46f5c297", ""),
             "commit": Shape("a354437baaa0", "topics start_new_transaction"),
             "force_commit": Shape("cc094614d22c", "topics start_new_transaction"),
             "_commit_tps": Shape("a20e230b05ae", "tps start_new_transaction"),
