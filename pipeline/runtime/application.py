@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
 
 import faust
@@ -210,20 +211,22 @@ class Application(faust.App):
         """Wait until all is sent that was handed to the producer, but not for ever: else send nothing more.
 
         A broker that does not confirm would hold up a rebalance, and get the records when others have the
-        partitions.
+        partitions. Once that was so there is nothing to wait for.
         """
-        try:
+        if self.lease.given_up:
+            return
+        with suppress(TimeoutError):
             async with asyncio.timeout(self.settings.session_timeout * _FLUSH_SHARE):
                 await super()._producer_flush(logger)
-        except TimeoutError:
-            reason = (
-                "the broker did not confirm in time what was sent before a hand-over: this worker stops and "
-                "sends nothing more, and what was not confirmed is repeated. Run `cascade topics check`, "
-                "as a topic may be gone, look at the broker's replicas (min.insync.replicas) and disks, "
-                "and restart it"
-            )
-            self.lease.give_up(reason)
-            await self.crash(LeaseLostError(reason))
+                return
+        reason = (
+            f"{', '.join(self.delivery.unconfirmed())}: the broker did not confirm in time what was sent "
+            "before a hand-over: this worker stops and sends nothing more, and what was not confirmed is "
+            "repeated. Run `cascade topics check`, as a topic may be gone, look at the broker's replicas "
+            "(min.insync.replicas) and disks, and restart it"
+        )
+        self.lease.give_up(reason)
+        await self.crash(LeaseLostError(reason))
 
     def _crash(self, reason: BaseException) -> None:
         """Keep the first reason: what fails after it fails for it."""

@@ -167,7 +167,14 @@ class Delivery:
         except KafkaError as error:
             self._lease.check()  # without it nothing is sent: that is then the reason to tell
             raise NotConfirmedError(topic, error) from error
+        future.add_done_callback(_look)
         return Placed(future)
+
+    def unconfirmed(self) -> list[str]:
+        """Return the topics of all that the broker has not confirmed yet."""
+        accumulator = self._producer()._message_accumulator
+        on_their_way = {batch.tp for batch in accumulator._pending_batches}
+        return sorted({tp.topic for tp in on_their_way.union(accumulator._batches)})
 
     def _count_skipped(self, update: VelocityUpdate) -> None:
         """Count what was late or repeated since a symbol's last update of this epoch."""
@@ -198,6 +205,12 @@ class Delivery:
         if self.observe is not None:
             self.observe(unit.partition, body)
         return codec.encode(body)
+
+
+def _look(confirmed: asyncio.Future[Any]) -> None:
+    """Look at a failure: whoever waited for it may have given up, and asyncio would log a traceback then."""
+    if not confirmed.cancelled():
+        confirmed.exception()
 
 
 _place: Final = lru_cache(maxsize=4_096)(TopicPartition)

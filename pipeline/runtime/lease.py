@@ -43,13 +43,18 @@ class Lease:
     now
         A clock in seconds that never goes back.
 
+    Attributes
+    ----------
+    given_up
+        Why it was given back; None while it was not.
+
     """
 
     def __init__(self, session_timeout: float, now: Callable[[], float] = _uptime) -> None:
         self._lifetime = session_timeout * _SHARE
         self._now = now
         self._renewed = now()
-        self._given_up: str | None = None
+        self.given_up: str | None = None
 
     def renew(self, asked: float) -> None:
         """Note that the broker confirmed the membership, asked at that time."""
@@ -57,12 +62,12 @@ class Lease:
 
     def give_up(self, reason: str) -> None:
         """Give the lease back: nothing may be sent from now on."""
-        self._given_up = reason
+        self.given_up = reason
 
     @property
     def is_good(self) -> bool:
         """Whether the lease has neither run out nor been given up."""
-        return self._given_up is None and self._silence <= self._lifetime
+        return self.given_up is None and self._silence <= self._lifetime
 
     @property
     def _silence(self) -> float:
@@ -70,8 +75,8 @@ class Lease:
 
     def check(self) -> None:
         """Raise LeaseLostError when the lease has run out or was given up."""
-        if self._given_up is not None:
-            raise LeaseLostError(self._given_up)
+        if self.given_up is not None:
+            raise LeaseLostError(self.given_up)
         if (silence := self._silence) > self._lifetime:
             raise LeaseLostError(
                 f"no heartbeat was confirmed for {silence:.1f} s, so another worker may have taken over: "

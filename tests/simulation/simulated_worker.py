@@ -38,7 +38,8 @@ CHANGELOG_READ = 50
 class Batch:
     """Records of one partition on their way to the broker."""
 
-    def __init__(self, loop, number, most):
+    def __init__(self, loop, tp, number, most):
+        self.tp = tp
         self.future = loop.create_future()
         self.drained = loop.create_future()
         self.number, self.records, self.futures = number, [], []
@@ -60,8 +61,10 @@ class Producer:
     def __init__(self, worker, most):
         self._worker, self._loop, self._most = worker, worker.loop, most
         self._batches = defaultdict(deque)
-        self._message_accumulator = SimpleNamespace(_batches=self._batches)
         self._flying = {}
+        self._message_accumulator = SimpleNamespace(
+            _batches=self._batches, _pending_batches=self._flying.values()
+        )
         self._numbers = defaultdict(int)
         self._failed = None
         self._sender = SimpleNamespace(_send_produce_req=self._send_request)
@@ -74,7 +77,7 @@ class Producer:
                 raise KafkaError(repr(self._failed)) from self._failed
             batches = self._batches[tp]
             if not batches:
-                batches.append(Batch(self._loop, self._numbers[tp], self._most))
+                batches.append(Batch(self._loop, tp, self._numbers[tp], self._most))
                 self._numbers[tp] += 1
                 self._loop.call_soon(self._take_off, tp)
             batch = batches[-1]

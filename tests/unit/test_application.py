@@ -6,8 +6,9 @@ from types import SimpleNamespace
 
 import faust
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
+from faust.types import TP
 
 from pipeline import contract
 from pipeline.app import create_app
@@ -30,24 +31,33 @@ async def app(monkeypatch):
     return found
 
 
-async def test_a_producer_that_cannot_send_in_time_sends_nothing_more_and_stops_the_worker(app, monkeypatch):
-    async def flush(*_):
-        await asyncio.Event().wait()
+@pytest.fixture
+async def accumulator(app):
+    """Return what an app's producer, which was not started, keeps for a broker."""
+    app.producer._producer = AIOKafkaProducer()
+    return app.producer._producer._message_accumulator
 
-    monkeypatch.setattr(faust.App, "_producer_flush", flush)
+
+async def test_a_producer_that_cannot_send_in_time_sends_nothing_more_and_stops_the_worker(
+    app, accumulator, monkeypatch
+):
     monkeypatch.setattr(application, "_FLUSH_SHARE", 0.001)
+    for topic in (contract.SIGNALS, contract.ALERTS):
+        await accumulator.add_message(TopicPartition(topic, 0), b"K", b"V", 30)
     await asyncio.wait_for(app._producer_flush(logging.getLogger()), 10)
     [reason] = app.crashes
     assert isinstance(reason, LeaseLostError)
-    with pytest.raises(LeaseLostError, match=r"did not confirm in time .* Run `cascade topics check`"):
+    told = r"^cascade\.alerts, cascade\.signals: the broker did not confirm in time .* `cascade topics check`"
+    with pytest.raises(LeaseLostError, match=told):
         app.lease.check()
+    await app._producer_flush(logging.getLogger())  # of the stop that follows
+    assert app.crashes == [reason]
 
 
-async def test_a_producer_that_sends_in_time_keeps_the_lease(app, monkeypatch):
-    async def flush(*_):
-        await asyncio.sleep(0)
-
-    monkeypatch.setattr(faust.App, "_producer_flush", flush)
+async def test_a_producer_that_sends_in_time_keeps_the_lease(app, accumulator):
+    await accumulator.add_message(TopicPartition(contract.SIGNALS, 0), b"K", b"V", 30)
+    [batch] = accumulator._batches[TopicPartition(contract.SIGNALS, 0)]
+    asyncio.get_running_loop().call_soon(batch.done, 0)
     await app._producer_flush(logging.getLogger())
     assert app.crashes == []
     app.lease.check()

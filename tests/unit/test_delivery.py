@@ -1,4 +1,5 @@
 import asyncio
+import gc
 import json
 import time
 
@@ -282,8 +283,36 @@ async def test_whoever_joined_a_batch_that_fails_is_told(broker, put):
             await future
 
 
+async def test_a_failure_that_nobody_waits_for_any_more_is_not_logged_by_asyncio(broker, put):
+    told = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    await put(b"1")
+    await put(b"2")
+    [batch] = broker.drain()
+    batch.failure(BrokerError("refused"))
+    del batch
+    await asyncio.sleep(0)  # aiokafka lets go of it, too
+    gc.collect()
+    assert told == []
+
+
 async def test_topics_have_batches_of_their_own(broker, put):
     await put(b"1")
     await put(b"2", topic="alerts")
     await put(b"3")
     assert [[value for _, value, _ in values(batch)] for batch in broker.drain()] == [[b"1", b"3"], [b"2"]]
+
+
+async def test_what_is_not_confirmed_is_known_by_its_topics(broker):
+    delivery = Delivery(lambda: broker, Lease(10.0), PARTITIONS)
+    assert delivery.unconfirmed() == []
+    await delivery.put("signals", b"K", b"1", 2)
+    await delivery.put("signals", b"K", b"2", 0)
+    await delivery.put("alerts", b"K", b"3", 2)
+    batches = {(batch.tp.topic, batch.tp.partition): batch for batch in broker.drain()}
+    await delivery.put("regime", b"K", b"4", 2)  # not on its way yet
+    assert delivery.unconfirmed() == ["alerts", "regime", "signals"]
+    batches["signals", 2].done(base_offset=0)
+    batches["alerts", 2].done(base_offset=0)
+    await asyncio.sleep(0)
+    assert delivery.unconfirmed() == ["regime", "signals"]
