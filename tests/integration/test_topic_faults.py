@@ -139,6 +139,36 @@ async def test_a_changelog_that_is_made_anew_under_a_worker_ends_it(settings):
 
 
 @pytest.mark.endurance
+async def test_a_changelog_that_is_deleted_under_a_worker_at_rest_ends_it_and_is_named(settings):
+    await produce(settings, simulate(20, seed=47))
+    lost = changelog_topic(settings.app_id, "velocity")
+    with Worker(settings) as worker:
+        await until_caught_up(settings, workers=[worker])
+        await delete(settings, lost)
+        code, last = await until_ended(worker)
+    assert code == 1
+    assert last.startswith(f"stopped: {lost}-")
+    assert "PIPELINE_APP_ID" in last
+
+
+@pytest.mark.endurance
+async def test_an_output_that_is_made_anew_under_a_worker_at_rest_gets_what_comes_next(settings):
+    ticks = list(simulate(20, seed=48))
+    with Worker(settings) as worker:
+        await produce(settings, ticks[:-500])
+        await until_caught_up(settings, workers=[worker])
+        before = await read_signals(settings)
+        await make_anew(settings, contract.SIGNALS)
+        await produce(settings, ticks[-500:])
+        await until_caught_up(settings, workers=[worker])
+        assert worker.stop() == 0
+    after = await read_signals(settings)
+    assert after
+    assert before.keys().isdisjoint(after)
+    assert differing(before | after, expected_signals(ticks)) == []
+
+
+@pytest.mark.endurance
 async def test_a_topic_that_takes_no_record_of_that_size_ends_a_worker_which_goes_on_later(settings):
     ticks = list(simulate(20, seed=45))
     await produce(settings, ticks)

@@ -91,15 +91,20 @@ async def test_a_rebalance_that_comes_while_the_worker_stops_closes_nothing_unde
     assert closed == []
 
 
-@pytest.mark.parametrize(("end", "refused"), [(0, True), (3, False)])
+@pytest.mark.parametrize(("end", "refused"), [(0, True), (3, False), (None, True)])
 async def test_a_changelog_without_states_is_lost_only_if_nothing_was_ever_written_to_it(
     app, monkeypatch, end, refused
 ):
+    """Or if it is not there: then the group shares out none of it, and no broker tells of its end."""
+    changelog = TP("cascade-velocity-changelog", 2)
+
     async def highwaters(*tps):
+        assert end is not None
         return dict.fromkeys(tps, end)
 
     monkeypatch.setattr(app.flow, "lost_tables", lambda: [("velocity", 2)])
     monkeypatch.setattr(app.consumer, "highwaters", highwaters)
+    monkeypatch.setattr(app.consumer, "assignment", lambda: set() if end is None else {changelog})
     app.flow.begin()
     expected = pytest.raises(ChangelogLostError, match="it ends at offset 0, and other tables tell of more")
     with expected if refused else nullcontext():
