@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, Literal, Protocol
+from typing import Final, Literal, Protocol, TypeVar
 
 import structlog
 from redis.backoff import ExponentialWithJitterBackoff
@@ -13,6 +13,8 @@ from pipeline.sinks.plan import Record
 
 _LONGEST_EXPONENT: Final = 16
 """The backoff computes a power of two that overflows after 1,024 failures, an hour or two without Redis."""
+
+_T = TypeVar("_T")
 
 _log = structlog.get_logger(__name__)
 
@@ -71,28 +73,21 @@ class Projection:
 
     async def begin(self) -> None:
         """Prepare Redis as `project` writes, so that trouble is known before there is anything to write."""
-
-        async def load() -> bool:
-            await self.sink.load()
-            return True
-
-        await self._insist(load)
+        await self._insist(self.sink.load)
+        self._went_well()
 
     async def project(self, records: Sequence[Record]) -> None:
         """Write a batch: return when it is written, trying until then; may be cancelled at any time."""
-        await self._insist(lambda: self.sink.write(records))
+        if await self._insist(lambda: self.sink.write(records)):
+            self._went_well()
 
-    async def _insist(self, work: Callable[[], Awaitable[bool]]) -> None:
+    async def _insist(self, work: Callable[[], Awaitable[_T]]) -> _T:
         failures = 0
         while True:
             try:
-                asked = await work()
+                return await work()
             except TROUBLE as error:
                 self._went_wrong(error)
-            else:
-                if asked:
-                    self._went_well()
-                return
             failures += 1
             self.failures += 1
             await asyncio.sleep(self._backoff.compute(min(failures, _LONGEST_EXPONENT)))
