@@ -14,7 +14,7 @@ from pipeline.features.stage import Event, Stage, State
 from pipeline.features.turnover import Turnover
 from pipeline.messages import SECOND, Context, Price, RegimeContext, RegimeUpdate, rounded_if_known, seconds
 from pipeline.signals.liquidity import Liquidity, LiquidityConstants, judge_liquidity
-from pipeline.signals.market import Consequences, MarketConstants, consequences, market_level
+from pipeline.signals.market import Consequences, MarketConstants, consequences, market_level, thresholds
 from pipeline.signals.trend import Trend, TrendConstants, judge_trend
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class RegimeState(State):
         return True
 
     def _context(self, symbol: str, reading: VolatilityReading, market: _Market) -> Context:
-        judgement, constants = reading.judgement, self._constants.market
+        judgement, follows = reading.judgement, thresholds(market.level, self._constants.market)
         return Context(  # by position, in the order of its fields: by name it takes far longer
             symbol,
             seconds(reading.time),
@@ -117,8 +117,8 @@ class RegimeState(State):
             judgement.regime,
             REGIMES[market.level],
             judgement.risk_multiplier,
-            constants.cascade_sensitivities[market.level],
-            constants.velocity_multipliers[market.level],
+            follows.cascade_sensitivity,
+            follows.velocity_multiplier,
             judgement.warming,
         )
 
