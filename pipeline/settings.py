@@ -200,7 +200,7 @@ class Settings(BaseSettings):
     )
     web_url: str | None = Field(
         default=None,
-        pattern=r"^https?://[^/\s]+$",
+        pattern=r"^https?://[^/\s@]+$",
         description="Where other workers reach this one's web views; by default http://HOST:PORT.",
     )
     web_token: SecretStr | None = Field(
@@ -237,8 +237,11 @@ class Settings(BaseSettings):
     def _check_broker(cls, text: str) -> str:
         for server in text.split(","):
             host, _, port = server.strip().rpartition(":")
-            if not (re.fullmatch(r"[^\s/]+", host) and port.isdecimal() and 0 < int(port) <= 65_535):  # noqa: PLR2004
-                raise ValueError(f"expected host:port[,host:port...], found {server.strip()!r}")
+            if not (re.fullmatch(r"[^\s/@]+", host) and port.isdecimal() and 0 < int(port) <= 65_535):  # noqa: PLR2004
+                raise ValueError(
+                    f"expected host:port[,host:port...]; a user's name and password are {PREFIX}SASL_USERNAME"
+                    f" and {PREFIX}SASL_PASSWORD"
+                )
         return text
 
     @field_validator("redis_url")
@@ -462,6 +465,8 @@ def _show(value: object) -> str:
 
 def _is_redis_url(url: str) -> bool:
     parts = urlsplit(url)
+    if "@" in parts.query + parts.fragment:  # then the password has a ? or a #
+        return False
     databases = parse_qs(parts.query).get("db", [])
     if parts.scheme in {"redis", "rediss"} and parts.port != 0:
         databases.append(parts.path.strip("/") or "0")

@@ -165,7 +165,8 @@ class SignalSubscriber:
         Raises
         ------
         ValueError
-            A channel is none of those that this server has; the message lists them.
+            A channel is none of those that this server has; the message lists them. Or a URL of Kafka has a
+            password, which goes into the options.
         redis.exceptions.AuthenticationError, redis.exceptions.NoPermissionError
             Redis refuses.
         aiokafka.errors.TopicAuthorizationFailedError, aiokafka.errors.GroupAuthorizationFailedError
@@ -197,6 +198,8 @@ class SignalSubscriber:
             await asyncio.wait(tasks)
 
     def _check(self, channels: Sequence[str]) -> None:
+        if self._url.startswith(_KAFKA) and "@" in self._url:
+            raise ValueError("a name and a password go into sasl_plain_username and sasl_plain_password")
         unknown = [channel for channel in channels if channel not in self._known]
         if unknown or not channels:
             named = ", ".join(unknown) or "none"

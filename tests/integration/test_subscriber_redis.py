@@ -248,3 +248,10 @@ async def test_unknown_topics_are_refused_with_the_known_ones():
     subscriber = SignalSubscriber("kafka://localhost:9092")
     with pytest.raises(ValueError, match=r"choose from cascade\.signals, cascade\.alerts, cascade\.critical"):
         await subscriber.subscribe(["cascade:critical"], Inbox())
+
+
+async def test_a_password_in_the_address_of_kafka_is_refused_and_not_shown():
+    subscriber = SignalSubscriber("kafka://me:not-to-be-shown@localhost:9092")
+    with pytest.raises(ValueError, match="sasl_plain_username and sasl_plain_password") as refused:
+        await asyncio.wait_for(subscriber.subscribe(["cascade.critical"], Inbox()), 10)
+    assert "not-to-be-shown" not in str(refused.value)

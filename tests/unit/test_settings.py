@@ -166,8 +166,18 @@ def test_a_password_in_a_url_is_hidden_wherever_it_stands(url, shown):
 def test_a_refused_secret_is_not_shown(monkeypatch):
     text = refusal(monkeypatch, PIPELINE_REDIS_URL=f"http://me:{PASSWORD}@host", PIPELINE_PARTITIONS=PASSWORD)
     assert PASSWORD not in text
-    for url in (f"redis://:{PASSWORD}/x@host:1/1", f"redis://:x/{PASSWORD}@host:1/1"):
-        assert PASSWORD not in refusal(monkeypatch, PIPELINE_REDIS_URL=url)
+    for name, value in (
+        ("PIPELINE_REDIS_URL", f"redis://:{PASSWORD}/x@host:1/1"),
+        ("PIPELINE_REDIS_URL", f"redis://:x/{PASSWORD}@host:1/1"),
+        ("PIPELINE_REDIS_URL", f"redis://:12#{PASSWORD}@host:1/1"),  # with 12 taken for a port
+        ("PIPELINE_REDIS_URL", f"redis://:12?{PASSWORD}@host:1/1"),
+        ("PIPELINE_BROKER", f"kafka://me:{PASSWORD}@host:1"),
+        ("PIPELINE_BROKER", f"me:{PASSWORD}@host:1"),
+        ("PIPELINE_WEB_URL", f"http://me:{PASSWORD}@host:1"),
+    ):
+        text = refusal(monkeypatch, **{name: value})
+        assert name in text
+        assert PASSWORD not in text
 
 
 @pytest.mark.parametrize(
