@@ -10,6 +10,7 @@ import msgspec
 
 from pipeline.collect.conversation import left_alone
 from pipeline.collect.reading import VenueError
+from pipeline.collect.venue import LARGEST
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,7 +67,7 @@ class Asking:
                     raise VenueError(f"{url}: too many requests, HTTP {answer.status}", wait)
                 if not answer.ok:
                     raise VenueError(f"{url}: HTTP {answer.status}")
-                return msgspec.json.decode(await answer.read())
+                return msgspec.json.decode(await _read(answer))
         except (aiohttp.ClientError, TimeoutError, ValueError, RecursionError) as error:
             raise VenueError(f"{url}: {str(error) or type(error).__name__}") from error
 
@@ -96,3 +97,12 @@ class Asking:
             asked = time.time()
             answer = await self.ask(self._reading.venue.CLOCK)
             self._reading.clock(asked, answer, time.time())
+
+
+async def _read(answer: aiohttp.ClientResponse) -> bytearray:
+    body = bytearray()
+    async for part in answer.content.iter_any():
+        body += part
+        if len(body) > LARGEST:
+            raise ValueError(f"more than {LARGEST} bytes")
+    return body

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import aiohttp
 import structlog
 
-from pipeline.collect.venue import NOW, Accepted, Closing, Refused, Reply
+from pipeline.collect.venue import LARGEST, NOW, Accepted, Closing, Refused, Reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _CONNECT: Final = 10.0
-_LARGEST_FRAME: Final = 16 << 20
 _PROTOCOL_PING: Final = 20.0
 _TOO_MANY: Final = {418, 429}
 _LEFT_ALONE: Final = 60.0
@@ -117,7 +116,7 @@ class Conversation:
                     self.connection.url,
                     headers=dict(self.connection.headers),
                     heartbeat=_PROTOCOL_PING if self._venue.HEARTBEAT.protocol else None,
-                    max_msg_size=_LARGEST_FRAME,
+                    max_msg_size=LARGEST,
                     timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
                 )
         except TimeoutError:

@@ -27,6 +27,8 @@ _HISTORY_MS: Final = 5_000
 """A record that is older than its subscription by more than this was replayed."""
 NOW: Final = "$NOW"
 """Stands for the Unix time in seconds at which a text is sent."""
+LARGEST: Final = 16 << 20
+"""Bytes of a frame, unpacked, or of an answer: several times what the largest list of instruments has."""
 _SHOWN: Final = 200
 """Characters of an instrument that is not as documented."""
 

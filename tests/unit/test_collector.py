@@ -37,7 +37,7 @@ from pipeline.collect.reading import Listing, Reading, VenueError
 from pipeline.collect.recording import Line, Recorder, recorded, recordings
 from pipeline.collect.replay import Replay
 from pipeline.collect.sides import SideCheck
-from pipeline.collect.venue import NOTED, Connection, Heartbeat, Limits
+from pipeline.collect.venue import LARGEST, NOTED, Connection, Heartbeat, Limits
 from pipeline.collect.venues import VENUES
 from pipeline.messages import FeedStatus, Liquidation, Price
 
@@ -556,6 +556,14 @@ async def test_a_venue_that_does_not_answer_is_an_error_that_says_so(status, tol
         with pytest.raises(VenueError, match=f"HTTP {status}") as caught:
             await collector_of(exchange, session).list_instruments({"BTCUSDT"})
         assert caught.value.wait == wait
+
+
+async def test_an_answer_that_is_too_large_is_not_read():
+    exchange = Exchange("gate")
+    exchange.listing = [" " * LARGEST]
+    async with exchange.running(), aiohttp.ClientSession() as session:
+        with pytest.raises(VenueError, match=f"more than {LARGEST} bytes"):
+            await collector_of(exchange, session).list_instruments({"BTCUSDT"})
 
 
 async def test_a_venue_without_the_wanted_symbols_says_so():

@@ -15,6 +15,7 @@ from pipeline.collect.names import USUAL, UnknownUnitError
 from pipeline.collect.reading import TOPIC_OF, UNREADABLE
 from pipeline.collect.venue import (
     HISTORY,
+    LARGEST,
     OTHER,
     UNKNOWN,
     Accepted,
@@ -480,6 +481,15 @@ def test_a_pong_that_is_no_json_says_nothing(name):
 
 def test_frames_of_htx_are_compressed():
     assert VENUES["htx"].decode(gzip.compress(b'{"ping":1}')) == {"ping": 1}
+
+
+@pytest.mark.parametrize(
+    "frame", [gzip.compress(b"[" + b" " * LARGEST + b"]"), gzip.compress(b"[]")[:-1], b"[]"]
+)
+def test_a_compressed_frame_that_is_too_large_or_none_is_unreadable(frame):
+    assert len(frame) < 20_000
+    with pytest.raises(UNREADABLE):
+        VENUES["htx"].decode(frame)
 
 
 @pytest.mark.parametrize("topics", [set(contract.FEEDS), {contract.LIQUIDATIONS}, {contract.PRICES}])

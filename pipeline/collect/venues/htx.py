@@ -5,7 +5,7 @@ That a closing sell order liquidates a long is reasoned from the field's name, n
 
 from __future__ import annotations
 
-import gzip
+import zlib
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,6 +14,7 @@ import msgspec
 from pipeline import contract
 from pipeline.collect.names import USUAL
 from pipeline.collect.venue import (
+    LARGEST,
     Accepted,
     Connection,
     Dropped,
@@ -50,6 +51,7 @@ LIMITS: Final = Limits(streams=200, frames_per_second=10.0, lifetime=None, poll=
 NOTIFICATIONS: Final = "wss://api.hbdm.com/linear-swap-notification"
 MARKET: Final = "wss://api.hbdm.com/linear-swap-ws"
 REST: Final = "https://api.hbdm.com/linear-swap-api/v1"
+_GZIP: Final = zlib.MAX_WBITS | 16
 _LISTED: Final = 1
 _ALREADY: Final = 2014
 """The error of a subscription that is there already."""
@@ -65,7 +67,15 @@ next_page = all_at_once
 
 def decode(frame: str | bytes) -> Any:
     """Return what a frame says."""
-    return decode_json(gzip.decompress(frame) if isinstance(frame, bytes) else frame)
+    return decode_json(_unpacked(frame) if isinstance(frame, bytes) else frame)
+
+
+def _unpacked(frame: bytes) -> bytes:
+    unpacking = zlib.decompressobj(_GZIP)
+    text = unpacking.decompress(frame, LARGEST)
+    if not unpacking.eof:
+        raise ValueError(f"a frame that is cut short, or has more than {LARGEST} bytes")
+    return text
 
 
 def listing() -> list[Request]:
