@@ -394,10 +394,10 @@ def has_java() -> bool:
     return bool(shutil.which("mvn") and shutil.which("java"))
 
 
-def broker_type(*, roomy: bool = False) -> type[DockerKafkaServer | KafkaServer | TansuServer]:
-    """Return the best broker that this machine can run: for tests, or for benchmarks."""
+def broker_type() -> type[DockerKafkaServer | KafkaServer | TansuServer]:
+    """Return the best broker that this machine can run."""
     if docker_answers():
         return DockerKafkaServer
     if has_java():
-        return RoomyKafkaServer if roomy else KafkaServer
+        return KafkaServer
     return TansuServer

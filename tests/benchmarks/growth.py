@@ -15,7 +15,6 @@ it off; then it is stopped, and another starts.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import re
 import statistics
@@ -23,17 +22,17 @@ import sys
 from collections import Counter
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 from aiokafka import AIOKafkaProducer
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from apache import kafka
 from many_symbols import feed
 from observe import observe, summarize
-from report import machine, show
-from servers import broker_type, running
+from report import JsonFile, machine, run, save, show
 from throughput import create_settings
 from workers import Worker, read_newest
 
@@ -90,9 +89,9 @@ async def measure(settings: Settings, symbols: int, messages: int) -> Growth:
         await worker.until_ready()
         recovery = worker.recoveries()[-1].seconds
         worker.stop()
-    run = summarize(seen, messages)
+    cpu_us = summarize(seen, messages).cpu_us
     stored = list(sizes.values())
-    return Growth(messages, run.cpu_us, resident, round(statistics.median(stored)), max(stored), recovery)
+    return Growth(messages, cpu_us, resident, round(statistics.median(stored)), max(stored), recovery)
 
 
 def summary(found: dict[int, Growth]) -> dict[str, dict[str, float]]:
@@ -113,25 +112,27 @@ def summary(found: dict[int, Growth]) -> dict[str, dict[str, float]]:
     }
 
 
+def numbers(text: str) -> list[int]:
+    """Return the numbers of a list such as `10,1000`."""
+    return [int(number) for number in text.split(",")]
+
+
 def main(
     messages: Annotated[int, typer.Option(min=1_000, help="Messages to process.")] = 200_000,
-    symbols: Annotated[str, typer.Option(help="Numbers of symbols.")] = "10,1000,5000",
-    output: Annotated[Path | None, typer.Option("--json", help="File for the figures.")] = None,
+    symbols: Annotated[Any, typer.Option(parser=numbers, help="Numbers of symbols.")] = "10,1000,5000",
+    output: JsonFile = None,
 ) -> None:
     """Measure, print a table, and write the figures."""
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # a new topic has no leader for a moment
     found: dict[int, Growth] = {}
-    for number in map(int, symbols.split(",")):
-        with running(broker_type(roomy=True)()) as broker:
+    for number in symbols:
+        with kafka() as broker:
             found[number] = asyncio.run(measure(create_settings(broker.bootstrap), number, messages))
         typer.echo(f"{number} symbols: {found[number]}", err=True)
-    shown = summary(found)
-    show(f"{messages:,} messages on {broker_type().name}", shown)
-    if output is not None:
         runs = {str(number): each._asdict() for number, each in found.items()}
-        figures = {"machine": machine(), "summary": shown, "runs": runs}
-        output.write_text(json.dumps(figures, indent=2) + "\n")
+        save(output, {"machine": machine(), "summary": summary(found), "runs": runs})
+    show(f"{messages:,} messages", summary(found))
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run(main)

@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import uvloop
-from servers import ValkeyServer, broker_type, running
+from apache import kafka
+from servers import ValkeyServer, running
 from stopwatch import key_of_event, key_of_signal, measure, on_channel, on_topic
 from throughput import create_settings
 from workers import Worker
@@ -44,7 +45,7 @@ def measure_rate(rate: int, seconds: int, repeat: int) -> Runs:
     """Measure each kind so many times, in turns, for that many seconds each."""
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # a new topic has no leader for a moment
     with (
-        running(broker_type(roomy=True)()) as broker,
+        kafka() as broker,
         running(ValkeyServer()) as valkey,
         tempfile.TemporaryDirectory() as directory,
     ):

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import platform
+import signal
 import statistics
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
+import typer
 from rich.console import Console
 from rich.table import Table
+from servers import broker_type
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from observe import Run
 
+JsonFile: TypeAlias = Annotated[
+    typer.FileTextWrite | None, typer.Option("--json", lazy=False, help="File for the figures.")
+]
+"""An option of a program; a file that cannot be written is refused before anything is measured."""
 PERCENTS = (50, 99, 99.9)
 PACKAGES = ("faust-streaming", "aiokafka", "uvloop", "msgspec")
 
@@ -63,6 +71,7 @@ def machine() -> dict[str, str | int]:
         "cores": os.cpu_count() or 0,
         "cpu": _cpu_model(),
         "load_average": round(os.getloadavg()[0]),
+        "broker": broker_type().name,
         "python": platform.python_version(),
         **{name: version(name) for name in PACKAGES},
     }
@@ -81,7 +90,7 @@ def table(title: str, summary: Mapping[str, Mapping[str, float]]) -> Table:
     columns = next(iter(summary.values()))
     shown = Table("", title=title)
     for column in columns:
-        shown.add_column(column.replace("_", " "), justify="right")
+        shown.add_column(column.replace("_", " "), justify="right", overflow="fold")
     for name, row in summary.items():
         shown.add_row(name, *[f"{value:,}" for value in row.values()])
     return shown
@@ -92,3 +101,20 @@ def show(title: str, summary: Mapping[str, Mapping[str, float]]) -> None:
     console = Console()
     console.print(table(title, summary))
     console.print(", ".join(f"{name} {value}" for name, value in machine().items()), soft_wrap=True)
+
+
+def save(file: JsonFile, figures: Mapping[str, Any]) -> None:
+    """Write the figures that there are so far, in place of those before, lest an end that comes take them."""
+    if file is not None:
+        file.seek(0)
+        file.truncate()
+        file.write(json.dumps(figures, indent=2) + "\n")
+        file.flush()
+
+
+def run(main: Callable[..., None]) -> None:
+    """Run a program; SIGTERM ends it as Ctrl-C does, with its servers."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    program = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    program.command()(main)
+    program()

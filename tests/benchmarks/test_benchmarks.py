@@ -4,11 +4,13 @@ import json
 from itertools import islice
 
 import pytest
+from growth import Growth, summary
 from load import BUSY, SYMBOLS, in_arrays, keyed, liquidations
 from observe import Observation, Run, summarize
-from report import latency_summary, percentile, table, throughput_summary
+from report import latency_summary, percentile, save, table, throughput_summary
 from rich.console import Console
 from stopwatch import Stopwatch, key_of_event, key_of_signal
+from throughput import install_peers
 
 from pipeline import Engine, codec, contract
 
@@ -85,6 +87,28 @@ def test_percentile_is_a_value_that_occurred(percent, expected):
 def test_latency_is_told_by_medians_of_percentiles():
     summary = latency_summary({"there": [[1.0, 2.0, 9.0], [3.0, 1.0, 8.0], [2.5, 2.5, 7.0]]})
     assert summary == {"there": {"p50_ms": 2.5, "p99_ms": 8.0, "p99.9_ms": 8.0}}
+
+
+def test_growth_is_told_by_what_is_above_the_fewest_symbols():
+    found = {10: Growth(100, 20.0, 100_000_000, 6_000, 8_000, 0.1)}
+    found[5_010] = Growth(100, 30.0, 200_000_000, 3_000, 9_000, 0.2)
+    few, many = summary(found).values()
+    assert (few["KB_a_symbol"], few["times_the_CPU"]) == (0.0, 1.0)
+    assert (many["worker_MB"], many["KB_a_symbol"], many["times_the_CPU"]) == (200, 20.0, 1.5)
+
+
+def test_figures_take_the_place_of_those_before(tmp_path):
+    with (tmp_path / "figures.json").open("w") as file:
+        save(file, {"throughput": [1, 2, 3]})
+        save(file, {"latency": 1})
+        assert json.loads((tmp_path / "figures.json").read_text()) == {"latency": 1}
+    save(None, {})
+
+
+def test_peers_that_cannot_be_installed_are_left_out_and_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert install_peers(tmp_path) is None
+    assert "Bytewax and Quix Streams cannot be installed, and are left out" in capsys.readouterr().err
 
 
 def test_a_table_has_a_row_for_each_name():

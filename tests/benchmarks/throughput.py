@@ -25,6 +25,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import subprocess
 import sys
 import tempfile
@@ -35,10 +36,10 @@ from typing import TYPE_CHECKING
 
 import typer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from apache import kafka
 from compiled import CompiledWorker, compile_package, has_compiler
 from load import in_arrays, keyed, load
 from observe import Run, observe, summarize
-from servers import broker_type, running
 from workers import Worker
 
 from pipeline import contract
@@ -48,7 +49,8 @@ from pipeline.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PEERS = Path(__file__).with_name("peers")
+PEERS = {"Bytewax": "bytewax_count.py", "Quix Streams": "quix_count.py"}
+PEERS_DIRECTORY = Path(__file__).with_name("peers")
 SUBJECT = "this pipeline"
 ARRAY = 20
 
@@ -58,7 +60,7 @@ def measure(messages: int, repeat: int) -> dict[str, list[Run]]:
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # a new topic has no leader for a moment
     with tempfile.TemporaryDirectory() as directory:
         peers = install_peers(Path(directory))
-        with running(broker_type(roomy=True)()) as broker:
+        with kafka() as broker:
             settings = create_settings(broker.bootstrap)
             count = asyncio.run(load(settings, keyed(messages)))
             contenders = {
@@ -69,11 +71,13 @@ def measure(messages: int, repeat: int) -> dict[str, list[Run]]:
                 ),
                 SUBJECT: partial(run_worker, settings.broker, count, messages),
                 **compiled_subject(Path(directory), settings.broker, count, messages),
-                "Bytewax": partial(run_peer, peers, "bytewax_count.py", settings, count),
-                "Quix Streams": partial(run_peer, peers, "quix_count.py", settings, count),
             }
+            if peers is not None:
+                contenders |= {
+                    name: partial(run_peer, peers, script, settings, count) for name, script in PEERS.items()
+                }
             runs = in_turns(contenders, repeat)
-    with running(broker_type(roomy=True)()) as broker:
+    with kafka() as broker:
         count = asyncio.run(load(create_settings(broker.bootstrap), in_arrays(messages, ARRAY)))
         arrays = partial(run_worker, broker.bootstrap, count, messages)
         return runs | in_turns({f"{SUBJECT}, arrays of {ARRAY}": arrays}, repeat)
@@ -106,7 +110,8 @@ def run_child(script: str, broker: str, messages: int, *more: str) -> Run:
         file = Path(directory) / "figures.json"
         program = str(Path(__file__).with_name(script))
         command = [sys.executable, program, broker, contract.LIQUIDATIONS, str(messages), str(file), *more]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        environment = os.environ | {"TMPDIR": directory}
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment)
         return Run(**json.loads(file.read_text()))
 
 
@@ -134,15 +139,22 @@ def run_worker(
     return summarize(seen, liquidations)
 
 
-def install_peers(directory: Path) -> Path:
-    """Install what the pipeline is compared with into an environment of its own; return its Python."""
+def install_peers(directory: Path) -> Path | None:
+    """Install what the pipeline is compared with into an environment of its own.
+
+    Returns its Python; None, and says so, where that cannot be: offline, or without a wheel for this Python.
+    """
     environment = directory / "peers"
-    subprocess.run(["uv", "venv", "--quiet", "--python", sys.executable, str(environment)], check=True)
     python = environment / "bin" / "python"
-    subprocess.run(
-        ["uv", "pip", "install", "--quiet", "--python", str(python), "-r", str(PEERS / "requirements.txt")],
-        check=True,
-    )
+    requirements = str(PEERS_DIRECTORY / "requirements.txt")
+    try:
+        subprocess.run(["uv", "venv", "--quiet", "--python", sys.executable, str(environment)], check=True)
+        subprocess.run(
+            ["uv", "pip", "install", "--quiet", "--python", str(python), "-r", requirements], check=True
+        )
+    except (OSError, subprocess.CalledProcessError) as error:
+        typer.echo(f"{' and '.join(PEERS)} cannot be installed, and are left out: {error}", err=True)
+        return None
     return python
 
 
@@ -150,13 +162,16 @@ def run_peer(python: Path, script: str, settings: Settings, messages: int) -> Ru
     """Run a contender that sends an output for each message, until all are there."""
     output = f"counts-{uuid.uuid4().hex[:8]}"
     asyncio.run(_create_topic(settings, output))
-    command = [str(python), str(PEERS / script), settings.broker, contract.LIQUIDATIONS, output]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    try:
-        seen = asyncio.run(observe(settings, process, [output], messages, group=None))
-    finally:
-        process.kill()
-        process.wait()
+    program = str(PEERS_DIRECTORY / script)
+    command = [str(python), program, settings.broker, contract.LIQUIDATIONS, output]
+    with tempfile.TemporaryDirectory() as directory:
+        environment = os.environ | {"TMPDIR": directory}
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment)
+        try:
+            seen = asyncio.run(observe(settings, process, [output], messages, group=None))
+        finally:
+            process.kill()
+            process.wait()
     return summarize(seen, messages)
 
 
