@@ -129,5 +129,6 @@ async def test_many_symbols_are_recovered_exactly(settings, symbols):
         await until_caught_up(settings, workers=[worker])
         assert worker.stop() == 0
     assert recovered.snapshots_read >= 3 * symbols
+    assert recovered.seconds < 10
     assert differing(await read_signals(settings), expected_signals(ticks)) == []
     assert differing(await read_states(settings), await uninterrupted(settings)) == []
