@@ -9,6 +9,7 @@ import pytest
 from interruptions import SLOW, uninterrupted, until_signals
 from many_symbols import feed
 from workers import (
+    PATIENCE,
     Worker,
     differing,
     expected_signals,
@@ -17,6 +18,7 @@ from workers import (
     read_newest,
     read_signals,
     read_states,
+    until,
     until_caught_up,
 )
 
@@ -41,8 +43,9 @@ def later(ticks, seconds):
 
 
 async def until_forgotten(settings, symbol, worker):
-    while any(key.endswith(f":{symbol}") for _, key in await read_newest(settings)):
-        assert worker.process.poll() is None, "the worker ended"
+    async with asyncio.timeout(PATIENCE):
+        while any(key.endswith(f":{symbol}") for _, key in await read_newest(settings)):
+            assert worker.process.poll() is None, "the worker ended"
 
 
 @pytest.mark.endurance
@@ -92,11 +95,9 @@ async def test_of_too_many_symbols_the_last_ones_become_dead_letters(settings):
     assert min(refused.values()) >= 2
 
 
-async def until_ready_again(worker):
-    """Wait for a recovery with fewer partitions than the first one had."""
-    while worker.recoveries()[-1].partitions == worker.recoveries()[0].partitions:
-        await asyncio.sleep(0.1)
-        assert worker.process.poll() is None, "the worker ended"
+def has_fewer_partitions(worker):
+    """Tell whether its newest recovery was with fewer partitions than the first one had."""
+    return len(worker.recoveries()[-1].partitions) < len(worker.recoveries()[0].partitions)
 
 
 async def test_a_worker_that_keeps_partitions_does_not_read_their_changelogs_again(settings):
@@ -105,7 +106,7 @@ async def test_a_worker_that_keeps_partitions_does_not_read_their_changelogs_aga
         await until_caught_up(settings, workers=[first])
         with Worker(settings) as second:
             await second.until_ready()
-            await until_ready_again(first)
+            await until(lambda: has_fewer_partitions(first), "it keeps all partitions", workers=[first])
             kept, taken = first.recoveries()[1:], second.recoveries()[-1]
             assert second.stop() == 0
         assert first.stop() == 0
