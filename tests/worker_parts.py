@@ -15,6 +15,7 @@ from typing import Any
 import faust
 from aiokafka.producer.sender import Sender
 from aiokafka.structs import ConsumerRecord, RecordMetadata, TopicPartition
+from faust.types import TP
 
 from pipeline import SEED, contract
 from pipeline.agents.stages import create_stage_agent
@@ -68,9 +69,9 @@ class BrokerError(Exception):
 class Sending:
     """One record that was handed to the producer."""
 
-    def __init__(self, topic, key, value, partition, timestamp_ms, confirmed):  # noqa: PLR0913, PLR0917
+    def __init__(self, topic, key, value, partition, timestamp_ms, headers, confirmed):  # noqa: PLR0913, PLR0917
         self.topic, self.key, self.value, self.partition = topic, key, value, partition
-        self.timestamp_ms = timestamp_ms
+        self.timestamp_ms, self.headers = timestamp_ms, headers
         self.confirmed = confirmed
 
 
@@ -87,10 +88,10 @@ class Producer:
         self.room = asyncio.Event()
         self.room.set()
 
-    async def send(self, topic, value, *, key, partition, timestamp_ms, headers=()):  # noqa: ARG002, PLR0913
+    async def send(self, topic, value, *, key, partition, timestamp_ms, headers=()):  # noqa: PLR0913
         await self.room.wait()
         future = asyncio.get_running_loop().create_future()
-        sending = Sending(topic, key, value, partition, timestamp_ms, future)
+        sending = Sending(topic, key, value, partition, timestamp_ms, headers, future)
         self.sent.append(sending)
         if topic in self.failing:
             future.set_exception(BrokerError(topic))
@@ -185,6 +186,7 @@ class Worker:
             create_stages(SEED),
             lambda table, partition: self.tables[table].data.partition(partition),
             PARTITIONS,
+            committed=lambda topic, partition: self.acknowledged.get(TP(topic, partition), 0),
         )
         self.channels = [Channel() for _ in self.flow.stages]
         self.delivery = Delivery(lambda: self.producer, self.lease, PARTITIONS)

@@ -20,12 +20,13 @@ from worker_parts import (
     record,
 )
 
-from pipeline import contract
+from pipeline import codec, contract
 from pipeline.features.stage import SHARED
-from pipeline.features.states import read_snapshot
+from pipeline.features.states import read_head, read_snapshot
 from pipeline.runtime import confirmation
 from pipeline.runtime.confirmation import NotConfirmedError
 from pipeline.runtime.lease import LeaseLostError
+from pipeline.runtime.store import ORDER
 
 CHANGELOGS = {CHANGELOG.format(table) for table in contract.TABLES}
 SCORING = CHANGELOG.format("scoring")
@@ -89,6 +90,23 @@ async def test_records_are_acknowledged_once_their_state_is_stored(worker):
     for table in contract.TABLES:
         assert SYMBOL in worker.stored(table) or table == "regime"
     assert {table for table, _ in written(worker)} == set(contract.TABLES)
+
+
+async def test_a_state_that_is_forgotten_gets_a_tombstone_that_names_it(worker):
+    worker.put(price(0, symbol="IDLEUSDT"))
+    await worker.checkpoint.take()
+    known = {table: worker.stored(table).get("IDLEUSDT") for table in contract.TABLES}
+    orders = {table: read_head(snapshot).order for table, snapshot in known.items() if snapshot is not None}
+    assert orders
+    for offset in (1, 2):  # the first tells all stages how late it is
+        worker.put(price(offset, at=NOW + 9 * 86_400))
+        await worker.checkpoint.take()
+    tombstones = [sending for sending in worker.producer.sent if sending.value is None]
+    assert {sending.topic: dict(sending.headers) for sending in tombstones} == {
+        CHANGELOG.format(table): {ORDER: codec.pack(order)} for table, order in orders.items()
+    }
+    assert {(sending.key, sending.partition) for sending in tombstones} == {(b"IDLEUSDT", HOME)}
+    assert not any("IDLEUSDT" in worker.stored(table) for table in contract.TABLES)
 
 
 async def test_what_is_stored_is_what_was_written(worker):
