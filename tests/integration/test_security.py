@@ -163,7 +163,10 @@ async def test_watching_works_over_tls_with_passwords(settings, publisher, argum
     assert {line.split()[2] for line in lines} == {"BTCUSDT"}
 
 
-BY_KAFKA = [("watch",), ("topics", "apply"), ("weights", "get"), ("dead-letters", "list")]
+BY_KAFKA = [
+    *(("watch",), ("topics", "apply"), ("weights", "get"), ("dead-letters", "list")),
+    *(("simulate", "--seconds", "20"), ("collect", "gate", "--symbols", "BTCUSDT")),
+]
 
 
 async def refused(settings, *command):
