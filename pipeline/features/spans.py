@@ -120,14 +120,14 @@ class RealisedVolatility:
 
         No return reaches from one run of prices into the next.
         """
+        if second > self.second > 0:
+            self._close()
+        elif start == self._start:
+            self.price = price
+            return False
         if start != self._start:
             self._start = start
             self._closed = None
-        elif second != self.second:
-            self._close()
-        else:
-            self.price = price
-            return False
         self.second = second
         self.price = price
         return True

@@ -115,7 +115,16 @@ def test_no_return_reaches_from_one_run_of_prices_into_the_next():
     realised = RealisedVolatility()
     for second, value, start in ((0, 100.0, 0), (1, 101.0, 0), (100, 150.0, 100), (101, 150.0, 100)):
         realised.move(T0 + second, value, T0 + start)
-    assert realised.volatilities()[1] == 0  # the return of second 1 was not closed when the run ended
+    assert realised.volatilities()[1] == pytest.approx(100 * math.log(1.01))
+
+
+def test_the_last_second_of_a_run_counts_as_any_other():
+    """A fall in the last second before a feed was silent was forgotten."""
+    realised = RealisedVolatility()
+    for second, value, start in ((0, 100.0, 0), (1, 99.0, 0), (1, 95.0, 0), (100, 95.0, 100)):
+        realised.move(T0 + second, value, T0 + start)
+    size = 100 * math.log(100 / 95)
+    assert realised.volatilities() == pytest.approx([0, size, size, size])
 
 
 def test_a_new_run_within_the_open_second_begins_it_anew():
