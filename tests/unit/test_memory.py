@@ -53,6 +53,22 @@ async def test_garbage_that_was_in_use_for_some_rounds_goes_too():
     await until(gone)
 
 
+def test_giving_back_finds_old_garbage_too():
+    gc.collect()
+    gc.disable()
+    try:
+        node = Node()
+        garbage = weakref.ref(node)
+        gc.collect(1)  # now it is old
+        del node
+        gc.collect(1)
+        assert garbage() is not None
+        memory.give_back()
+        assert garbage() is None
+    finally:
+        gc.enable()
+
+
 async def test_many_objects_are_not_looked_through(monkeypatch):
     monkeypatch.setattr(memory, "_EVERY", 0)
     gc.collect()
