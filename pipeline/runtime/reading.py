@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
@@ -21,17 +21,17 @@ _FETCH_MS: Final = 10
 
 
 @asynccontextmanager
-async def connected(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
-    """Yield a consumer outside of any group, to which partitions are assigned one after the other.
+async def connected(settings: Settings, **more: Any) -> AsyncIterator[AIOKafkaConsumer]:
+    """Yield a consumer outside of any group, with `more` of aiokafka's options.
 
     Its fetches are short: the broker answers one request after the other, and a fetch at the end of a
     partition, which aiokafka (0.14) sends unasked, would hold up whatever is asked of the next one.
     """
-    options = settings.kafka_client_options()
+    options = settings.kafka_client_options() | more
     consumer = AIOKafkaConsumer(**options, enable_auto_commit=False, fetch_max_wait_ms=_FETCH_MS)
     keep_steady(consumer)
-    await consumer.start()
     try:
+        await consumer.start()
         yield consumer
     finally:
         await consumer.stop()

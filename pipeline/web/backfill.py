@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -14,7 +15,7 @@ from pipeline.runtime.reading import connected
 from pipeline.web.picture import Picture
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 
     from aiokafka import AIOKafkaConsumer
 
@@ -29,6 +30,8 @@ MOST: Final = 10_000
 """Records of each topic and partition that are read, at most."""
 _TURN: Final = 100
 """Records after which others have their turn: they take a few milliseconds."""
+_FETCH: Final = 1 << 18
+"""Bytes of each topic that wait to be decoded, about."""
 
 
 async def read_past(
@@ -38,35 +41,56 @@ async def read_past(
     picture = Picture()
     picture.weights = weights
     picture.keep(partitions)
-    async with connected(settings) as consumer:
+    async with connected(settings, max_partition_fetch_bytes=_FETCH) as consumer:
         for partition in partitions:
-            found = [
-                (timestamp, body)
-                for topic in codec.decode_projected
-                for timestamp, body in await _read(consumer, TopicPartition(topic, partition))
-            ]
-            found.sort(key=lambda each: each[0])
-            for place, (_, body) in enumerate(found):
+            places = [TopicPartition(topic, partition) for topic in codec.decode_projected]
+            async for body in _by_time(consumer, places):
                 picture.take(partition, body)
-                if place % _TURN == 0:
-                    await asyncio.sleep(0)
     return picture
 
 
-async def _read(consumer: AIOKafkaConsumer, place: TopicPartition) -> list[tuple[int, Outgoing]]:
-    """Return the newest records of a partition with their timestamps, oldest first."""
-    consumer.assign([place])
-    end = (await consumer.end_offsets([place]))[place]
-    begin = (await consumer.beginning_offsets([place]))[place]
+async def _by_time(
+    consumer: AIOKafkaConsumer, places: Sequence[TopicPartition]
+) -> AsyncGenerator[Outgoing, None]:
+    """Yield the newest messages of several topics, oldest first; no more than a few are there at once."""
+    ends = await _seek(consumer, places)
+    sources = [_read(consumer, place, ends[place]) for place in places]
+    heads: list[tuple[int, int, Outgoing]] = []
+
+    async def look_at(number: int) -> None:
+        async for timestamp, body in sources[number]:
+            heappush(heads, (timestamp, number, body))
+            return
+
+    for number in range(len(sources)):
+        await look_at(number)
+    while heads:
+        _, number, body = heappop(heads)
+        yield body
+        await look_at(number)
+
+
+async def _seek(consumer: AIOKafkaConsumer, places: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+    """Go to where the past begins that is read, and return where it ends."""
+    consumer.assign(places)
+    ends: dict[TopicPartition, int] = await consumer.end_offsets(places)
+    begins = await consumer.beginning_offsets(places)
     since = round((time.time() - LONGEST) * 1_000)
-    at = (await consumer.offsets_for_times({place: since}))[place]
-    consumer.seek(place, max(begin, end - MOST, end if at is None else at.offset))
-    found: list[tuple[int, Outgoing]] = []
+    for place, found in (await consumer.offsets_for_times(dict.fromkeys(places, since))).items():
+        end = ends[place]
+        consumer.seek(place, max(begins[place], end - MOST, end if found is None else found.offset))
+    return ends
+
+
+async def _read(
+    consumer: AIOKafkaConsumer, place: TopicPartition, end: int
+) -> AsyncGenerator[tuple[int, Outgoing], None]:
+    """Yield the messages of a partition with their records' timestamps."""
     decode = codec.decode_projected[place.topic]
     while await consumer.position(place) < end:
         for record in (await consumer.getmany(place, timeout_ms=200, max_records=_TURN)).get(place, ()):
             try:
-                found.append((record.timestamp, decode(record.value or b"")))
+                yield record.timestamp, decode(record.value or b"")
             except codec.UNREADABLE:
                 continue  # of another version, or a tombstone
-    return found
+        await asyncio.sleep(0)

@@ -21,6 +21,8 @@ from pipeline.web.server import Handler, answer, serve
 from pipeline.web.stream import Stream
 
 if TYPE_CHECKING:
+    import asyncio
+
     from pipeline.runtime.application import Application
     from pipeline.signals.profile import Profile
     from pipeline.sinks.projection import Projection
@@ -47,9 +49,13 @@ def create_views(app: Application, profile: Profile, projection: Projection | No
     app.delivery.observe = picture.take
     app.flow.tell_forgotten = picture.forget
 
+    looking: list[asyncio.Future[Any]] = []
+
     async def ready(*_: Any, **__: Any) -> None:
+        while looking:
+            looking.pop().cancel()  # the new one reads what this has not
         if unread := picture.keep(app.partitions):
-            app.add_future(_look_back(app, picture, unread))
+            looking.append(app.add_future(_look_back(app, picture, unread)))
 
     async def leaving(*_: Any, **__: Any) -> None:
         stream.close()
