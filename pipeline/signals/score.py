@@ -218,6 +218,14 @@ def _weigh_known(unusual: Unusual, weights: Weights) -> tuple[ComponentScores, f
     the beginning: when all is new, little is unusual.
     """
     velocity, acceleration, volume, oi_change, funding, volatility = unusual
+    w_velocity, w_acceleration, w_volume, w_oi_change, w_funding, _ = weights
+    known = 1.0 - (
+        (w_velocity if velocity is None else 0.0)
+        + (w_acceleration if acceleration is None else 0.0)
+        + (w_volume if volume is None else 0.0)
+        + (w_oi_change if oi_change is None else 0.0)
+        + (w_funding if funding is None else 0.0)
+    )
     scores = (
         velocity or 0.0,
         acceleration or 0.0,
@@ -226,10 +234,7 @@ def _weigh_known(unusual: Unusual, weights: Weights) -> tuple[ComponentScores, f
         funding or 0.0,
         volatility or 0.0,
     )
-    whole = 1.0
-    if None in unusual:
-        whole -= sum([weight for weight, found in zip(weights[:-1], unusual, strict=False) if found is None])
-    return scores, weighted_sum(scores, weights) / whole if whole > _NOTHING else 0.0
+    return scores, weighted_sum(scores, weights) / known if known > _NOTHING else 0.0
 
 
 def shares(probability: float, scores: Sequence[float], weights: Sequence[float]) -> list[float]:
