@@ -204,11 +204,11 @@ async def test_only_wanted_topics_are_published(exchange_of):
 async def test_a_cut_connection_is_made_again_and_its_gap_is_told(exchange_of):
     async with exchange_of("bybit") as (exchange, collector, outbox):
         await exchange.send(CASES["bybit"].long)
-        await until(lambda: collector.connected, "no data")
-        before, subscribed = exchange.connections, list(exchange.heard)
+        await until(lambda: collector.connected and exchange.heard, "no data, or not subscribed")
+        before, (subscribed,) = exchange.connections, exchange.heard
         await exchange.cut()
         await until(lambda: exchange.connections > before and exchange.sockets, "not connected again")
-        await until(lambda: len(exchange.heard) == 2 * len(subscribed), "not subscribed again")
+        await until(lambda: exchange.heard == [subscribed, subscribed], "not subscribed again")
         assert not collector.connected
         await exchange.send(CASES["bybit"].short)
         await until(lambda: collector.connected and len(outbox.gaps) == 2, "the gap is not told")
