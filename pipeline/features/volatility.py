@@ -107,6 +107,8 @@ class VolatilityState(State):
             return
         if volume is not None:
             self._volume = volume + (self._volume or 0.0)
+        if self._sampler.anew:
+            self._realised = RealisedVolatility()
         second = time // SECOND
         whole = self._realised.move(second, price, self._sampler.start)
         if whole:
