@@ -465,7 +465,7 @@ def _show(value: object) -> str:
 
 def _is_redis_url(url: str) -> bool:
     parts = urlsplit(url)
-    if "@" in parts.query + parts.fragment:  # then the password has a ? or a #
+    if "@" in parts.path + parts.query + parts.fragment:  # then the password has a /, a ? or a #
         return False
     databases = parse_qs(parts.query).get("db", [])
     if parts.scheme in {"redis", "rediss"} and parts.port != 0:

@@ -37,7 +37,7 @@ TOPIC_OF: Final[dict[type[Feed], str]] = {
 }
 UNREADABLE: Final = (
     *(ValueError, LookupError, TypeError, AttributeError, ArithmeticError),
-    *(EOFError, OSError, zlib.error, RecursionError),  # of frames that are no gzip, or nested without end
+    *(zlib.error, RecursionError),  # of frames that are no gzip, or nested without end
 )
 """What reading a frame raises that is not as documented."""
 _COMPLAINTS: Final = 5

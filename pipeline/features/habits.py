@@ -92,6 +92,7 @@ class Habits:
 
     __slots__ = (
         "_bursts",
+        "_constants",
         "_counts",
         "_drop",
         "_drops",
@@ -111,6 +112,7 @@ class Habits:
         self._intensity = Intensity(
             constants.memory_s, constants.value_memory_s, constants.burst_s, constants.past_s
         )
+        self._constants = constants.moves
         self._moves = Moves(constants.moves)
         self._counts = RecentDistribution(0.01, 24, memory)
         self._values = RecentDistribution(_SMALLEST_USD, 32, memory)
@@ -162,12 +164,18 @@ class Habits:
         self._heard = True
         self._intensity.add(long=found.side == "long", value_usd=found.value_usd or 0.0)
 
-    def priced(self, time: int, price: float) -> None:
-        """Take a price; one that is not newer than the newest changes nothing."""
+    def priced(self, time: int, price: float, *, anew: bool = False) -> None:
+        """Take a price; one that is not newer than the newest changes nothing.
+
+        With `anew` all prices before it were wrong, and are forgotten.
+        """
         if time <= self.priced_to:
             return
         self.priced_to = time
         self.advance(time)
+        if anew:
+            self._moves = Moves(self._constants)
+            self._moves.pass_minutes(self._minute)
         self._moves.add(time // MINUTE, price)
 
     def positioned(self, reading: PositioningReading) -> None:

@@ -66,16 +66,19 @@ class Sampler:
     ----------
     start
         The second with which the run of prices without a gap began.
+    anew
+        Whether the newest tick that counts showed that all prices before it were wrong.
     late, doubted
         Ticks of the venue that speaks which are older than its newest, and which were not believed.
 
     """
 
-    __slots__ = ("_constants", *_KEPT)
+    __slots__ = ("_constants", "anew", *_KEPT)
 
     def __init__(self, constants: SamplingConstants) -> None:
         self._constants = constants
         self.start = 0
+        self.anew = False
         self.late = 0
         self.doubted = 0
         self._venue: str | None = None
@@ -123,12 +126,13 @@ class Sampler:
 
     def _believe(self, price: float) -> bool:
         constants = self._constants
+        self.anew = False
         if self._ticks and self._off(price, self._price):
             if not self._persuaded(price):
                 self.doubted += 1
                 return False
             if self._ticks < constants.belief_ticks:
-                self.start = self._second
+                self.start, self.anew = self._second, True
             self._ticks = constants.belief_ticks
         elif self._ticks < constants.belief_ticks:
             self._ticks += 1

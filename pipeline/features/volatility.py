@@ -48,6 +48,8 @@ class VolatilityReading(NamedTuple):
         The price's, in microseconds.
     price, volume_usd, spread_bps, exchange
         The price itself.
+    anew
+        Whether it shows that all prices before it were wrong.
     whole
         Whether a second began with it, so that the judgement is new.
     judgement
@@ -60,6 +62,7 @@ class VolatilityReading(NamedTuple):
     volume_usd: float | None
     spread_bps: float | None
     exchange: str
+    anew: bool
     whole: bool
     judgement: Judgement
 
@@ -107,12 +110,15 @@ class VolatilityState(State):
             return
         if volume is not None:
             self._volume = volume + (self._volume or 0.0)
+        anew = self._sampler.anew
+        if anew:
+            self._realised = RealisedVolatility()
         second = time // SECOND
         whole = self._realised.move(second, price, self._sampler.start)
         if whole:
             self._begin(event, second, price)
         event.volatility = VolatilityReading(
-            time, price, volume, tick.spread_bps, exchange, whole, self._judgement
+            time, price, volume, tick.spread_bps, exchange, anew, whole, self._judgement
         )
 
     def _begin(self, event: Event, second: int, price: float) -> None:

@@ -21,6 +21,7 @@ from pipeline.signals.scoring_state import SharedState, SymbolState
 from pipeline.signals.weights import WeightSet, name_weights, read_weights
 
 if TYPE_CHECKING:
+    from pipeline.features.habits import Habits
     from pipeline.features.stage import Event
     from pipeline.features.states import States
     from pipeline.features.velocity import Measurement
@@ -127,7 +128,8 @@ class ScoringStage(Stage[Any]):
         """Let a price that counts become a habit of its symbol."""
         time = effective(reading.time, states.get(SHARED).contexts.newest)
         state: SymbolState = states.change(symbol, time)
-        state.habits.priced(reading.time, reading.price)  # type: ignore[union-attr]  # the caller has asked
+        habits: Habits = state.habits  # type: ignore[assignment]  # the caller has asked
+        habits.priced(reading.time, reading.price, anew=reading.anew)
 
     def _take_control(self, control: Control, states: States[Any]) -> None:
         """Put weights in force from their timestamp on; what is older by (timestamp, version) is ignored."""

@@ -171,6 +171,7 @@ def test_a_refused_secret_is_not_shown(monkeypatch):
         ("PIPELINE_REDIS_URL", f"redis://:x/{PASSWORD}@host:1/1"),
         ("PIPELINE_REDIS_URL", f"redis://:12#{PASSWORD}@host:1/1"),  # with 12 taken for a port
         ("PIPELINE_REDIS_URL", f"redis://:12?{PASSWORD}@host:1/1"),
+        ("PIPELINE_REDIS_URL", f"unix://:12/{PASSWORD}@/run/redis.sock"),
         ("PIPELINE_BROKER", f"kafka://me:{PASSWORD}@host:1"),
         ("PIPELINE_BROKER", f"me:{PASSWORD}@host:1"),
         ("PIPELINE_WEB_URL", f"http://me:{PASSWORD}@host:1"),

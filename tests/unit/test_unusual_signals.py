@@ -110,6 +110,13 @@ def test_a_crash_without_any_liquidation_is_noticed():
     assert signals(Engine(PROFILE), some)[-1].scores.volatility == 1.0
 
 
+def test_a_crash_is_noticed_although_the_first_price_of_all_was_wrong():
+    some = [record for record in records() if record[0] == contract.PRICES]
+    first = some[0][1]
+    wrong = {**first, "price": 2 * first["price"], "timestamp": first["timestamp"] - 60}
+    assert signals(Engine(PROFILE), [(contract.PRICES, wrong), *some])[-1].scores.volatility == 1.0
+
+
 def test_a_wick_is_no_crash_and_a_price_that_stays_is():
     """What no minute's close keeps is no move: live prices alarm no more often than bars."""
     calm = [record for record in records() if record[0] == contract.PRICES][: 175 * 3]

@@ -105,6 +105,13 @@ def test_five_minute_bars_follow_the_market_bar_by_bar():
     assert regimes == ["NORMAL"] * 2 + ["DORMANT"] * 2 + ["EXTREME"] * 2 + ["DORMANT"] * 2
 
 
+def test_first_prices_that_turn_out_to_be_wrong_leave_no_volatility():
+    wrong = [price(0, 100.0), price(1, 109.0)]
+    right = [price(second, 200.0) for second in range(2, 300)]
+    found = judgement(market().feed(*wrong, *right))
+    assert (found.volatility_5m, found.volatility_1h, found.regime) == (0, 0, "DORMANT")
+
+
 def test_bars_have_no_surge_that_they_cannot_know_of():
     found = judgement(market().feed(*zigzag(300 * 20, 100, step=300)))
     assert found.volatility_1m * math.sqrt(5) == pytest.approx(found.volatility_5m)
