@@ -31,6 +31,9 @@ def load_profile(name: str) -> Profile:
     path = Path(name)
     try:
         data = path.read_bytes()
+    except FileNotFoundError:
+        names = ", ".join((SEED.name, *SHIPPED))
+        raise ProfileError(f"{name}: neither a profile's name ({names}) nor a file") from None
     except OSError as error:
         raise ProfileError(str(error)) from error
     return read_profile(data, "json" if path.suffix == ".json" else "toml")

@@ -19,7 +19,10 @@ COMPLETE = [
         ([word.partition("=")[0] + "=0" for word in COMPLETE], "weights: all are zero"),
         ([], "give six COMPONENT=WEIGHT, or --profile"),
         ([*COMPLETE, "--profile", "adaptive"], "give six COMPONENT=WEIGHT, or --profile"),
-        (["--profile", "nowhere.toml"], "--profile: [Errno 2] No such file"),
+        (
+            ["--profile", "nowhere.toml"],
+            "--profile: nowhere.toml: neither a profile's name (seed, adaptive) nor a file",
+        ),
     ],
 )
 def test_weights_that_cannot_be_used_are_refused_before_anything_is_sent(arguments, reason):
