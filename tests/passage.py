@@ -73,7 +73,7 @@ class Passage:
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(1 << 16):
             for part in _COMMAND.split(data) if self.delay_s else [data]:
-                await asyncio.sleep(self.delay_s if part else 0)
+                await asyncio.sleep(self.delay_s if _COMMAND.match(part) else 0)
                 writer.write(part)
                 await writer.drain()
 

@@ -17,6 +17,7 @@ from workers import PATIENCE, Worker, differing, expected_signals, lag, produce,
 from pipeline import contract
 from pipeline.cli.simulated.simulation import simulate
 from pipeline.runtime.reading import read_topic
+from pipeline.sinks.connection import connect
 
 MOST_GROWTH_KB = 100_000
 """Of the worker's memory: what Redis does not take stays on Kafka."""
@@ -64,7 +65,7 @@ async def gone(deployment):
 
 @asynccontextmanager
 async def slow(deployment):
-    deployment.passage.delay_s = 0.2
+    deployment.passage.delay_s = 1.0  # over 20 s for all keys, each answer sooner than a worker gives up
     yield None  # nothing is wrong, it takes long
     deployment.passage.delay_s = 0.0
 
@@ -106,6 +107,12 @@ FAULTS = [
     wrong_password,
     *(pytest.param(fault, marks=pytest.mark.endurance) for fault in (slow, full, failing_over)),
 ]
+
+
+async def test_a_slow_way_holds_back_a_command_once_however_long_it_is(deployment):
+    deployment.passage.delay_s = 0.2
+    async with connect(deployment.url) as redis:  # waits for an answer as long as a worker does
+        assert await redis.set("long", bytes(1 << 20))
 
 
 async def produce_over(settings, ticks, seconds):
