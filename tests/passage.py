@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Self, cast
@@ -28,12 +29,15 @@ class Passage:
         The port that new connections go on to.
     delay_s
         How long each command of Redis's protocol is held back, one after the other.
+    rate
+        How many bytes pass to the target in a second.
 
     """
 
     def __init__(self, target: int, context: ssl.SSLContext | None = None) -> None:
         self.target = target
         self.delay_s = 0.0
+        self.rate = math.inf
         self._context = context
         self._meetings: set[asyncio.Task[None]] = set()
 
@@ -73,7 +77,7 @@ class Passage:
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(1 << 16):
             for part in _COMMAND.split(data) if self.delay_s else [data]:
-                await asyncio.sleep(self.delay_s if _COMMAND.match(part) else 0)
+                await asyncio.sleep((self.delay_s if _COMMAND.match(part) else 0) + len(part) / self.rate)
                 writer.write(part)
                 await writer.drain()
 

@@ -3,16 +3,21 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Final, Literal, Protocol, TypeVar
 
 import structlog
 from redis.backoff import ExponentialWithJitterBackoff
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from pipeline.sinks.connection import TROUBLE, advise
 from pipeline.sinks.plan import Record
 
 _LONGEST_EXPONENT: Final = 16
 """The backoff computes a power of two that overflows after 1,024 failures, an hour or two without Redis."""
+
+_MOST, _FEWEST = 10_000, 50
+"""Records of one write: as many as that, down to so few where Redis, or the way to it, takes too long."""
 
 _T = TypeVar("_T")
 
@@ -70,6 +75,7 @@ class Projection:
         self.last_error: str | None = None
         self.failures = 0
         self._given: set[str] = set()
+        self._most = _MOST
 
     async def begin(self) -> None:
         """Prepare Redis as `project` writes, so that trouble is known before there is anything to write."""
@@ -78,8 +84,26 @@ class Projection:
 
     async def project(self, records: Sequence[Record]) -> None:
         """Write a batch: return when it is written, trying until then; may be cancelled at any time."""
-        if await self._insist(lambda: self.sink.write(records)):
+        written, asked = 0, False
+        while written < len(records):
+            count, needed = await self._insist(partial(self._write_some, records[written:]))
+            written, asked = written + count, asked or needed
+        if asked:
             self._went_well()
+
+    async def _write_some(self, records: Sequence[Record]) -> tuple[int, bool]:
+        """Write the first records; return how many, and whether there was anything to write.
+
+        What takes too long would take too long again: the next try is half of it, and later ones grow.
+        """
+        part = records[: self._most]
+        try:
+            needed = await self.sink.write(part)
+        except RedisTimeoutError:
+            self._most = max(len(part) // 2, _FEWEST)
+            raise
+        self._most = min(self._most + self._most // 8, _MOST)
+        return len(part), needed
 
     async def _insist(self, work: Callable[[], Awaitable[_T]]) -> _T:
         failures = 0

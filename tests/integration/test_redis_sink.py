@@ -9,6 +9,7 @@ import random
 import pytest
 import structlog
 from output_records import T0, positioning, record, regime, signal, velocity, volatility
+from passage import Passage
 from redis.exceptions import (
     AuthenticationError,
     OutOfMemoryError,
@@ -17,6 +18,8 @@ from redis.exceptions import (
 )
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
+from servers import HOST
+from workers import PATIENCE
 
 from pipeline import codec, contract
 from pipeline.sinks.connection import advise, connect
@@ -407,6 +410,20 @@ async def test_the_projection_waits_for_room_in_redis(own_client, own_sink):
     await own_client.config_set("maxmemory", 0)
     await waiting
     assert own_sink.published == 1
+
+
+async def test_what_passes_too_slowly_in_one_write_is_written_in_several(own_valkey, clock):
+    async with Passage(own_valkey.port) as passage:
+        client = connect(f"redis://{HOST}:{passage.port}", socket_timeout=0.5)
+        projection = Projection(RedisSink(client, now=clock), longest_wait_s=0.2)
+        await projection.project([record(signal(1))])
+        passage.rate = 800_000  # all that is written now takes longer than an answer may
+        records = [record(signal(number, timestamp=T0 + number / 1_000)) for number in range(2, 1_000)]
+        await asyncio.wait_for(projection.project(records), PATIENCE)
+        assert projection.failures
+        assert projection.state == "up"
+        assert (await held(client))["sequence"] == 999
+        await projection.close()
 
 
 async def test_the_projection_can_be_cancelled_while_redis_stands_still(own_valkey, clock):
