@@ -48,7 +48,7 @@ async def test_a_trouble_that_turns_into_another_is_told_once_each():
             return True
 
     with structlog.testing.capture_logs() as logs:
-        await Projection(Sink(), longest_wait_s=0.0).project([])
+        await Projection(Sink(), longest_wait_s=0.0).project([record(velocity(), T0)])
     assert [line["log_level"] for line in logs] == ["warning", "warning", "info"]
     assert {line["error"] for line in logs[:2]} == {"closed", "WRONGPASS"}
 
