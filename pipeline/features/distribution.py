@@ -26,14 +26,13 @@ class RecentDistribution:
 
     """
 
-    __slots__ = ("_counts", "_growth", "_last", "_lowest", "_rarities", "_rate", "_unit")
+    __slots__ = ("_counts", "_growth", "_lowest", "_rarities", "_rate", "_unit")
 
     def __init__(self, lowest: float, octaves: int, memory: float) -> None:
         self._lowest = math.log2(lowest)
         self._rate = 1.0 / memory
         self._growth = math.expm1(self._rate)  # of what a sample weighs, from one to the next
-        self._last = BINS_AN_OCTAVE * octaves
-        self._counts = [0.0] * (self._last + 1)
+        self._counts = [0.0] * (BINS_AN_OCTAVE * octaves + 1)
         self._unit = 1.0  # what a sample weighs now: the old ones stay as they are, and new ones grow
         self._rarities: dict[int, float] = {}  # of the bins that were asked for since the last sample
 
@@ -62,8 +61,8 @@ class RecentDistribution:
     def _bin(self, value: float) -> int:
         if value <= 0.0:
             return 0
-        place, last = int(BINS_AN_OCTAVE * (math.log2(value) - self._lowest) + 1.0), self._last
-        return 0 if place < 1 else place if place < last else last  # noqa: FURB136 - `min` takes longer
+        place = int(BINS_AN_OCTAVE * (math.log2(value) - self._lowest) + 1.0)
+        return 0 if place < 1 else min(place, len(self._counts) - 1)
 
     def _rarity(self, place: int) -> float:
         counts, half = self._counts, 0.5 * self._unit
