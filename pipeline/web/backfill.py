@@ -7,7 +7,6 @@ import time
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Final
 
-import structlog
 from aiokafka import TopicPartition
 
 from pipeline import codec
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
 
     from pipeline.messages import Outgoing
     from pipeline.settings import Settings
-
-log = structlog.get_logger(__name__)
 
 LONGEST: Final = 86_400
 """Seconds of the past that are read, at most."""
