@@ -79,6 +79,15 @@ async def test_a_plain_function_gets_channel_and_message(client, subscriber):
     assert all(data == json.loads(codec.encode(signal())) for _, data in inbox.got)
 
 
+@pytest.mark.parametrize("channels", [CRITICAL, iter([CRITICAL])], ids=["one", "iterator"])
+async def test_channels_may_be_one_or_whatever_yields_them(client, subscriber, channels):
+    inbox = Inbox()
+    listen(subscriber, inbox, channels)
+    await heard(client)
+    await publish(client, 1)
+    assert await inbox.sequences(1) == [1]
+
+
 async def test_a_client_that_is_to_decode_what_it_gets_may_do_so(client, own_valkey):
     inbox = Inbox()
     subscriber = SignalSubscriber(own_valkey.url, decode_responses=True)
