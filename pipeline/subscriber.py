@@ -119,8 +119,16 @@ class _Delivery:
             result = self._callback(channel, data)
             if inspect.isawaitable(result):
                 await result
-        except Exception:  # noqa: BLE001 - whatever the callback raises, the signals after it still come
+        except (Exception, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and _is_cancelled():
+                raise
             _log.exception("the callback raised; the subscription goes on", channel=channel)
+
+
+def _is_cancelled() -> bool:
+    """Tell whether this task itself was cancelled, and not what it waits for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 class SignalSubscriber:

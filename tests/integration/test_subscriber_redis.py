@@ -118,13 +118,15 @@ async def test_an_async_function_is_awaited_one_message_at_a_time(client, subscr
     assert await inbox.sequences(3) == [1, 2, 3]
 
 
-async def test_a_callback_that_raises_does_not_end_the_subscription(client, subscriber):
+@pytest.mark.parametrize("mistake", [RuntimeError, asyncio.CancelledError])
+async def test_a_callback_that_raises_does_not_end_the_subscription(client, subscriber, mistake):
+    """Nor when what it waits for was cancelled: only the subscription's own cancellation ends it."""
     inbox = Inbox()
 
     def callback(channel, data):
         inbox(channel, data)
         if data["sequence"] < 3:
-            raise RuntimeError("the user's own mistake")
+            raise mistake("the user's own")
 
     with structlog.testing.capture_logs() as logs:
         listen(subscriber, callback)
