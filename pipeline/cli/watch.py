@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
 
 def watch(
-    symbol: Annotated[list[str] | None, typer.Option(help="Only this symbol; may be given again.")] = None,
+    symbol: Annotated[
+        list[str] | None, typer.Option(metavar="SYMBOL", help="Only this symbol; may be given again.")
+    ] = None,
     min_level: Annotated[str, typer.Option(help=f"Only this level and above: {', '.join(LEVELS)}.")] = "NONE",
     redis: Annotated[bool, typer.Option("--redis", help="Listen to Redis instead of Kafka.")] = False,
 ) -> None:

@@ -32,7 +32,10 @@ def backtest(  # noqa: PLR0913, PLR0917
     funding: options.FundingFiles = None,
     profile: Annotated[
         list[str] | None,
-        typer.Option(help="`adaptive` (the default), `seed`, or a profile file; may be given several times."),
+        typer.Option(
+            metavar="PROFILE",
+            help="`adaptive` (the default), `seed`, or a profile file; may be given several times.",
+        ),
     ] = None,
     out: Annotated[Path, typer.Option(help="Directory for report.json, report.html and the signals.")] = Path(
         "backtest"

@@ -45,7 +45,7 @@ FalseAlarms: TypeAlias = Annotated[
     str, typer.Option(help="False alarms a day and symbol that WATCH, ALERT, CRITICAL and EXTREME may cost.")
 ]
 Until: TypeAlias = Annotated[
-    str | None, typer.Option(metavar="TIME", help="Learn from what was before only.")
+    str | None, typer.Option(metavar="TIME", help="Learn only from what was before.")
 ]
 FALSE_ALARMS: Final = (3.0, 1.0, 0.5, 0.1)
 
