@@ -163,6 +163,13 @@ def test_output_that_finds_no_room_ends_with_1_and_one_line():
     assert (result.returncode, result.stderr) == (1, "output: No space left on device\n")
 
 
+def test_a_command_without_stdout_does_its_work():
+    """As a supervisor may start it: with that descriptor closed, Python has no stdout at all."""
+    command = ["/bin/sh", "-c", '"$0" -m pipeline config check >&-', sys.executable]
+    ended = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
 @pytest.mark.parametrize(("terminal", "drawn"), [("xterm", True), ("dumb", False)])
 def test_a_terminal_that_cannot_be_drawn_on_gets_what_a_pipe_gets(terminal, drawn):
     reading, writing = pty.openpty()
