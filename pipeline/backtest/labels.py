@@ -155,7 +155,7 @@ def _check(recorded: Recorded, rule: EventRule) -> None:
         raise UnlabelledError(f"prices every {step / MINUTE:g} minutes: give bars of 1, 3 or 5, or ticks")
     feed = recorded.feed_ms(rule)
     if not len(feed):
-        raise UnlabelledError("no liquidations: give some, or let prices alone decide with --price-only")
+        raise UnlabelledError("no liquidations")
     hours = (feed[-1] - feed[0]) / 3_600_000
     if hours <= rule.warm_h:
         raise UnlabelledError(f"only {hours:.1f} h of data: the first {rule.warm_h:g} h are left out")

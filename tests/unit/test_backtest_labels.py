@@ -101,7 +101,7 @@ def test_a_silent_feed_is_not_judged():
     ("change", "why"),
     [
         ({"opens_ms": np.array([START])}, "bars of 1, 3 or 5 minutes"),
-        ({"liquidated_ms": np.array([], np.int64), "usd": np.array([])}, "--price-only"),
+        ({"liquidated_ms": np.array([], np.int64), "usd": np.array([])}, "no liquidations"),
         ({"liquidated_ms": np.array([START, START + DAY // 2]), "usd": np.ones(2)}, "only 12.0 h of data"),
         ({"opens_ms": START + np.arange(0, 6 * DAY, 60 * MINUTE)}, "prices every 60 minutes: give bars"),
         ({"opens_ms": START + np.arange(0, 6 * DAY, 10 * MINUTE)}, "prices every 10 minutes: give bars"),

@@ -44,7 +44,7 @@ def test_a_symbol_is_observed_as_if_it_were_alone(tmp_path, three_crashes):
 def test_a_symbol_that_cannot_be_learnt_from_is_left_out(tmp_path, three_crashes, capsys):
     silent = silenced(made_market(days=4, crashes=()))
     assert list(feed_of(tmp_path, BTCUSDT=silent, ETHUSDT=three_crashes).markets) == ["ETHUSDT"]
-    assert "BTCUSDT: left out: no liquidations" in capsys.readouterr().err
+    assert "BTCUSDT: left out: no liquidations\n" in capsys.readouterr().err
 
 
 def test_rows_that_cannot_be_used_are_told(tmp_path, three_crashes, capsys):

@@ -151,5 +151,7 @@ def _labelled(
         reasons = (
             "; ".join(f"{symbol}: {why}" for symbol, why in unlabelled.items()) or "no prices: give --prices"
         )
+        if "no liquidations" in reasons:
+            reasons += " (--price-only lets prices alone decide)"
         fail("\n".join((f"nothing to judge by: {reasons}", *complaints)), USAGE)
     return labels, unlabelled
