@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pipeline.engine import Engine, Output
+    from pipeline.runtime.profiles import load_profile
     from pipeline.signals.profile import SEED, Profile, read_profile
     from pipeline.subscriber import SignalSubscriber
 
-__all__ = ["SEED", "Engine", "Output", "Profile", "SignalSubscriber", "read_profile"]
+__all__ = ["SEED", "Engine", "Output", "Profile", "SignalSubscriber", "load_profile", "read_profile"]
 
 _HOMES = {
     "Engine": "pipeline.engine",
@@ -22,6 +23,7 @@ _HOMES = {
     "Profile": "pipeline.signals.profile",
     "SEED": "pipeline.signals.profile",
     "SignalSubscriber": "pipeline.subscriber",
+    "load_profile": "pipeline.runtime.profiles",
     "read_profile": "pipeline.signals.profile",
 }
 

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["Engine", "Output", "create_stages"]
 
 
+LARGEST_OFFSET: Final = 2**63 - 1
+"""Kafka's offsets are 64-bit integers."""
 Stages: TypeAlias = tuple[PositioningStage, VolatilityStage, RegimeStage, VelocityStage, ScoringStage]
 
 
@@ -137,7 +139,7 @@ class Engine:
         Raises
         ------
         ValueError
-            The topic is not an input of the pipeline.
+            The topic is not an input of the pipeline, or the offset is none.
 
         """
         self._check(topic)
@@ -216,6 +218,8 @@ class Engine:
     def _next(self, topic: str, offset: int | None) -> int:
         if offset is None:
             offset = self._offsets.get(topic, -1) + 1
+        elif not 0 <= offset <= LARGEST_OFFSET:
+            raise ValueError("offset: expected 0 to 2**63 - 1")
         self._offsets[topic] = max(offset, self._offsets.get(topic, -1))
         return offset
 

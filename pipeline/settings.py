@@ -297,6 +297,8 @@ class Settings(BaseSettings):
                 f"{PREFIX}SSL_CERT_FILE: expected a certificate (PEM), and in {PREFIX}SSL_KEY_FILE its key, "
                 f"not encrypted: {error}"
             ) from None
+        if self.redis_password is not None and _has_password(self.redis_url):
+            raise ValueError(f"{PREFIX}REDIS_PASSWORD: {PREFIX}REDIS_URL has one: give one of them")
         if self.heartbeat_interval > self.session_timeout / 3:
             raise ValueError(f"{PREFIX}HEARTBEAT_INTERVAL: at most a third of {PREFIX}SESSION_TIMEOUT")
         if self.rebalance_timeout < self.session_timeout:
@@ -473,6 +475,11 @@ def _is_redis_url(url: str) -> bool:
     elif parts.scheme != "unix" or not parts.path:
         return False
     return all(re.fullmatch("[0-9]{1,5}", database) for database in databases)
+
+
+def _has_password(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.password is not None or "password" in parse_qs(parts.query)
 
 
 def _without_password(url: str) -> str:

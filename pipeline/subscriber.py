@@ -7,7 +7,7 @@ consumer group a program goes on where it was.
 import asyncio
 import inspect
 import ssl
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing
 from typing import Any, Final, TypeAlias
 
@@ -119,8 +119,16 @@ class _Delivery:
             result = self._callback(channel, data)
             if inspect.isawaitable(result):
                 await result
-        except Exception:  # noqa: BLE001 - whatever the callback raises, the signals after it still come
+        except (Exception, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and _is_cancelled():
+                raise
             _log.exception("the callback raised; the subscription goes on", channel=channel)
+
+
+def _is_cancelled() -> bool:
+    """Tell whether this task itself was cancelled, and not what it waits for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 class SignalSubscriber:
@@ -155,7 +163,7 @@ class SignalSubscriber:
         self._known = KAFKA_CHANNELS if url.startswith(_KAFKA) else contract.CHANNELS
         self._listening: set[asyncio.Task[None]] = set()
 
-    async def subscribe(self, channels: Sequence[str], callback: Callback) -> None:
+    async def subscribe(self, channels: str | Iterable[str], callback: Callback) -> None:
         """Listen until cancelled or closed, whatever happens to the server in between.
 
         `callback(channel, data)` is a plain or an async function; the next signal waits for it. If it
@@ -177,8 +185,9 @@ class SignalSubscriber:
             Nobody vouches for the broker.
 
         """
-        self._check(channels)
-        task = asyncio.create_task(self._listen(channels, _Delivery(callback)))
+        chosen = [channels] if isinstance(channels, str) else list(channels)
+        self._check(chosen)
+        task = asyncio.create_task(self._listen(chosen, _Delivery(callback)))
         self._listening.add(task)
         try:
             await asyncio.wait({task})

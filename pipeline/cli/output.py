@@ -57,6 +57,13 @@ T = TypeVar("T")
 class Commands(TyperGroup):
     """Commands whose foreseeable errors end in one line and an exit code, not in a traceback."""
 
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return a command; a list of commands, which would cut its help off, has the first paragraph."""
+        command = super().get_command(ctx, cmd_name)
+        if command is not None and command.help:
+            command.short_help = command.help.partition("\n\n")[0]
+        return command
+
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
         try:

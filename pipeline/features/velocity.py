@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pipeline.messages import Context
 
 Trigger: TypeAlias = Literal["liquidation", "price", "context"]
-Span: TypeAlias = Annotated[float, Meta(gt=0, le=300)]
+Span: TypeAlias = Annotated[float, Meta(ge=0.001, le=300)]
 _NAMED: Final = (10, 30, 60, 300)
 
 

@@ -114,5 +114,5 @@ class Windows:
 def _tier(spans: Sequence[int]) -> Tier:
     width, rest = divmod(spans[0], RESOLUTION)
     if rest or any(span % width for span in spans):
-        raise ValueError(f"windows of {spans} microseconds: expected multiples of a 20th of the first")
+        raise ValueError(f"windows_s: {spans} microseconds: expected multiples of a 20th of the first")
     return Tier(width, spans[-1])

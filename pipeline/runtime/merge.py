@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 FRESH_MS: Final = 5_000
 """A record younger than this is live: it never waits for what has not been sent yet."""
 PAUSE: Final = 1.0
-"""Seconds without any record after which the next ones count as a new beginning; a record waits no longer
-for the broker to tell of the other topics once more."""
+"""Seconds without any record, and with none that waits, after which the next ones count as a new beginning; a
+record waits no longer for the broker to tell of the other topics once more."""
 LONGEST_QUEUE: Final = 2_000
 LARGEST_QUEUE: Final = 8 << 20
 """Records of one topic that may wait, and their bytes; more are not fetched."""
@@ -125,7 +125,7 @@ class Merge:
 
     def add(self, topic: str, records: Sequence[Any], now: float) -> None:
         """Take records of a topic as they were fetched."""
-        if now - self._arrived > PAUSE:
+        if now - self._arrived > PAUSE and not self.waiting:
             self._began = now
         self._arrived = now
         self.sources[topic].add(records, now)

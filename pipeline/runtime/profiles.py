@@ -35,7 +35,7 @@ def load_profile(name: str) -> Profile:
         names = ", ".join((SEED.name, *SHIPPED))
         raise ProfileError(f"{name}: neither a profile's name ({names}) nor a file") from None
     except OSError as error:
-        raise ProfileError(str(error)) from error
+        raise ProfileError(f"{name}: {error.strerror}") from error
     return read_profile(data, "json" if path.suffix == ".json" else "toml")
 
 

@@ -40,8 +40,12 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         return self.reference, self.velocity, self.volatility, self.positioning, self.regime
 
     def __post_init__(self) -> None:
-        if normal_symbol(self.reference) != self.reference:
-            raise ValueError(f"reference: expected {normal_symbol(self.reference)}")
+        try:
+            normal = normal_symbol(self.reference)
+        except ValueError as error:
+            raise ValueError(str(error).replace("symbol", "reference")) from error
+        if normal != self.reference:
+            raise ValueError(f"reference: expected {normal}")
 
 
 SEED: Final = Profile(name="seed")

@@ -79,6 +79,15 @@ async def test_a_plain_function_gets_channel_and_message(client, subscriber):
     assert all(data == json.loads(codec.encode(signal())) for _, data in inbox.got)
 
 
+@pytest.mark.parametrize("channels", [CRITICAL, iter([CRITICAL])], ids=["one", "iterator"])
+async def test_channels_may_be_one_or_whatever_yields_them(client, subscriber, channels):
+    inbox = Inbox()
+    listen(subscriber, inbox, channels)
+    await heard(client)
+    await publish(client, 1)
+    assert await inbox.sequences(1) == [1]
+
+
 async def test_a_client_that_is_to_decode_what_it_gets_may_do_so(client, own_valkey):
     inbox = Inbox()
     subscriber = SignalSubscriber(own_valkey.url, decode_responses=True)
@@ -109,13 +118,15 @@ async def test_an_async_function_is_awaited_one_message_at_a_time(client, subscr
     assert await inbox.sequences(3) == [1, 2, 3]
 
 
-async def test_a_callback_that_raises_does_not_end_the_subscription(client, subscriber):
+@pytest.mark.parametrize("mistake", [RuntimeError, asyncio.CancelledError])
+async def test_a_callback_that_raises_does_not_end_the_subscription(client, subscriber, mistake):
+    """Nor when what it waits for was cancelled: only the subscription's own cancellation ends it."""
     inbox = Inbox()
 
     def callback(channel, data):
         inbox(channel, data)
         if data["sequence"] < 3:
-            raise RuntimeError("the user's own mistake")
+            raise mistake("the user's own")
 
     with structlog.testing.capture_logs() as logs:
         listen(subscriber, callback)

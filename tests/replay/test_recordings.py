@@ -1,6 +1,7 @@
 import csv
 import json
 from collections import Counter
+from decimal import Decimal
 
 import pyarrow as pa
 import pytest
@@ -181,7 +182,7 @@ def test_lines_that_are_no_json_objects_are_counted_and_empty_ones_are_none(tmp_
     path.write_text(f'\n{{"timestamp_ms": {T}, "rate": 0.1, "symbol": "X"}}\n[1]\n{{"a": \n\n')
     found, recordings = read((contract.FUNDING, path))
     assert len(found) == 1
-    assert recordings.refused == {("x.jsonl", "not a JSON object"): 2}
+    assert recordings.refused == {("x.jsonl", "not a JSON object (NaN and Infinity are no JSON)"): 2}
     assert recordings.size == 3
 
 
@@ -226,11 +227,38 @@ def test_rows_out_of_order_are_put_in_order(tmp_path, suffix):
     assert [recorded.time_ms - T for recorded in found] == [1, 1, 5, 9]
 
 
-def test_file_without_rows_gives_nothing(tmp_path):
-    path = tmp_path / "x.csv"
-    path.write_text("timestamp_ms,rate\n")
+def test_file_without_rows_gives_nothing(tmp_path, suffix):
+    path = write(tmp_path / f"x{suffix}", [{"timestamp_ms": T, "rate": 0.1}])
+    if suffix == ".parquet":
+        parquet.write_table(parquet.read_table(path).slice(1), path)
+    else:
+        path.write_text("timestamp_ms,rate\n" if suffix == ".csv" else "")
     found, recordings = read((contract.FUNDING, path))
     assert (found, recordings.size, recordings.files[0].begin_ms) == ([], 0, None)
+
+
+def test_decimals_of_parquet_are_numbers(tmp_path):
+    row = {"timestamp_ms": T, **LIQUIDATION, "price": Decimal("50000.25")}
+    (recorded,), _ = read((contract.LIQUIDATIONS, write(tmp_path / "x.parquet", [row])))
+    assert recorded.message.price == 50_000.25
+
+
+def test_csv_row_with_more_cells_than_the_header_is_garbled(tmp_path):
+    """A comma in a number, `1,000`, would move all that follows into the wrong columns."""
+    path = tmp_path / "x.csv"
+    path.write_text(f",timestamp_ms,symbol,price\n1,{T},X,1,000\n2,{T},X,1000,\n")
+    found, recordings = read((contract.PRICES, path))
+    assert [recorded.message.price for recorded in found] == [1_000]
+    assert recordings.complaints == ["refused: x.csv: garbled: more cells than the header has: 1"]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+def test_names_that_are_no_utf_8_are_refused(tmp_path, suffix):
+    path = write(tmp_path / f"x{suffix}", [{"timestamp_ms": T, "symbol": "BTC_", "rate": 0.1}] * 2)
+    path.write_bytes(path.read_bytes().replace(b"BTC_", b"BTC\xdc", 1))
+    found, recordings = read((contract.FUNDING, path))
+    assert [recorded.message.symbol for recorded in found] == ["BTC_"]
+    assert recordings.done == recordings.size == 2
 
 
 FORCE_ORDER = "BTC,SELL,LIMIT,IOC,0.5,60000,60100,FILLED,0.5,0.5,{},30000\n"
@@ -261,6 +289,23 @@ def test_files_that_cannot_be_read_are_refused(tmp_path, name, message):
     (tmp_path / "folder.csv").mkdir()
     with pytest.raises(UnusableFileError, match=message):
         Recording(contract.PRICES, tmp_path / name)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+def test_a_file_that_breaks_off_is_refused_by_name(tmp_path, suffix):
+    """As one does that this user may not read; the memory of a process has nothing at its beginning."""
+    path = tmp_path / f"x{suffix}"
+    path.symlink_to("/proc/self/mem")
+    with pytest.raises(UnusableFileError, match=rf"x\{suffix}: Input/output error"):
+        Recording(contract.PRICES, path)
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_a_file_none_of_whose_columns_mean_something_is_refused(tmp_path, separator):
+    path = tmp_path / "x.csv"
+    path.write_text(f"timestamp_ms,price\n{T},1\n".replace(",", separator))
+    with pytest.raises(UnusableFileError, match=r"x\.csv: no column is one of timestamp_ms, "):
+        Recording(contract.PRICES, path, "BTCUSDT")
 
 
 @pytest.mark.parametrize("length", [0, 4, 100])

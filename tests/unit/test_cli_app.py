@@ -169,6 +169,11 @@ def test_in_a_pipe_help_has_no_frames_or_colours():
     assert result.stdout.isascii()
 
 
+@pytest.mark.parametrize("group", [(), ("topics",), ("weights",), ("dead-letters",), ("config",)])
+def test_a_list_of_commands_cuts_no_sentence_off(group):
+    assert "..." not in invoke(*group, "--help").stdout.partition("Commands:")[2]
+
+
 def test_output_that_finds_no_room_ends_with_1_and_one_line():
     command = [sys.executable, "-m", "pipeline", "config", "check"]
     with Path("/dev/full").open("wb") as full:

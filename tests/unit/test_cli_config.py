@@ -44,3 +44,9 @@ def test_a_profile_that_is_not_there_ends_a_command_with_2(command):
     assert result.exit_code == 2
     assert result.stderr.startswith("PIPELINE_PROFILE: ")
     assert "/no/such/profile.toml" in result.stderr
+
+
+@PROFILE_USERS
+def test_a_profile_that_is_no_file_ends_a_command_with_2(tmp_path, command):
+    result = invoke(*command, PIPELINE_PROFILE=str(tmp_path), PIPELINE_BROKER="nowhere:1")
+    assert (result.exit_code, result.stderr) == (2, f"PIPELINE_PROFILE: {tmp_path}: Is a directory\n")

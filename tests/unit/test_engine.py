@@ -6,9 +6,8 @@ import msgspec
 import pytest
 from msgspec import structs
 
-from pipeline import SEED, Engine, codec, contract
+from pipeline import SEED, Engine, codec, contract, load_profile
 from pipeline.cli.simulated.simulation import simulate
-from pipeline.runtime.profiles import load_profile
 
 LIQUIDATION = {
     "symbol": "BTCUSDT",
@@ -169,6 +168,16 @@ def test_a_repeated_offset_changes_nothing():
     before = engine.snapshot()
     assert engine.process(contract.LIQUIDATIONS, LIQUIDATION | {"quantity": 9.0}, offset=5) == []
     assert Engine.restore(before).snapshot() == engine.snapshot()
+
+
+@pytest.mark.parametrize("offset", [-1, 2**63])
+def test_an_offset_that_kafka_does_not_know_is_refused(offset):
+    """Below 0 it would be a repeat of everything; a larger one fits into no snapshot."""
+    engine = Engine()
+    with pytest.raises(ValueError, match=r"offset: expected 0 to 2\*\*63 - 1"):
+        engine.process(contract.LIQUIDATIONS, LIQUIDATION, offset=offset)
+    assert topics(engine.process(contract.LIQUIDATIONS, LIQUIDATION, offset=2**63 - 1))
+    assert Engine.restore(engine.snapshot()).process(contract.LIQUIDATIONS, LIQUIDATION, offset=7) == []
 
 
 def test_a_topic_that_is_no_input_is_refused_with_the_list_of_inputs():

@@ -97,6 +97,15 @@ def test_after_a_pause_the_other_topics_are_waited_for_again():
     assert times(merge.release(everything, 9.5, WALL)) == [("p", 1), ("l", 2)]
 
 
+def test_what_comes_now_and_then_makes_what_waits_wait_no_longer():
+    """Or an old record would hold up for ever a topic with something new every few seconds."""
+    merge = merge_of(settle=5.0, liquidations=[1])
+    for second in (2, 4):
+        merge.add("liquidations", records("liquidations", second), now=float(second))
+        assert merge.release(everything, float(second), WALL) == []
+    assert times(merge.release(everything, 5.0, WALL)) == [("l", 1), ("l", 2), ("l", 4)]
+
+
 def test_a_topic_that_stays_silent_is_waited_for_once():
     merge = merge_of(settle=0.25)
     released = []

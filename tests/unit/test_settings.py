@@ -129,14 +129,19 @@ def test_a_secret_and_a_file_of_it_are_refused_together(monkeypatch, tmp_path):
     assert PASSWORD not in text
 
 
+@pytest.mark.parametrize("url", ["redis://me:{}@host:1/2", "unix:///run/redis.sock?password={}"])
+def test_two_passwords_of_redis_are_refused_together(monkeypatch, url):
+    """Redis' client would take that of the URL, and tell nobody."""
+    text = refusal(monkeypatch, PIPELINE_REDIS_URL=url.format(PASSWORD), PIPELINE_REDIS_PASSWORD="another")
+    assert text == "PIPELINE_REDIS_PASSWORD: PIPELINE_REDIS_URL has one: give one of them"
+
+
 def test_only_secrets_can_be_files(monkeypatch):
     assert "PIPELINE_APP_ID_FILE" in refusal(monkeypatch, PIPELINE_APP_ID_FILE="/etc/hostname")
 
 
 def test_secrets_are_never_shown():
-    settings = Settings(
-        sasl_password=PASSWORD, redis_password=PASSWORD, redis_url=f"redis://me:{PASSWORD}@host:1/2"
-    )
+    settings = Settings(sasl_password=PASSWORD, redis_url=f"redis://me:{PASSWORD}@host:1/2")
     shown = settings.redacted()
     assert PASSWORD not in f"{settings!r} {shown}"
     assert shown["PIPELINE_SASL_PASSWORD"] == "********"

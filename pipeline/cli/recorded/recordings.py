@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, cast
 from pipeline import codec, contract
 from pipeline.cli.recorded.bars import as_price, bar_length, closed_ms
 from pipeline.cli.recorded.rows import (
+    COLUMNS,
     ForceOrderFile,
     Refusal,
     Row,
@@ -91,11 +92,16 @@ class Recording:
         self.topic = topic
         self.path = path
         self.symbol = symbol
-        self._file = open_rows(path)
-        columns = self._file.columns()
-        found = self._file.times_ms()
+        try:
+            self._file = open_rows(path)
+            columns = self._file.columns()
+            found = self._file.times_ms()
+        except OSError as error:
+            raise UnusableFileError(f"{path}: {error.strerror}") from error
         times = [time for time in found if time is not None]
         self.size = len(found)
+        if self.size and not columns:
+            raise UnusableFileError(f"{path}: no column is one of {', '.join(COLUMNS)}")
         if self.size and symbol is None and "symbol" not in columns:
             raise UnusableFileError(f"{path}: no column `symbol`: say which it is with --symbol")
         self.begin_ms = min(times, default=None)
@@ -134,7 +140,10 @@ class Recording:
             return row
         found = as_price(row, self._bar_ms) if self.topic == contract.PRICES else row
         moment = time_ms(found)
-        decoded = codec.decode(self.topic, codec.encode(self._fields(found, moment)))
+        try:
+            decoded = codec.decode(self.topic, codec.encode(self._fields(found, moment)))
+        except UnicodeEncodeError:
+            return Refusal("not UTF-8")
         message = cast("Message | None", decoded.messages[0] if decoded.messages else None)
         if message is None:
             return Refusal(time_objection(row) or decoded.rejections[0].reason)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from abc import ABC, abstractmethod
+from decimal import Decimal
 from itertools import compress, islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar
 
@@ -70,8 +71,8 @@ def identity(row: Row) -> tuple[Any, ...]:
 
 
 def number(value: Any) -> Any:
-    """Return the number that a text holds, and anything else as it is."""
-    if not isinstance(value, str):
+    """Return the number that a text or a decimal holds, and anything else as it is."""
+    if not isinstance(value, str | Decimal):
         return value
     try:
         return float(value)
@@ -90,9 +91,9 @@ class RowFile(ABC):
         """Yield every row, in the order of the file."""
 
     def columns(self) -> frozenset[str]:
-        """Return the names of the columns that mean something: those of the first readable row."""
-        first = next((row for row in self.rows() if not isinstance(row, Refusal)), {})
-        return frozenset(first).intersection(COLUMNS)
+        """Return the names of the columns that mean something: those of the first row that has any."""
+        known = (frozenset(row).intersection(COLUMNS) for row in self.rows() if not isinstance(row, Refusal))
+        return next(filter(None, known), frozenset())
 
     def times_ms(self) -> list[float | None]:
         """Return the time of every row."""
@@ -108,10 +109,12 @@ class CsvFile(RowFile):
 
     def rows(self) -> Iterator[Row]:
         """Yield every row; empty cells are left out."""
-        with self.path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        with self.path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
             for row in _parsed(csv.DictReader(file)):
                 if isinstance(row, Refusal):
                     yield row
+                elif any(row.get(None) or ()):
+                    yield Refusal("garbled: more cells than the header has")
                 else:
                     yield {name: value for name, value in row.items() if name in COLUMNS and value}
 
@@ -127,7 +130,7 @@ class JsonLinesFile(RowFile):
                 try:
                     yield decode(line)
                 except codec.UNREADABLE:
-                    yield Refusal("not a JSON object")
+                    yield Refusal("not a JSON object (NaN and Infinity are no JSON)")
 
 
 class ForceOrderFile(RowFile):
@@ -135,7 +138,7 @@ class ForceOrderFile(RowFile):
 
     def rows(self) -> Iterator[Row]:
         """Yield every line as a liquidation."""
-        with self.path.open(encoding="utf-8", errors="replace", newline="") as file:
+        with self.path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
             for cells in _parsed(csv.reader(file)):
                 fields = cells if isinstance(cells, Refusal) else force_orders.liquidation(cells)
                 yield Refusal(fields) if isinstance(fields, str) else fields
@@ -169,7 +172,7 @@ class ParquetFile(RowFile):
 
     def some(self, wanted: Sequence[bool]) -> Iterator[Row]:
         """Yield the rows that are wanted; the others are not made."""
-        return _rows(self._table.filter(list(wanted)))
+        return _rows(self._table.filter(list(wanted))) if wanted else iter(())
 
 
 def _rows(table: Any) -> Iterator[Row]:
@@ -200,7 +203,7 @@ def open_rows(path: Path) -> RowFile:
 
 
 def _holds_force_orders(path: Path) -> bool:
-    with path.open(encoding="utf-8", errors="replace", newline="") as file:
+    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
         lines = islice(_parsed(csv.reader(file)), _PEEK)
         return any(not isinstance(cells, Refusal) and force_orders.recognises(cells) for cells in lines)
 
