@@ -39,18 +39,21 @@ class ImportedCommands(Commands):
         names: Any = dict.fromkeys(COMMANDS)
         self.commands = names  # for Typer to list and to suggest
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Return a command, or a group of them; None where there is none of that name."""
-        if cmd_name not in COMMANDS:
-            return None
-        module = import_module(f"{__name__}.{COMMANDS[cmd_name]}")
-        found = getattr(module, cmd_name.replace("-", "_"))
-        alone = typer.Typer(rich_markup_mode=app.rich_markup_mode)
-        if isinstance(found, typer.Typer):
-            alone.add_typer(found, name=cmd_name)
-        else:
-            alone.command(cmd_name, cls=ManyFiles)(found)
-        return get_group(alone).commands[cmd_name]
+        if cmd_name in COMMANDS:
+            self.commands[cmd_name] = _imported(cmd_name)
+        return super().get_command(ctx, cmd_name)
+
+
+def _imported(name: str) -> Any:
+    found = getattr(import_module(f"{__name__}.{COMMANDS[name]}"), name.replace("-", "_"))
+    alone = typer.Typer(rich_markup_mode=app.rich_markup_mode)
+    if isinstance(found, typer.Typer):
+        alone.add_typer(found, name=name)
+    else:
+        alone.command(name, cls=ManyFiles)(found)
+    return get_group(alone).commands[name]
 
 
 app = typer.Typer(
