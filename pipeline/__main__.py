@@ -13,7 +13,7 @@ def main() -> None:
     """Run the `cascade` command; SIGTERM ends it as Ctrl-C does: what it began is put away."""
     for number in _ENDING:
         signal.signal(number, lambda *_: os._exit(_INTERRUPTED))
-    from pipeline.cli import app  # noqa: PLC0415 - takes a second, and has begun nothing meanwhile
+    from pipeline.cli import app  # noqa: PLC0415 - takes half a second, and has begun nothing meanwhile
 
     for number in _ENDING:
         signal.signal(number, signal.default_int_handler)

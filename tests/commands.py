@@ -21,16 +21,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from click.testing import Result
-    from typer import Typer
 
     from pipeline.settings import Settings
 
 
-def all_commands(group: Typer = app, prefix: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+def all_commands() -> list[tuple[str, ...]]:
     """Return every command as the words that are typed after `cascade`."""
-    found = [(*prefix, command.name or command.callback.__name__) for command in group.registered_commands]
-    for inner in group.registered_groups:
-        found += all_commands(inner.typer_instance, (*prefix, inner.name))
+    group: Any = get_command(app)
+    found: list[tuple[str, ...]] = []
+    for name in group.list_commands(None):
+        inner = getattr(group.get_command(None, name), "commands", None)
+        found += [(name,)] if inner is None else [(name, each) for each in inner]
     return found
 
 
@@ -38,7 +39,7 @@ def command_of(words: Sequence[str]) -> Any:
     """Return what runs a command."""
     command: Any = get_command(app)
     for word in words:
-        command = command.commands[word]
+        command = command.get_command(None, word)
     return command
 
 

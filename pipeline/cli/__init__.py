@@ -2,48 +2,67 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 import typer
+from typer.main import get_group
 
-from pipeline.cli.backtest.command import backtest
-from pipeline.cli.collect.command import collect
-from pipeline.cli.config import config
-from pipeline.cli.dead_letters import dead_letters
-from pipeline.cli.demo.command import demo
-from pipeline.cli.fit.calibrate import calibrate
-from pipeline.cli.fit.optimise import optimise
 from pipeline.cli.options import ManyFiles
 from pipeline.cli.output import Commands, on_terminal
-from pipeline.cli.replay.command import replay
-from pipeline.cli.simulate import simulate
-from pipeline.cli.topics import topics
-from pipeline.cli.watch import watch
-from pipeline.cli.weights import weights
-from pipeline.cli.worker import worker
 from pipeline.runtime.logs import log_to_stderr
 
+COMMANDS: Final = {
+    "demo": "demo.command",
+    "worker": "worker",
+    "watch": "watch",
+    "simulate": "simulate",
+    "collect": "collect.command",
+    "replay": "replay.command",
+    "backtest": "backtest.command",
+    "calibrate": "fit.calibrate",
+    "optimise": "fit.optimise",
+    "topics": "topics",
+    "weights": "weights",
+    "dead-letters": "dead_letters",
+    "config": "config",
+}
+"""The modules of this package that have the commands, each under its own name."""
+
+
+class ImportedCommands(Commands):
+    """Commands that are imported when they are asked for: none waits for what only others need."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        names: Any = dict.fromkeys(COMMANDS)
+        self.commands = names  # for Typer to list and to suggest
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return a command, or a group of them; None where there is none of that name."""
+        if cmd_name in COMMANDS:
+            self.commands[cmd_name] = _imported(cmd_name)
+        return super().get_command(ctx, cmd_name)
+
+
+def _imported(name: str) -> Any:
+    found = getattr(import_module(f"{__name__}.{COMMANDS[name]}"), name.replace("-", "_"))
+    alone = typer.Typer(rich_markup_mode=app.rich_markup_mode)
+    if isinstance(found, typer.Typer):
+        alone.add_typer(found, name=name)
+    else:
+        alone.command(name, cls=ManyFiles)(found)
+    return get_group(alone).commands[name]
+
+
 app = typer.Typer(
-    cls=Commands,
+    cls=ImportedCommands,
     name="cascade",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich" if on_terminal() else None,
 )
-app.command()(demo)
-app.command()(worker)
-app.command()(watch)
-app.command()(simulate)
-app.command()(collect)
-app.command(cls=ManyFiles)(replay)
-app.command(cls=ManyFiles)(backtest)
-app.command(cls=ManyFiles)(calibrate)
-app.command(cls=ManyFiles)(optimise)
-app.add_typer(topics, name="topics")
-app.add_typer(weights, name="weights")
-app.add_typer(dead_letters, name="dead-letters")
-app.add_typer(config, name="config")
 
 
 def _show_version(wanted: bool) -> None:

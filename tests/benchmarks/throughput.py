@@ -35,7 +35,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 from apache import kafka
 from compiled import CompiledWorker, compile_package, has_compiler
 from load import in_arrays, keyed, load
@@ -53,6 +54,8 @@ PEERS = {"Bytewax": "bytewax_count.py", "Quix Streams": "quix_count.py"}
 PEERS_DIRECTORY = Path(__file__).with_name("peers")
 SUBJECT = "this pipeline"
 ARRAY = 20
+_ALL = -1
+"""Before this offset: whatever there is."""
 
 
 def measure(messages: int, repeat: int) -> dict[str, list[Run]]:
@@ -131,12 +134,24 @@ def run_worker(
 ) -> Run:
     """Run a worker on everything that lies on the input topic."""
     settings = create_settings(broker)
-    asyncio.run(apply_topics(settings))
+    asyncio.run(_create_empty_outputs(settings))
     with create(settings) as worker:
         watch = observe(settings, worker.process, contract.OUTPUTS, records, group=settings.app_id)
         seen = asyncio.run(watch)
         worker.stop()
     return summarize(seen, liquidations)
+
+
+async def _create_empty_outputs(settings: Settings) -> None:
+    """Create the topics, and delete what earlier runs sent: a worker would read it for its charts."""
+    await apply_topics(settings)
+    outputs = [TopicPartition(topic, n) for topic in contract.OUTPUTS for n in range(settings.partitions)]
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.broker)
+    await admin.start()
+    try:
+        await admin.delete_records({output: RecordsToDelete(_ALL) for output in outputs})
+    finally:
+        await admin.close()
 
 
 def install_peers(directory: Path) -> Path | None:

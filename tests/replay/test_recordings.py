@@ -308,6 +308,18 @@ def test_a_file_none_of_whose_columns_mean_something_is_refused(tmp_path, separa
         Recording(contract.PRICES, path, "BTCUSDT")
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_file_with_two_columns_of_one_name_is_refused(tmp_path, suffix):
+    path = tmp_path / f"x{suffix}"
+    if suffix == ".csv":
+        path.write_text(f"\ufefftimestamp_ms,price,note,note,price\n{T},1,a,b,2\n")
+    else:
+        columns = [pa.array([value]) for value in (T, 1.0, "a", "b", 2.0)]
+        parquet.write_table(pa.table(columns, names=["timestamp_ms", "price", "note", "note", "price"]), path)
+    with pytest.raises(UnusableFileError, match=rf"x\{suffix}: several columns are called price$"):
+        Recording(contract.PRICES, path, "BTCUSDT")
+
+
 @pytest.mark.parametrize("length", [0, 4, 100])
 def test_a_broken_parquet_file_is_refused_by_name(tmp_path, length):
     path = write(tmp_path / "x.parquet", [{"timestamp_ms": T, "symbol": "X", "price": 10.0}])

@@ -37,10 +37,11 @@ def test_every_command_explains_itself_and_its_options(command):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_command_that_is_stopped_while_it_is_imported_ends_without_a_traceback(number):
-    command = [sys.executable, "-X", "importtime", "-m", "pipeline", "--version"]
+@pytest.mark.parametrize("module", ["pipeline.contract", "pipeline.backtest.labels"])
+def test_a_command_that_is_stopped_while_it_is_imported_ends_without_a_traceback(module, number):
+    command = [sys.executable, "-X", "importtime", "-m", "pipeline", "backtest", "--help"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        while "pipeline.contract" not in (line := process.stderr.readline()):
+        while module not in (line := process.stderr.readline()):
             assert line
         process.send_signal(number)
         out, errors = process.communicate(timeout=60)
@@ -48,8 +49,25 @@ def test_a_command_that_is_stopped_while_it_is_imported_ends_without_a_traceback
     assert "Traceback" not in errors
 
 
-def test_an_unknown_command_ends_with_2():
+def test_an_unknown_command_ends_with_2_and_a_misspelt_one_is_suggested():
     assert invoke("fly").exit_code == 2
+    result = invoke("weigths", "get")
+    assert result.exit_code == 2
+    assert "Did you mean 'weights'?" in result.stderr
+
+
+def test_a_command_imports_nothing_that_only_others_need():
+    program = "import sys\nfrom pipeline.cli import app\napp(['config', 'check'], standalone_mode=False)"
+    names = "*(name for name in sys.modules if name.startswith(('pipeline.', 'faust', 'numpy')))"
+    found = subprocess.run(
+        [sys.executable, "-c", f"{program}\nprint('loaded:', {names})"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    loaded = found.stdout.partition("loaded:")[2].split()
+    assert "pipeline.cli.config" in loaded
+    assert [name for name in loaded if name.startswith(("faust", "numpy", "pipeline.cli.backtest"))] == []
 
 
 @pytest.mark.parametrize("command", [("topics", "check"), ("weights", "get"), ("dead-letters", "list")])

@@ -524,7 +524,9 @@ async def test_a_frame_that_is_not_as_documented_is_counted_and_the_others_go_on
         assert collector.account.rejected == collector.account.connections
 
 
-@pytest.mark.parametrize("frame", [gzip.compress(b"{}" * 99)[:12] + b"x" * 99, b"x", b""])
+@pytest.mark.parametrize(
+    "frame", [gzip.compress(b"{}" * 99)[:12] + b"x" * 99, b"x", b""], ids=["spoilt", "not gzip", "empty"]
+)
 async def test_a_frame_of_bytes_that_is_broken_is_counted_and_the_others_go_on(exchange_of, frame):
     async with exchange_of("htx") as (exchange, collector, outbox):
         for connection in exchange.sockets:

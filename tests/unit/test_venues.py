@@ -484,7 +484,9 @@ def test_frames_of_htx_are_compressed():
 
 
 @pytest.mark.parametrize(
-    "frame", [gzip.compress(b"[" + b" " * LARGEST + b"]"), gzip.compress(b"[]")[:-1], b"[]"]
+    "frame",
+    [gzip.compress(b"[" + b" " * LARGEST + b"]"), gzip.compress(b"[]")[:-1], b"[]"],
+    ids=["too large", "cut off", "not compressed"],
 )
 def test_a_compressed_frame_that_is_too_large_or_none_is_unreadable(frame):
     assert len(frame) < 20_000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from abc import ABC, abstractmethod
+from collections import Counter
 from decimal import Decimal
 from itertools import compress, islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar
@@ -156,8 +157,10 @@ class ParquetFile(RowFile):
                 f"{path}: reading parquet needs pyarrow: pip install 'cascade-pipeline[replay]'"
             ) from error
         try:
-            names = [name for name in parquet.read_schema(path).names if name in COLUMNS]
-            self._table = parquet.read_table(path, columns=names)
+            with parquet.ParquetFile(path) as file:  # `read_table` would import pandas where it is installed
+                names = [name for name in file.schema_arrow.names if name in COLUMNS]
+                _require_once(path, names)
+                self._table = file.read(columns=names)
         except (ArrowException, OSError) as error:
             raise UnusableFileError(f"{path}: {error}") from error
 
@@ -175,6 +178,13 @@ class ParquetFile(RowFile):
         return _rows(self._table.filter(list(wanted))) if wanted else iter(())
 
 
+def _require_once(path: Path, columns: Sequence[str]) -> None:
+    """Refuse a file that has one of the columns that mean something several times."""
+    repeated = [name for name, times in Counter(columns).items() if name in COLUMNS and times > 1]
+    if repeated:
+        raise UnusableFileError(f"{path}: several columns are called {', '.join(repeated)}")
+
+
 def _rows(table: Any) -> Iterator[Row]:
     for batch in table.to_batches(max_chunksize=_BATCH):
         for row in batch.to_pylist():
@@ -187,7 +197,8 @@ def open_rows(path: Path) -> RowFile:
     Raises
     ------
     UnusableFileError
-        There is no such file, its suffix is unknown, or it is no parquet in spite of its suffix.
+        There is no such file, its suffix is unknown, it is no parquet in spite of its suffix, or it has
+        several columns of one name.
 
     """
     if not path.is_file():
@@ -198,14 +209,19 @@ def open_rows(path: Path) -> RowFile:
         case ".jsonl":
             return JsonLinesFile(path)
         case ".csv":
-            return ForceOrderFile(path) if _holds_force_orders(path) else CsvFile(path)
+            beginning = _beginning(path)
+            if any(map(force_orders.recognises, beginning)):
+                return ForceOrderFile(path)
+            _require_once(path, next(iter(beginning), []))
+            return CsvFile(path)
     raise UnusableFileError(f"{path}: expected .parquet, .csv or .jsonl")
 
 
-def _holds_force_orders(path: Path) -> bool:
-    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+def _beginning(path: Path) -> list[list[str]]:
+    """Return the cells of the first lines of a CSV, as far as they are some."""
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         lines = islice(_parsed(csv.reader(file)), _PEEK)
-        return any(not isinstance(cells, Refusal) and force_orders.recognises(cells) for cells in lines)
+        return [cells for cells in lines if not isinstance(cells, Refusal)]
 
 
 def _parsed(rows: Iterator[T]) -> Iterator[T | Refusal]:
