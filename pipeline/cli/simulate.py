@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,8 +33,12 @@ def simulate(
         market = Market(ROUND_S if seconds is None else seconds, seed)
     except ValueError as error:
         fail(f"--{error}", USAGE)
-    with contextlib.suppress(KeyboardInterrupt):
+    try:
         events = run(_feed(market, settings, for_ever=seconds is None))
+    except KeyboardInterrupt:
+        if seconds is not None:
+            raise
+    else:
         typer.echo(f"{events:,} events were sent")
 
 

@@ -50,6 +50,17 @@ def by_symbol(messages):
     return found
 
 
+async def test_a_market_that_is_stopped_before_its_end_ends_with_130(settings):
+    with simulating(settings, "--seconds", "3600") as process:
+        try:
+            await until_it_plays(settings, process, past=0)
+            process.send_signal(signal.SIGINT)
+            assert await asyncio.to_thread(process.communicate, timeout=PATIENCE) == ("", "")
+        finally:
+            process.kill()
+    assert process.returncode == 130
+
+
 async def test_without_topics_it_says_how_to_make_them(settings):
     await delete_topics(settings)
     with simulating(settings) as process:
