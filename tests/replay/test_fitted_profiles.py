@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from commands import invoke
+from commands import invoke, run_apart
 
 from pipeline import contract
 from pipeline.backtest.evaluation import Series, evaluate
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.recorded
 
 
 def fitting(recorded_data, command, out, *arguments):
-    return invoke(
+    return run_apart(
         *(command, "--symbol", "BTCUSDT", "--out", out, "--until", "2024-03-07T00:00:00Z"),
         *("--liquidations", recorded_data / "liquidations" / "bybit_btcusdt_2024_q1.parquet"),
         *("--prices", recorded_data / "prices" / "binance_perp_btcusdt_5m_2023_2024.parquet"),
@@ -92,7 +92,7 @@ def test_prices_alone_tell_of_their_moves_as_often_as_the_profile_says(recorded_
 def test_a_calibrated_profile_tells_frequencies_and_keeps_its_false_alarms(recorded_data, tmp_path, base):
     out = tmp_path / "mine.toml"
     result = fitting(recorded_data, "calibrate", out, "--profile", base, "--name", "mine")
-    assert result.exit_code == 0, result.output
+    assert result.returncode == 0, result.stderr
     profile = load_profile(str(out))
     told = profile.provenance
     assert (profile.name, told.made_by) == ("mine", "cascade calibrate")
@@ -107,12 +107,12 @@ def test_a_calibrated_profile_tells_frequencies_and_keeps_its_false_alarms(recor
 def test_with_too_few_cascades_nothing_is_fitted(recorded_data, tmp_path):
     out = tmp_path / "mine.toml"
     result = fitting(recorded_data, "calibrate", out, "--until", "2024-02-15T00:00:00Z")
-    assert (result.exit_code, out.exists()) == (1, False)
+    assert (result.returncode, out.exists()) == (1, False)
     assert "too few to fit anything to" in result.stderr
 
 
 def test_weights_that_are_not_surely_better_are_not_recommended(recorded_data, tmp_path):
     out = tmp_path / "mine.toml"
     result = fitting(recorded_data, "optimise", out, "--folds", "2")
-    assert (result.exit_code, out.exists()) == (1, False)
+    assert (result.returncode, out.exists()) == (1, False)
     assert "the gain's interval does not lie above zero" in result.stderr

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 from backtest_cases import made_market, write_files
-from commands import as_rows, cascade, invoke, offline
+from commands import as_rows, cascade, offline, run_apart
 from workers import Worker, differing, read_signals, until_caught_up
 
 from pipeline import codec
@@ -29,8 +29,8 @@ def files(tmp_path_factory):
 @pytest.fixture(scope="module")
 def calibrated(files, tmp_path_factory):
     out = tmp_path_factory.mktemp("fitted") / "mine.toml"
-    result = invoke("calibrate", *files, "--name", "mine", "--out", out)
-    assert result.exit_code == 0, result.output
+    result = run_apart("calibrate", *files, "--name", "mine", "--out", out)
+    assert result.returncode == 0, result.stderr
     return out
 
 
@@ -40,8 +40,8 @@ def optimised(files, tmp_path_factory):
     blind = folder / "blind.json"  # looks at what the made market does not tell
     blind.write_bytes(codec.encode({"name": "blind", "score": {"weights": BLIND, "habits": {}}}))
     out = folder / "better.toml"
-    result = invoke("optimise", *files, "--profile", blind, "--name", "better", "--folds", 2, "--out", out)
-    assert result.exit_code == 0, result.output
+    result = run_apart("optimise", *files, "--profile", blind, "--name", "better", "--folds", 2, "--out", out)
+    assert result.returncode == 0, result.stderr
     return out
 
 
