@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import time
 from typing import Any, Final, Literal
@@ -14,6 +15,7 @@ _CHATTY: Final = ("faust", "mode", "aiokafka")
 _REPEATING: Final = ("aiokafka", "mode.timers")
 """Those that say the same again and again while a broker is away or slow."""
 _FOLD_S: Final = 10.0
+_CONTROL: Final = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 
 
 class _Expected(logging.Filter):
@@ -99,7 +101,7 @@ def log_to_stderr() -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            _console(),
+            *_for_people(),
         ],
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
     )
@@ -107,12 +109,21 @@ def log_to_stderr() -> None:
 
 def _renderers(form: Literal["console", "json"]) -> list[Any]:
     as_json = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-    rendering = as_json if form == "json" else [_console()]
+    rendering = as_json if form == "json" else _for_people()
     return [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering]
 
 
-def _console() -> Any:
+def _for_people() -> list[Any]:
     # The default shows the local variables of a traceback, and among them may be a secret.
-    return structlog.dev.ConsoleRenderer(
+    console = structlog.dev.ConsoleRenderer(
         colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
     )
+    return [_write_out, console]
+
+
+def _write_out(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+    """Write out control characters but line ends: what a record holds may come from anybody."""
+    return {
+        name: _CONTROL.sub(lambda found: ascii(found[0])[1:-1], value) if isinstance(value, str) else value
+        for name, value in event.items()
+    }
