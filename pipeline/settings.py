@@ -375,6 +375,21 @@ class Settings(BaseSettings):
         return shown
 
 
+class GivenSettings(Settings):
+    """Settings that a program gives: the environment has no say in them."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003
+        init_settings: PydanticBaseSettingsSource,
+        *_args: Any,
+        **_sources: Any,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read arguments alone."""
+        return (init_settings,)
+
+
 class InvalidSettingsError(ValueError):
     """Variables that cannot be used: one line for each, with its name."""
 

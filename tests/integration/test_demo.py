@@ -53,7 +53,7 @@ def until_it_has_children(process, count):
 def test_demo_ends_with_one_line_of_json_and_leaves_nothing_behind(tmp_path):
     ended = subprocess.run(
         [*COMMAND, "--seconds", "20", "--seed", "3", "--json"],
-        env=environment(tmp_path),
+        env=environment(tmp_path, PIPELINE_SECURITY_PROTOCOL="SSL", PIPELINE_PARTITIONS="of another cluster"),
         capture_output=True,
         text=True,
         timeout=PATIENCE,

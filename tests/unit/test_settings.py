@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives import serialization
 from secured import authority
 
 from pipeline import settings as module
-from pipeline.settings import InvalidSettingsError, Settings, load_settings, variables
+from pipeline.settings import GivenSettings, InvalidSettingsError, Settings, load_settings, variables
 
 PASSWORD = "not-to-be-shown"
 
@@ -134,6 +134,18 @@ def test_two_passwords_of_redis_are_refused_together(monkeypatch, url):
     """Redis' client would take that of the URL, and tell nobody."""
     text = refusal(monkeypatch, PIPELINE_REDIS_URL=url.format(PASSWORD), PIPELINE_REDIS_PASSWORD="another")
     assert text == "PIPELINE_REDIS_PASSWORD: PIPELINE_REDIS_URL has one: give one of them"
+
+
+def test_the_environment_has_no_say_in_settings_that_a_program_gives(monkeypatch):
+    for name, value in {
+        "PARTITIONS": "many",
+        "PROFILE": "adaptive",
+        "WEB_TOKEN_FILE": "/no/such/file",
+    }.items():
+        monkeypatch.setenv(f"PIPELINE_{name}", value)
+    settings = GivenSettings(broker="here:1")
+    assert (settings.broker, settings.partitions, settings.profile) == ("here:1", 4, "seed")
+    assert "PIPELINE_WEB_TOKEN" not in settings.child_environment()
 
 
 def test_only_secrets_can_be_files(monkeypatch):

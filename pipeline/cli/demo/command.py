@@ -20,7 +20,7 @@ from pipeline.cli.output import USAGE, fail, on_terminal, run
 from pipeline.cli.simulated.scenario import USUAL_S
 from pipeline.cli.simulated.simulation import Market
 from pipeline.runtime.topics import apply_topics
-from pipeline.settings import Settings
+from pipeline.settings import GivenSettings, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,7 +59,7 @@ def play(market: Market, view: View) -> Summary:
         embedded.broker(folder) as broker,
         embedded.valkey(folder) as valkey,
     ):
-        settings = Settings(
+        settings = GivenSettings(  # whatever cluster the environment names
             app_id="cascade-demo",
             broker=broker,
             redis_url=valkey,
