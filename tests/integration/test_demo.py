@@ -14,8 +14,7 @@ PATIENCE = 120
 
 
 def environment(folder, **more):
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("PIPELINE_")}
-    return clean | {"TMPDIR": str(folder)} | more
+    return os.environ | {"TMPDIR": str(folder)} | more
 
 
 def children(process):

@@ -7,15 +7,9 @@ from cryptography.hazmat.primitives import serialization
 from secured import authority
 
 from pipeline import settings as module
-from pipeline.settings import GivenSettings, InvalidSettingsError, Settings, load_settings, variables
+from pipeline.settings import GivenSettings, InvalidSettingsError, Settings, load_settings
 
 PASSWORD = "not-to-be-shown"
-
-
-@pytest.fixture(autouse=True)
-def _empty_environment(monkeypatch):
-    for name in variables():
-        monkeypatch.delenv(name, raising=False)
 
 
 def refusal(monkeypatch, **values: str) -> str:
