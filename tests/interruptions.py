@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import msgspec
 import orjson
 from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient
 from redis.asyncio import Redis
 from workers import (
     PATIENCE,
+    Admin,
     Worker,
     differing,
     ends,
@@ -296,12 +296,8 @@ async def until_sent(settings: Settings, number: int) -> None:
 
 async def group_state(settings: Settings) -> str:
     """Return the state of the workers' group, as the broker tells it: Stable, PreparingRebalance ..."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.broker)
-    await admin.start()
-    try:
+    async with Admin(settings) as admin:
         (answer,) = await admin.describe_consumer_groups([settings.app_id])
-    finally:
-        await admin.close()
     return str(answer.groups[0][2])
 
 

@@ -135,7 +135,7 @@ async def produce(settings: Settings, ticks: Iterable[Tick]) -> int:
 
 async def delete_topics(settings: Settings) -> None:
     """Delete the topics of the pipeline's names, and the changelogs of tests."""
-    async with _Admin(settings) as admin:
+    async with Admin(settings) as admin:
         listed = set(await admin.list_topics())
         found = listed & {topic.name for topic in wanted_topics(settings)}
         found |= {name for name in listed if name.startswith(TEST_APP) and name.endswith("-changelog")}
@@ -172,7 +172,7 @@ async def lag(settings: Settings, topics: Sequence[str] = contract.FEEDS) -> int
 
 async def committed(settings: Settings) -> dict[Any, Any]:
     """Return where the settings' group goes on in each partition that it has committed."""
-    async with _Admin(settings) as admin:
+    async with Admin(settings) as admin:
         try:
             offsets: dict[Any, Any] = await admin.list_consumer_group_offsets(settings.app_id)
         except GroupCoordinatorNotAvailableError:  # a broker makes its offsets topic for the first group
@@ -272,7 +272,9 @@ def _offset(committed: Any) -> int:
     return 0 if committed is None else max(committed.offset, 0)
 
 
-class _Admin:
+class Admin:
+    """An admin client of a deployment's broker, for the length of a block."""
+
     def __init__(self, settings: Settings) -> None:
         self._client = AIOKafkaAdminClient(**settings.kafka_client_options())
 

@@ -36,12 +36,12 @@ from typing import TYPE_CHECKING
 
 import typer
 from aiokafka import TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
+from aiokafka.admin import NewTopic, RecordsToDelete
 from apache import kafka
 from compiled import CompiledWorker, compile_package, has_compiler
 from load import in_arrays, keyed, load
 from observe import Run, observe, summarize
-from workers import Worker
+from workers import Admin, Worker
 
 from pipeline import contract
 from pipeline.runtime.topics import apply_topics
@@ -146,12 +146,8 @@ async def _create_empty_outputs(settings: Settings) -> None:
     """Create the topics, and delete what earlier runs sent: a worker would read it for its charts."""
     await apply_topics(settings)
     outputs = [TopicPartition(topic, n) for topic in contract.OUTPUTS for n in range(settings.partitions)]
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.broker)
-    await admin.start()
-    try:
+    async with Admin(settings) as admin:
         await admin.delete_records({output: RecordsToDelete(_ALL) for output in outputs})
-    finally:
-        await admin.close()
 
 
 def install_peers(directory: Path) -> Path | None:
@@ -191,9 +187,5 @@ def run_peer(python: Path, script: str, settings: Settings, messages: int) -> Ru
 
 
 async def _create_topic(settings: Settings, name: str) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.broker)
-    await admin.start()
-    try:
+    async with Admin(settings) as admin:
         await admin.create_topics([NewTopic(name, settings.partitions, 1)])
-    finally:
-        await admin.close()

@@ -2,8 +2,9 @@ import asyncio
 
 import pytest
 from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from workers import Admin
 
 from pipeline import contract
 from pipeline.runtime.misplaced import MisplacedKey, find_misplaced_keys
@@ -14,12 +15,8 @@ from pipeline.runtime.topics import TopicsError, apply_topics, check_topics, rea
 
 
 async def admin_does(settings, work):
-    client = AIOKafkaAdminClient(**settings.kafka_client_options())
-    await client.start()
-    try:
+    async with Admin(settings) as client:
         return await work(client)
-    finally:
-        await client.close()
 
 
 async def set_config(settings, topic, **values):
