@@ -33,6 +33,8 @@ DAY: Final = 86_400_000
 HORIZON: Final = 15 * MINUTE
 """How long a move lasts, and how long before its end a minute counts as one before a cascade."""
 _APART: Final = 120 * MINUTE
+NO_LIQUIDATIONS: Final = "no liquidations"
+"""Why there is nothing to judge by where prices alone do not decide."""
 
 
 class EventRule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -155,7 +157,7 @@ def _check(recorded: Recorded, rule: EventRule) -> None:
         raise UnlabelledError(f"prices every {step / MINUTE:g} minutes: give bars of 1, 3 or 5, or ticks")
     feed = recorded.feed_ms(rule)
     if not len(feed):
-        raise UnlabelledError("no liquidations")
+        raise UnlabelledError(NO_LIQUIDATIONS)
     hours = (feed[-1] - feed[0]) / 3_600_000
     if hours <= rule.warm_h:
         raise UnlabelledError(f"only {hours:.1f} h of data: the first {rule.warm_h:g} h are left out")

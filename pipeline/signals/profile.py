@@ -43,7 +43,7 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         try:
             normal = normal_symbol(self.reference)
         except ValueError as error:
-            raise ValueError(str(error).replace("symbol", "reference")) from error
+            raise ValueError(f"reference: {str(error).removeprefix('symbol: ')}") from error
         if normal != self.reference:
             raise ValueError(f"reference: expected {normal}")
 

@@ -11,7 +11,7 @@ import typer
 from msgspec import ValidationError, convert
 
 from pipeline import codec
-from pipeline.backtest.labels import EventRule, Labels, Recorded, UnlabelledError, label
+from pipeline.backtest.labels import NO_LIQUIDATIONS, EventRule, Labels, Recorded, UnlabelledError, label
 from pipeline.backtest.page import write_page
 from pipeline.backtest.report import Report
 from pipeline.cli import options
@@ -151,7 +151,7 @@ def _labelled(
         reasons = (
             "; ".join(f"{symbol}: {why}" for symbol, why in unlabelled.items()) or "no prices: give --prices"
         )
-        if "no liquidations" in reasons:
+        if NO_LIQUIDATIONS in unlabelled.values():
             reasons += " (--price-only lets prices alone decide)"
         fail("\n".join((f"nothing to judge by: {reasons}", *complaints)), USAGE)
     return labels, unlabelled
