@@ -41,7 +41,7 @@ class ImportedCommands(Commands):
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Return a command, or a group of them; None where there is none of that name."""
-        if cmd_name in COMMANDS:
+        if cmd_name in COMMANDS and self.commands[cmd_name] is None:
             self.commands[cmd_name] = _imported(cmd_name)
         return super().get_command(ctx, cmd_name)
 

@@ -57,12 +57,12 @@ T = TypeVar("T")
 class Commands(TyperGroup):
     """Commands whose foreseeable errors end in one line and an exit code, not in a traceback."""
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Return a command; a list of commands, which would cut its help off, has the first paragraph."""
-        command = super().get_command(ctx, cmd_name)
-        if command is not None and command.help:
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """List the commands, each with the first paragraph of its help, which would be cut off."""
+        for name in self.list_commands(ctx):
+            command: Any = self.get_command(ctx, name)
             command.short_help = command.help.partition("\n\n")[0]
-        return command
+        super().format_commands(ctx, formatter)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""

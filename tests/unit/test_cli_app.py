@@ -17,7 +17,7 @@ from servers import free_port
 from typer import Typer
 from typer.testing import CliRunner
 
-from pipeline.cli import output
+from pipeline.cli import COMMANDS, output
 from pipeline.cli.output import Commands
 
 
@@ -172,6 +172,13 @@ def test_in_a_pipe_help_has_no_frames_or_colours():
 @pytest.mark.parametrize("group", [(), ("topics",), ("weights",), ("dead-letters",), ("config",)])
 def test_a_list_of_commands_cuts_no_sentence_off(group):
     assert "..." not in invoke(*group, "--help").stdout.partition("Commands:")[2]
+
+
+def test_a_shell_that_completes_gets_one_line_a_command():
+    """Fish takes each line for a candidate: a longer help, wrapped, would be several."""
+    asked = {"_CASCADE_COMPLETE": "complete_fish", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+    lines = invoke(**asked, _TYPER_COMPLETE_ARGS="cascade ", COLUMNS="80").stdout.splitlines()
+    assert [line.partition("\t")[0] for line in lines] == list(COMMANDS)
 
 
 def test_output_that_finds_no_room_ends_with_1_and_one_line():
