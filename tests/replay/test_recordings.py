@@ -252,6 +252,14 @@ def test_csv_row_with_more_cells_than_the_header_is_garbled(tmp_path):
     assert recordings.complaints == ["refused: x.csv: garbled: more cells than the header has: 1"]
 
 
+def test_what_a_file_holds_is_not_told_by_its_first_row(tmp_path, suffix):
+    rest = {"timestamp_ms": T + 9, "symbol": "X", "price": 7.0, "close": 7.0}
+    path = write(tmp_path / f"x{suffix}", [{"timestamp_ms": T, "close": 5.0}, rest])
+    found, recordings = read((contract.PRICES, path))
+    assert [(recorded.time_ms - T, recorded.message.price) for recorded in found] == [(9, 7.0)]
+    assert recordings.done == recordings.size == 2
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
 def test_names_that_are_no_utf_8_are_refused(tmp_path, suffix):
     path = write(tmp_path / f"x{suffix}", [{"timestamp_ms": T, "symbol": "BTC_", "rate": 0.1}] * 2)
@@ -304,7 +312,21 @@ def test_a_file_that_breaks_off_is_refused_by_name(tmp_path, suffix):
 def test_a_file_none_of_whose_columns_mean_something_is_refused(tmp_path, separator):
     path = tmp_path / "x.csv"
     path.write_text(f"timestamp_ms,price\n{T},1\n".replace(",", separator))
-    with pytest.raises(UnusableFileError, match=r"x\.csv: no column is one of timestamp_ms, "):
+    with pytest.raises(UnusableFileError, match=r"x\.csv: no row holds any of timestamp_ms, .*, rate$"):
+        Recording(contract.PRICES, path, "BTCUSDT")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "why"),
+    [
+        ("x.csv", f"timestamp_ms,price\n{T},1,000\n", "garbled: more cells than the header has"),
+        ("x.jsonl", f'{{"timestamp_ms": {T}, "price": NaN}}\n', "not a JSON object .*"),
+    ],
+)
+def test_a_file_without_a_readable_row_is_refused_with_the_reason(tmp_path, name, text, why):
+    path = tmp_path / name
+    path.write_text(text)
+    with pytest.raises(UnusableFileError, match=rf"{name}: no row holds any of timestamp_ms, .* \({why}\)$"):
         Recording(contract.PRICES, path, "BTCUSDT")
 
 

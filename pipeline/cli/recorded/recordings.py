@@ -94,14 +94,14 @@ class Recording:
         self.symbol = symbol
         try:
             self._file = open_rows(path)
-            columns = self._file.columns()
-            found = self._file.times_ms()
+            columns, found = self._file.survey()
         except OSError as error:
             raise UnusableFileError(f"{path}: {error.strerror}") from error
         times = [time for time in found if time is not None]
         self.size = len(found)
         if self.size and not columns:
-            raise UnusableFileError(f"{path}: no column is one of {', '.join(COLUMNS)}")
+            reasons = (f" ({row.reason})" for row in self._file.rows() if isinstance(row, Refusal))
+            raise UnusableFileError(f"{path}: no row holds any of {', '.join(COLUMNS)}{next(reasons, '')}")
         if self.size and symbol is None and "symbol" not in columns:
             raise UnusableFileError(f"{path}: no column `symbol`: say which it is with --symbol")
         self.begin_ms = min(times, default=None)

@@ -91,14 +91,15 @@ class RowFile(ABC):
     def rows(self) -> Iterator[Row]:
         """Yield every row, in the order of the file."""
 
-    def columns(self) -> frozenset[str]:
-        """Return the names of the columns that mean something: those of the first row that has any."""
-        known = (frozenset(row).intersection(COLUMNS) for row in self.rows() if not isinstance(row, Refusal))
-        return next(filter(None, known), frozenset())
-
-    def times_ms(self) -> list[float | None]:
-        """Return the time of every row."""
-        return [time_ms(row) for row in self.rows()]
+    def survey(self) -> tuple[set[str], list[float | None]]:
+        """Return which columns hold something that means something, and the time of every row."""
+        columns: set[str] = set()
+        times = []
+        for row in self.rows():
+            times.append(time_ms(row))
+            if not isinstance(row, Refusal):
+                columns.update(row)
+        return columns.intersection(COLUMNS), times
 
     def some(self, wanted: Sequence[bool]) -> Iterator[Row]:
         """Yield the rows that are wanted: `wanted` says of each whether it is."""
@@ -168,10 +169,11 @@ class ParquetFile(RowFile):
         """Yield every row; nulls are left out."""
         return _rows(self._table)
 
-    def times_ms(self) -> list[float | None]:
-        """Return the time of every row, which takes no other columns."""
-        times = [name for name in self._table.column_names if name in _TIMES]
-        return [time_ms(row) for row in _rows(self._table.select(times))]
+    def survey(self) -> tuple[set[str], list[float | None]]:
+        """Return the same without making rows: times take no other columns."""
+        table = self._table
+        columns = {name for name in table.column_names if table[name].null_count < len(table)}
+        return columns, [time_ms(row) for row in _rows(table.select(columns.intersection(_TIMES)))]
 
     def some(self, wanted: Sequence[bool]) -> Iterator[Row]:
         """Yield the rows that are wanted; the others are not made."""
