@@ -379,6 +379,13 @@ def test_raw_capture_gives_the_position_that_was_liquidated_at_the_price_that_wa
     }
 
 
+def test_a_raw_capture_may_begin_with_a_mark_of_its_encoding(tmp_path):
+    path = tmp_path / "raw.csv"
+    path.write_text("\ufeff" + FORCE_ORDER.format(T))
+    (recorded,), _ = read((contract.LIQUIDATIONS, path))
+    assert recorded.message.symbol == "BTCUSDT"
+
+
 def test_rows_of_overlapping_captures_count_once(tmp_path):
     for name in ("a.csv", "b.csv"):
         (tmp_path / name).write_text(CAPTURE)

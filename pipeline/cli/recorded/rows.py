@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from decimal import Decimal
 from itertools import compress, islice
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TextIO, TypeAlias, TypeVar
 
 from pipeline import codec
 from pipeline.cli.recorded import force_orders
@@ -26,6 +26,8 @@ _TIMES: Final = {"timestamp_ms": ("milliseconds", 1), "timestamp": ("seconds", 1
 """Columns of times: the unit of each, and its milliseconds. The first that a row has counts."""
 _BATCH: Final = 8_192
 _PEEK: Final = 5
+_KEEP: Final = "surrogateescape"
+"""What is no UTF-8 is kept, and refused where it means something."""
 
 T = TypeVar("T")
 
@@ -111,7 +113,7 @@ class CsvFile(RowFile):
 
     def rows(self) -> Iterator[Row]:
         """Yield every row; empty cells are left out."""
-        with self.path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        with _open(self.path) as file:
             for row in _parsed(csv.DictReader(file)):
                 if isinstance(row, Refusal):
                     yield row
@@ -140,7 +142,7 @@ class ForceOrderFile(RowFile):
 
     def rows(self) -> Iterator[Row]:
         """Yield every line as a liquidation."""
-        with self.path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+        with _open(self.path) as file:
             for cells in _parsed(csv.reader(file)):
                 fields = cells if isinstance(cells, Refusal) else force_orders.liquidation(cells)
                 yield Refusal(fields) if isinstance(fields, str) else fields
@@ -221,9 +223,13 @@ def open_rows(path: Path) -> RowFile:
 
 def _beginning(path: Path) -> list[list[str]]:
     """Return the cells of the first lines of a CSV, as far as they are some."""
-    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+    with _open(path) as file:
         lines = islice(_parsed(csv.reader(file)), _PEEK)
         return [cells for cells in lines if not isinstance(cells, Refusal)]
+
+
+def _open(path: Path) -> TextIO:
+    return path.open(encoding="utf-8-sig", errors=_KEEP, newline="")
 
 
 def _parsed(rows: Iterator[T]) -> Iterator[T | Refusal]:
