@@ -243,6 +243,16 @@ def test_decimals_of_parquet_are_numbers(tmp_path):
     assert recorded.message.price == 50_000.25
 
 
+def test_bytes_of_parquet_are_texts(tmp_path):
+    """As some programs write them: without saying that the bytes are UTF-8."""
+    row = {"timestamp_ms": T, **LIQUIDATION, "symbol": b"BTCUSDT", "side": b"long", "price": b"50000.25"}
+    path = write(tmp_path / "x.parquet", [row, row | {"symbol": b"BTC\xdc"}])
+    (recorded,), recordings = read((contract.LIQUIDATIONS, path))
+    message = recorded.message
+    assert (message.symbol, message.side, message.price) == ("BTCUSDT", "long", 50_000.25)
+    assert recordings.complaints == ["refused: x.parquet: not UTF-8: 1"]
+
+
 def test_csv_row_with_more_cells_than_the_header_is_garbled(tmp_path):
     """A comma in a number, `1,000`, would move all that follows into the wrong columns."""
     path = tmp_path / "x.csv"

@@ -21,6 +21,7 @@ from pipeline.cli.recorded.rows import (
     identity,
     number,
     open_rows,
+    text,
     time_ms,
     time_objection,
 )
@@ -150,7 +151,7 @@ class Recording:
         return Recorded(millis(message.timestamp), self.topic, message)
 
     def _fields(self, row: dict[str, Any], moment: float | None) -> dict[str, Any]:
-        fields: dict[str, Any] = {name: row[name] for name in _TEXTS if name in row}
+        fields: dict[str, Any] = {name: text(row[name]) for name in _TEXTS if name in row}
         fields |= {name: number(row[name]) for name in FIELDS[self.topic] if name in row}
         if self.symbol is not None:
             fields.setdefault("symbol", self.symbol)

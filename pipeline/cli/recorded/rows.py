@@ -74,13 +74,18 @@ def identity(row: Row) -> tuple[Any, ...]:
 
 
 def number(value: Any) -> Any:
-    """Return the number that a text or a decimal holds, and anything else as it is."""
-    if not isinstance(value, str | Decimal):
+    """Return the number that a text, bytes or a decimal holds, and anything else as it is."""
+    if not isinstance(value, str | bytes | Decimal):
         return value
     try:
         return float(value)
     except ValueError:
         return value
+
+
+def text(value: Any) -> Any:
+    """Return the text that bytes hold, and anything else as it is."""
+    return value.decode(errors=_KEEP) if isinstance(value, bytes) else value
 
 
 class RowFile(ABC):
