@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Engine", "Output", "create_stages"]
 
 
-LARGEST_OFFSET: Final = 2**63 - 1
+_LARGEST_OFFSET: Final = 2**63 - 1
 """Kafka's offsets are 64-bit integers."""
 Stages: TypeAlias = tuple[PositioningStage, VolatilityStage, RegimeStage, VelocityStage, ScoringStage]
 
@@ -218,7 +218,7 @@ class Engine:
     def _next(self, topic: str, offset: int | None) -> int:
         if offset is None:
             offset = self._offsets.get(topic, -1) + 1
-        elif not 0 <= offset <= LARGEST_OFFSET:
+        if not 0 <= offset <= _LARGEST_OFFSET:
             raise ValueError("offset: expected 0 to 2**63 - 1")
         self._offsets[topic] = max(offset, self._offsets.get(topic, -1))
         return offset

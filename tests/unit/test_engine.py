@@ -178,6 +178,8 @@ def test_an_offset_that_kafka_does_not_know_is_refused(offset):
         engine.process(contract.LIQUIDATIONS, LIQUIDATION, offset=offset)
     assert topics(engine.process(contract.LIQUIDATIONS, LIQUIDATION, offset=2**63 - 1))
     assert Engine.restore(engine.snapshot()).process(contract.LIQUIDATIONS, LIQUIDATION, offset=7) == []
+    with pytest.raises(ValueError, match="offset"):
+        engine.process(contract.LIQUIDATIONS, LIQUIDATION)
 
 
 def test_a_topic_that_is_no_input_is_refused_with_the_list_of_inputs():
