@@ -494,7 +494,7 @@ def _is_redis_url(url: str) -> bool:
 
 def _has_password(url: str) -> bool:
     parts = urlsplit(url)
-    return parts.password is not None or "password" in parse_qs(parts.query)
+    return bool(parts.password) or "password" in parse_qs(parts.query)
 
 
 def _without_password(url: str) -> str:

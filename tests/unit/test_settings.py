@@ -130,6 +130,11 @@ def test_two_passwords_of_redis_are_refused_together(monkeypatch, url):
     assert text == "PIPELINE_REDIS_PASSWORD: PIPELINE_REDIS_URL has one: give one of them"
 
 
+def test_a_name_without_a_password_in_the_url_goes_with_redis_password():
+    settings = Settings(redis_url="redis://me:@host:1/2", redis_password=PASSWORD)
+    assert settings.redis_client_options()["password"] == PASSWORD
+
+
 def test_the_environment_has_no_say_in_settings_that_a_program_gives(monkeypatch):
     for name, value in {
         "PARTITIONS": "many",
