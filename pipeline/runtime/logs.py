@@ -118,7 +118,7 @@ def _for_people() -> list[Any]:
     console = structlog.dev.ConsoleRenderer(
         colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
     )
-    return [_write_out, console]
+    return [structlog.processors.format_exc_info, _write_out, console]
 
 
 def _write_out(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:

@@ -53,6 +53,13 @@ def test_for_people_what_others_wrote_commands_no_terminal(capsys, configure):
     assert shown.count("\n") == 2
 
 
+@pytest.mark.parametrize("get_logger", [structlog.get_logger, logging.getLogger])
+def test_for_people_an_exception_commands_no_terminal(capsys, get_logger):
+    configure_log("console", "INFO")
+    get_logger("of.a.test").error("it failed", exc_info=ValueError("\x1b[2J"))
+    assert capsys.readouterr().err.endswith("\nValueError: \\x1b[2J\n")
+
+
 @pytest.mark.parametrize("level", ["DEBUG", "INFO"])
 def test_requests_to_kafka_are_never_logged_for_one_holds_the_password(capsys, level):
     configure_log("console", level)
