@@ -364,9 +364,9 @@ class Settings(BaseSettings):
 
     def child_environment(self) -> dict[str, str]:
         """Return the environment in which a child process finds these settings alone."""
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-        given = {variable(name): _reveal(value) for name, value in self if value is not None}
-        return inherited | given
+        own = given()
+        others = {name: value for name, value in os.environ.items() if name not in own}
+        return others | {variable(name): _reveal(value) for name, value in self if value is not None}
 
     def redacted(self) -> dict[str, str]:
         """Return every variable with the value in force, secrets hidden."""
@@ -436,6 +436,11 @@ def variables() -> list[str]:
     return names + [_file_variable(name) for name in SECRETS]
 
 
+def given() -> list[str]:
+    """Return what the environment has of the pipeline's prefix, in small letters too: pydantic reads them."""
+    return [name for name in os.environ if name.upper().startswith(PREFIX) and not name.startswith(_FOREIGN)]
+
+
 def load_settings() -> Settings:
     """Read the environment.
 
@@ -445,8 +450,7 @@ def load_settings() -> Settings:
         A variable has a value that cannot be used, a file that it names cannot be read, or a variable with
         the pipeline's prefix is unknown (a mistyped name would otherwise be a setting silently not in force).
     """
-    unknown = [name for name in os.environ if name.startswith(PREFIX) and not name.startswith(_FOREIGN)]
-    problems = [f"{name}: there is no such setting" for name in unknown if name not in variables()]
+    problems = [f"{name}: there is no such setting" for name in given() if name not in variables()]
     if problems:
         raise InvalidSettingsError("\n".join(problems))
     try:

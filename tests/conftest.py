@@ -44,7 +44,7 @@ from servers import (
 from workers import TEST_APP, delete_topics
 
 from pipeline.runtime.topics import apply_topics
-from pipeline.settings import Settings, variables
+from pipeline.settings import Settings, given
 from pipeline.sinks.connection import connect
 
 if TYPE_CHECKING:
@@ -66,8 +66,8 @@ REQUIRE_RECORDED = os.environ.get("PIPELINE_TEST_REQUIRE_RECORDED") == "1"
 REQUIRE_CHROMIUM = os.environ.get("PIPELINE_TEST_REQUIRE_CHROMIUM") == "1"
 REQUIRE_COMPILER = os.environ.get("PIPELINE_TEST_REQUIRE_COMPILER") == "1"
 
-for _name in variables():  # of whoever runs the tests: none is to find another cluster
-    os.environ.pop(_name, None)
+for _name in given():  # by whoever runs the tests: none is to find another cluster
+    del os.environ[_name]
 
 hypothesis.settings.register_profile("without time limits", deadline=None)
 hypothesis.settings.load_profile("without time limits")

@@ -85,6 +85,12 @@ def test_a_mistyped_variable_is_refused(monkeypatch):
     assert refusal(monkeypatch, PIPELINE_PARTITION="8") == "PIPELINE_PARTITION: there is no such setting"
 
 
+def test_a_name_in_small_letters_is_refused_and_not_handed_on(monkeypatch):
+    """Pydantic would read it, and of two that differ in that alone one of them."""
+    assert refusal(monkeypatch, pipeline_broker="b:1") == "pipeline_broker: there is no such setting"
+    assert "pipeline_broker" not in GivenSettings().child_environment()
+
+
 def test_sasl_needs_a_name_and_a_password(monkeypatch):
     text = refusal(monkeypatch, PIPELINE_SECURITY_PROTOCOL="SASL_SSL", PIPELINE_SASL_USERNAME="me")
     assert text == "PIPELINE_SASL_USERNAME: needed, with PIPELINE_SASL_PASSWORD, by SASL_SSL"
