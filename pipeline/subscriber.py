@@ -123,6 +123,8 @@ class _Delivery:
             if isinstance(error, asyncio.CancelledError) and _is_cancelled():
                 raise
             _log.exception("the callback raised; the subscription goes on", channel=channel)
+        if _is_cancelled():
+            await asyncio.sleep(0)  # where it ends if the callback closed it: not after what came meanwhile
 
 
 def _is_cancelled() -> bool:

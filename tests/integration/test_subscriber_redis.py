@@ -223,14 +223,22 @@ async def test_close_ends_every_subscription(client, subscriber):
     await heard(client, listeners=0)
 
 
-async def test_the_callback_may_close(client, subscriber):
-    async def callback(_, __):
+async def test_the_callback_may_close_and_is_told_no_more(client, subscriber):
+    inbox = Inbox()
+
+    async def callback(channel, data):
+        inbox(channel, data)
         await subscriber.close()
 
     task = listen(subscriber, callback)
     await heard(client)
-    await publish(client, 1)
+    async with client.pipeline() as at_once:
+        for sequence in (1, 2, 3):
+            await publish(at_once, sequence)
+        await at_once.execute()
     await task
+    assert await inbox.sequences(1) == [1]
+    await heard(client, listeners=0)
 
 
 async def test_cancelling_ends_the_subscription(client, subscriber):
