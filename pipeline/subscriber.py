@@ -115,22 +115,23 @@ class _Delivery:
         return False
 
     async def _call(self, channel: str, data: dict[str, Any]) -> None:
+        before = _cancellations()
         try:
             result = self._callback(channel, data)
             if inspect.isawaitable(result):
                 await result
         except (Exception, asyncio.CancelledError) as error:
-            if isinstance(error, asyncio.CancelledError) and _is_cancelled():
+            if isinstance(error, asyncio.CancelledError) and _cancellations() > before:
                 raise
             _log.exception("the callback raised; the subscription goes on", channel=channel)
-        if _is_cancelled():
+        if _cancellations() > before:
             await asyncio.sleep(0)  # where it ends if the callback closed it: not after what came meanwhile
 
 
-def _is_cancelled() -> bool:
-    """Tell whether this task itself was cancelled, and not what it waits for."""
+def _cancellations() -> int:
+    """Return how often this task itself was cancelled, and not what it waits for."""
     task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+    return 0 if task is None else task.cancelling()
 
 
 class SignalSubscriber:

@@ -137,6 +137,25 @@ async def test_a_callback_that_raises_does_not_end_the_subscription(client, subs
     assert [line["log_level"] for line in logs] == ["error", "error"]
 
 
+async def test_a_callback_whose_tasks_failed_is_no_cancelled_one_later(client, subscriber):
+    """Until Python 3.13 a group of tasks that failed leaves a cancellation on the task that waited for it."""
+    inbox = Inbox()
+
+    async def callback(channel, data):
+        inbox(channel, data)
+        if data["sequence"] == 1:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(asyncio.wait_for(asyncio.Event().wait(), 0.01))
+        if data["sequence"] == 2:
+            raise asyncio.CancelledError
+
+    listen(subscriber, callback)
+    await heard(client)
+    for sequence in (1, 2, 3):
+        await publish(client, sequence)
+    assert await asyncio.wait_for(inbox.sequences(3), 10) == [1, 2, 3]
+
+
 async def test_messages_come_again_after_redis_was_killed(own_valkey, client, subscriber):
     inbox = Inbox()
     with structlog.testing.capture_logs() as logs:
