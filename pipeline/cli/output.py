@@ -181,7 +181,7 @@ def counted(number: int, noun: str) -> str:
 
 def on_terminal() -> bool:
     """Tell whether a person reads stdout, on a terminal that can be drawn on (TERM=dumb cannot)."""
-    return sys.stdout is not None and sys.stdout.isatty() and not Console().is_dumb_terminal
+    return sys.stdout.isatty() and not Console().is_dumb_terminal
 
 
 @contextmanager

@@ -188,9 +188,10 @@ def test_output_that_finds_no_room_ends_with_1_and_one_line():
     assert (result.returncode, result.stderr) == (1, "output: No space left on device\n")
 
 
-def test_a_command_without_stdout_does_its_work():
-    """As a supervisor may start it: with that descriptor closed, Python has no stdout at all."""
-    command = ["/bin/sh", "-c", '"$0" -m pipeline config check >&-', sys.executable]
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_command_without_stdout_or_stderr_does_its_work(closed):
+    """As a supervisor may start it: with that descriptor closed, Python has no such file at all."""
+    command = ["/bin/sh", "-c", f'"$0" -m pipeline config check {closed}', sys.executable]
     ended = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (0, "")
 
