@@ -11,6 +11,8 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import GroupCoordinatorNotAvailableError, TopicAlreadyExistsError
 from output_records import signal
+from waiting import until
+from workers import PATIENCE
 
 from pipeline import codec, contract
 from pipeline.subscriber import SignalSubscriber
@@ -21,17 +23,13 @@ class Inbox:
 
     def __init__(self):
         self.got = {}
-        self._more = asyncio.Event()
 
     async def __call__(self, channel, data):
         assert channel == contract.CRITICAL
         self.got.setdefault(data["symbol"], []).append(data["sequence"])
-        self._more.set()
 
     async def until(self, symbol, sequence):
-        while sequence not in self.got.get(symbol, []):
-            await self._more.wait()
-            self._more.clear()
+        await until(lambda: sequence in self.got.get(symbol, []), patience=PATIENCE)
         return self.got[symbol]
 
 
@@ -66,11 +64,12 @@ async def knock(producer, inbox):
     """Send until something arrives of every partition: without a group the first fetch is the beginning."""
     waiting = {f"KNOCK{number}": number for number in await producer.partitions_for(contract.CRITICAL)}
     sequence = 0
-    while waiting.keys() - inbox.got.keys():
-        sequence += 1
-        for symbol, partition in waiting.items():
-            await send(producer, sequence, symbol, partition)
-        await asyncio.sleep(0.05)
+    async with asyncio.timeout(PATIENCE):
+        while waiting.keys() - inbox.got.keys():
+            sequence += 1
+            for symbol, partition in waiting.items():
+                await send(producer, sequence, symbol, partition)
+            await asyncio.sleep(0.05)
 
 
 async def test_new_signals_come_once_and_in_order(broker):

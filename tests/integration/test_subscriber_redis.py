@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError
+from waiting import until
 
 from pipeline import codec
 from pipeline.sinks.redis import RedisSink
@@ -25,16 +26,12 @@ class Inbox:
 
     def __init__(self):
         self.got = []
-        self._more = asyncio.Event()
 
     def __call__(self, channel, data):
         self.got.append((channel, data))
-        self._more.set()
 
     async def sequences(self, count):
-        while len(self.got) < count:
-            await self._more.wait()
-            self._more.clear()
+        await until(lambda: len(self.got) >= count)
         return [data["sequence"] for _, data in self.got]
 
 
@@ -53,8 +50,9 @@ async def subscriber(own_valkey):
 
 async def heard(client, channel=CRITICAL, listeners=1):
     """Wait until so many listen: what is published before is gone."""
-    while dict(await client.pubsub_numsub(channel))[channel.encode()] != listeners:  # noqa: ASYNC110
-        await asyncio.sleep(0.01)
+    async with asyncio.timeout(20):
+        while dict(await client.pubsub_numsub(channel))[channel.encode()] != listeners:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
 
 
 async def pings(client):
@@ -153,7 +151,7 @@ async def test_a_callback_whose_tasks_failed_is_no_cancelled_one_later(client, s
     await heard(client)
     for sequence in (1, 2, 3):
         await publish(client, sequence)
-    assert await asyncio.wait_for(inbox.sequences(3), 10) == [1, 2, 3]
+    assert await inbox.sequences(3) == [1, 2, 3]
 
 
 async def test_messages_come_again_after_redis_was_killed(own_valkey, client, subscriber):
@@ -187,11 +185,9 @@ async def test_a_connection_that_fell_silent_is_made_anew(own_valkey, client, su
         listen(subscriber, inbox)
         await heard(client)
         own_valkey.pause()
-        while not logs:  # noqa: ASYNC110 - until it noticed
-            await asyncio.sleep(0.01)
+        await until(lambda: logs, "it has not noticed")
         own_valkey.resume()
-        while len(logs) < 2:  # noqa: ASYNC110 - until it is back: the old connection still counts as heard
-            await asyncio.sleep(0.01)
+        await until(lambda: len(logs) == 2)  # until it is back: the old connection still counts as heard
         await heard(client)
         await publish(client, 1)
         assert await inbox.sequences(1) == [1]
