@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from array import array
-from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -17,6 +16,7 @@ from pipeline.backtest.labels import MINUTE, EventRule, Labels, Recorded, Unlabe
 from pipeline.backtest.pooling import Moments, figures
 from pipeline.backtest.report import FEW
 from pipeline.cli.backtest.run import WARM_UP_MS, Sources, collect, outputs_of_events, signals_of_events
+from pipeline.cli.moments import iso
 from pipeline.cli.output import USAGE, counted, fail
 from pipeline.cli.recorded.progress import watched
 from pipeline.cli.recorded.recordings import Period
@@ -160,8 +160,8 @@ def with_provenance(feed: Feed, profile: Profile, made_by: str, more: dict[str, 
         made_by=made_by,
         version=version("cascade-pipeline"),
         feed=f"{', '.join(feed.markets)}: {', '.join(path.name for _, path in feed.sources.files)}",
-        begin=_iso(min(int(each.minutes[0]) for each in feed.labels)),
-        end=_iso(max(int(each.minutes[-1]) for each in feed.labels) + MINUTE),
+        begin=iso(min(int(each.minutes[0]) for each in feed.labels)),
+        end=iso(max(int(each.minutes[-1]) for each in feed.labels) + MINUTE),
         liquidations=sum(len(each.recorded.liquidated_ms) for each in feed.markets.values()),
         episodes=episodes,
         figures={name: round(value, 4) for name, value in (told | more).items()},
@@ -173,7 +173,3 @@ def with_provenance(feed: Feed, profile: Profile, made_by: str, more: dict[str, 
 def without_map(profile: Profile) -> Profile:
     """Return a profile whose scores are their own probabilities."""
     return structs.replace(profile, score=structs.replace(profile.score, calibration=CalibrationConstants()))
-
-
-def _iso(moment_ms: int) -> str:
-    return datetime.fromtimestamp(moment_ms / 1_000, UTC).isoformat().replace("+00:00", "Z")
