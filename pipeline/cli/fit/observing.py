@@ -19,7 +19,7 @@ from pipeline.cli.backtest.run import WARM_UP_MS, Sources, collect, outputs_of_e
 from pipeline.cli.moments import iso
 from pipeline.cli.output import USAGE, counted, fail
 from pipeline.cli.recorded.progress import watched
-from pipeline.cli.recorded.recordings import Period
+from pipeline.cli.recorded.recordings import Period, Source
 from pipeline.cli.recorded.rows import UnusableFileError
 from pipeline.engine import Engine
 from pipeline.messages import COMPONENTS, VolatilityUpdate
@@ -27,8 +27,7 @@ from pipeline.signals.calibration import CalibrationConstants
 from pipeline.signals.provenance import Provenance
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
+    from collections.abc import Iterable, Sequence
 
     from pipeline.backtest.labels import Floats
     from pipeline.cli.recorded import recordings
@@ -80,9 +79,9 @@ class Observed(NamedTuple):
         return Moments(self.series.times_ms, values, self.labels)
 
 
-def open_feed(files: list[tuple[str, Path]], symbol: str | None, period: Period) -> Feed:
+def open_feed(files: Sequence[Source], period: Period) -> Feed:
     """Return what can be learnt from, or end the command: too little; say which symbols are left out."""
-    sources = Sources(tuple(files), symbol, period, TICK_MS)
+    sources = Sources(tuple(files), period, TICK_MS)
     markets: dict[str, Market] = {}
     try:
         recordings = sources.open()
@@ -159,7 +158,7 @@ def with_provenance(feed: Feed, profile: Profile, made_by: str, more: dict[str, 
     provenance = Provenance(
         made_by=made_by,
         version=version("cascade-pipeline"),
-        feed=f"{', '.join(feed.markets)}: {', '.join(path.name for _, path in feed.sources.files)}",
+        feed=f"{', '.join(feed.markets)}: {', '.join(file.path.name for file in feed.sources.files)}",
         begin=iso(min(int(each.minutes[0]) for each in feed.labels)),
         end=iso(max(int(each.minutes[-1]) for each in feed.labels) + MINUTE),
         liquidations=sum(len(each.recorded.liquidated_ms) for each in feed.markets.values()),
