@@ -83,10 +83,10 @@ def as_rows(signals: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any
     return found
 
 
-def simulating(settings: Settings, *arguments: str) -> subprocess.Popen[str]:
-    """Start `cascade simulate` as a child process."""
+def start(settings: Settings, *words: object) -> subprocess.Popen[str]:
+    """Start a command as a child process."""
     return subprocess.Popen(
-        [sys.executable, "-m", "pipeline", "simulate", *arguments],
+        [sys.executable, "-m", "pipeline", *map(str, words)],
         env=settings.child_environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""Moments as they are given to options."""
+"""Moments as they are given to options, and told."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from pipeline.cli.output import USAGE, fail
+from pipeline.messages import micros
 
 _DIGITS: Final = 12
 """Milliseconds have at least as many since 1973; seconds, and dates, have fewer."""
@@ -24,4 +25,9 @@ def moment_ms(option: str, text: str | None, default: float) -> float:
         moment = datetime.fromisoformat(text)
     except ValueError:
         fail(f"{option}: expected ISO 8601 or milliseconds since 1970, found {text!r}", USAGE)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000
+    return micros((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()) / 1_000
+
+
+def iso(moment_ms: int) -> str:
+    """Return milliseconds since the epoch as ISO 8601, which `moment_ms` reads exactly."""
+    return datetime.fromtimestamp(moment_ms / 1_000, UTC).isoformat().replace("+00:00", "Z")

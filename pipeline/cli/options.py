@@ -11,7 +11,7 @@ from typer.core import TyperCommand
 from pipeline import contract
 from pipeline.cli.moments import moment_ms
 from pipeline.cli.output import USAGE, fail
-from pipeline.cli.recorded.recordings import Period
+from pipeline.cli.recorded.recordings import Period, Source
 from pipeline.messages import normal_symbol
 
 if TYPE_CHECKING:
@@ -19,19 +19,18 @@ if TYPE_CHECKING:
 
 FILE_OPTIONS: Final = ("--liquidations", "--prices", "--open-interest", "--funding")
 
+_FILES: Final = "[SYMBOL=]FILE..."
 Files: TypeAlias = list[Path] | None
-LiquidationFiles: TypeAlias = Annotated[Files, typer.Option(metavar="FILE...", help="Liquidations.")]
+LiquidationFiles: TypeAlias = Annotated[Files, typer.Option(metavar=_FILES, help="Liquidations.")]
 PriceFiles: TypeAlias = Annotated[
-    Files, typer.Option(metavar="FILE...", help="Bars of 1, 3 or 5 minutes, or ticks.")
+    Files, typer.Option(metavar=_FILES, help="Bars of 1, 3 or 5 minutes, or ticks.")
 ]
 OpenInterestFiles: TypeAlias = Annotated[
-    Files, typer.Option(metavar="FILE...", help="Open interest in US dollars.")
+    Files, typer.Option(metavar=_FILES, help="Open interest in US dollars.")
 ]
-FundingFiles: TypeAlias = Annotated[
-    Files, typer.Option(metavar="FILE...", help="Funding rates, as fractions.")
-]
+FundingFiles: TypeAlias = Annotated[Files, typer.Option(metavar=_FILES, help="Funding rates, as fractions.")]
 SymbolOfFiles: TypeAlias = Annotated[
-    str | None, typer.Option(help="The symbol of files without such a column.")
+    str | None, typer.Option(help="The symbol of files without such a column; SYMBOL=FILE is for that file.")
 ]
 From: TypeAlias = Annotated[
     str | None, typer.Option("--from", metavar="TIME", help="ISO 8601 (UTC) or milliseconds; included.")
@@ -41,9 +40,21 @@ To: TypeAlias = Annotated[
 ]
 
 
-def named_files(named: Iterable[Files]) -> list[tuple[str, Path]]:
-    """Return topic and path of each file; the options' values come in the order of `contract.FEEDS`."""
-    return [(topic, path) for topic, paths in zip(contract.FEEDS, named, strict=True) for path in paths or ()]
+def sources(named: Iterable[Files], symbol: str | None) -> list[Source]:
+    """Return the files of the options, whose values come in the order of `contract.FEEDS`.
+
+    A file may be given as SYMBOL=FILE, unless there is a file of just that name; `symbol` is that of others.
+    """
+    others = normal(symbol)
+    feeds = zip(contract.FEEDS, named, strict=True)
+    return [_source(topic, path, others) for topic, paths in feeds for path in paths or ()]
+
+
+def _source(topic: str, path: Path, symbol: str | None) -> Source:
+    named, equals, file = str(path).partition("=")
+    if equals and not path.exists():
+        return Source(topic, Path(file), normal(named))
+    return Source(topic, path, symbol)
 
 
 def normal(symbol: str | None) -> str | None:

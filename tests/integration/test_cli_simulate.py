@@ -5,7 +5,7 @@ import itertools
 import signal
 
 import pytest
-from commands import simulating
+from commands import start
 from workers import PATIENCE, delete_topics, ends, read_all
 
 from pipeline import contract
@@ -23,7 +23,7 @@ async def until_it_plays(settings, process, past):
 async def test_a_market_without_an_end_is_sent_as_it_happens_until_it_is_to_stop(settings, number):
     market = Market(ROUND_S, 5)
     past = list(market.warm_up(1e9))
-    with simulating(settings, "--seed", "5") as process:
+    with start(settings, "simulate", "--seed", "5") as process:
         try:
             await until_it_plays(settings, process, len(past))
             process.send_signal(number)
@@ -51,7 +51,7 @@ def by_symbol(messages):
 
 
 async def test_a_market_that_is_stopped_before_its_end_ends_with_130(settings):
-    with simulating(settings, "--seconds", "3600") as process:
+    with start(settings, "simulate", "--seconds", "3600") as process:
         try:
             await until_it_plays(settings, process, past=0)
             process.send_signal(signal.SIGINT)
@@ -63,7 +63,7 @@ async def test_a_market_that_is_stopped_before_its_end_ends_with_130(settings):
 
 async def test_without_topics_it_says_how_to_make_them(settings):
     await delete_topics(settings)
-    with simulating(settings) as process:
+    with start(settings, "simulate") as process:
         told, errors = await asyncio.to_thread(process.communicate, timeout=PATIENCE)
     assert (process.returncode, told) == (1, "")
     assert "cascade topics apply" in errors

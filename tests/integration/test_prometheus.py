@@ -9,7 +9,7 @@ from typing import NamedTuple
 from urllib.request import urlopen
 
 import pytest
-from commands import simulating
+from commands import start
 from conftest import deploy
 from servers import HOST, PROMETHEUS, PrometheusServer, running
 from workers import PATIENCE, Worker
@@ -49,7 +49,7 @@ def observed(broker, valkey):
         target = f"{HOST}:{worker.settings.web_port}"
         with (
             running(PrometheusServer([target])) as prometheus,
-            simulating(settings, "--seconds", "20") as market,
+            start(settings, "simulate", "--seconds", "20") as market,
         ):
             try:
                 extreme = 'cascade_signals_total{level="EXTREME"} > 0'

@@ -14,6 +14,8 @@ from workers import PATIENCE, Worker, produce, until, until_caught_up
 MOMENTS = ("mid-stream", "rebalance", "recovery")
 SECONDS_A_KILL = 20
 """How much of a market there is for each kill."""
+MOST_SENT = 150
+"""Messages of such a part after which a worker is killed, at most: even a calm one leads to twice as many."""
 LONGEST_REBALANCE = 5 * QUICK["session_timeout"]
 """Seconds after a kill in which its rebalance is over for certain."""
 TODAY = datetime.now(tz=UTC).toordinal()
@@ -55,7 +57,7 @@ class Killer:
         return met
 
     async def _working(self):
-        await until_sent(self.settings, self.chance.randint(1, 1_000))
+        await until_sent(self.settings, self.chance.randint(1, MOST_SENT))
         return self.chance.choice(self.fleet)
 
     async def _recovering(self):

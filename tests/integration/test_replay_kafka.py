@@ -1,8 +1,13 @@
+import asyncio
 import json
+import re
+import signal
 import time
 from itertools import pairwise
 
 import pytest
+from commands import cascade, start
+from workers import PATIENCE, ends, read_all
 
 from pipeline import codec, contract
 from pipeline.cli.recorded.recordings import Period, Recording, Recordings
@@ -69,3 +74,25 @@ async def test_nothing_is_sent_faster_than_asked_for(recordings):
     found = [recorded async for recorded in pace(recordings, 100)]
     assert time.monotonic() - started >= (found[-1].time_ms - found[0].time_ms) / 1000 / 100
     assert len(found) == recordings.size
+
+
+async def test_what_is_interrupted_says_where_to_go_on_and_then_all_is_there(settings, recordings, ticks):
+    files = [word for file in recordings.files for word in (f"--{file.path.stem}", file.path)]
+    words = ("replay", *files, "--to-kafka")
+    with start(settings, *words, "--speed", "1") as process:
+        try:
+            while not sum((await ends(settings, contract.FEEDS)).values()):
+                assert process.poll() is None, process.communicate()
+                await asyncio.sleep(0.2)
+            process.send_signal(signal.SIGINT)
+            told, errors = await asyncio.to_thread(process.communicate, timeout=PATIENCE)
+        finally:
+            process.kill()
+    assert (process.returncode, told) == (130, "")
+    moment = re.search(r"all records before (\S+) were sent: --from goes on there", errors)[1]
+    assert sum((await ends(settings, contract.FEEDS)).values()) < len(ticks)
+    done = await cascade(settings, *map(str, words), "--from", moment)
+    assert done.exit_code == 0, done.output
+    for topic in contract.FEEDS:
+        sent = {json.dumps(message, sort_keys=True) for message in await read_all(settings, topic)}
+        assert len(sent) == sum(tick.topic == topic for tick in ticks)

@@ -4,7 +4,7 @@ import json
 from datetime import datetime
 
 import pytest
-from commands import simulating
+from commands import start
 from servers import HOST
 from workers import PATIENCE, Worker, until
 
@@ -43,7 +43,7 @@ def ready(worker):
 
 
 async def test_start_rebalance_and_stop_are_told_in_a_line_each_and_no_event_of_the_market_is(settings):
-    market = simulating(settings)
+    market = start(settings, "simulate")
     with market, Worker(settings, log="json") as first, Worker(settings, log="json") as second:
         try:
             await until(
@@ -69,7 +69,7 @@ async def test_start_rebalance_and_stop_are_told_in_a_line_each_and_no_event_of_
 
 
 async def test_a_crash_at_work_is_told_with_its_reason_and_its_traceback(settings):
-    market = simulating(settings)
+    market = start(settings, "simulate")
     with market, BreakingWorker(settings, log="json") as worker:
         try:
             assert worker.process.wait(PATIENCE) == 1

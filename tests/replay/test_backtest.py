@@ -124,8 +124,8 @@ def test_what_happens_later_changes_no_signal_before(tmp_path, profile):
 
 def signals_until(cut, market, folder, profile):
     _, liquidations, _, prices = write_files(market, folder)
-    files = (("liquidations", Path(liquidations)), ("prices", Path(prices)))
-    records = Sources(files, None, recordings.Period(), MINUTE).ticking(recordings.Period())
+    files = [recordings.Source("liquidations", Path(liquidations)), recordings.Source("prices", Path(prices))]
+    records = Sources(tuple(files), recordings.Period(), MINUTE).ticking(recordings.Period())
     found = signals_of_events(records, [load_profile(profile)], {"BTCUSDT"})
     return [signal for told in found for signal in told if signal.timestamp * 1_000 < cut]
 
@@ -133,7 +133,7 @@ def signals_until(cut, market, folder, profile):
 def test_each_profile_has_its_own_file_and_what_they_measure_alike_is_measured_once(tmp_path):
     profiles = [SEED, replace(SEED, name="other", reference="ETHUSDT"), replace(SEED, name="seed-norms")]
     market, rule = made_market(), EventRule()
-    wish = Wish(Sources((), None, recordings.Period(), MINUTE), profiles, rule, 60.0, None, tmp_path)
+    wish = Wish(Sources((), recordings.Period(), MINUTE), profiles, rule, 60.0, None, tmp_path)
     tasks = list(tasks_of("BTCUSDT", market, label(market, rule), wish))
     assert [task.names for task in tasks] == [("seed", "seed-norms", NORMS), ("other",)]
     assert len({out for task in tasks for out in task.run.outs}) == 4

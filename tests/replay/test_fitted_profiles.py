@@ -13,7 +13,7 @@ from pipeline.backtest.labels import DAY, Labels
 from pipeline.backtest.pooling import at_minutes
 from pipeline.backtest.walk_forward import EMBARGO
 from pipeline.cli.fit.observing import observe, open_feed, without_map
-from pipeline.cli.recorded.recordings import Period
+from pipeline.cli.recorded.recordings import Period, Source
 from pipeline.runtime.profiles import load_profile
 
 pytestmark = pytest.mark.recorded
@@ -44,10 +44,12 @@ def without(labels, begin, end):
 @pytest.mark.endurance
 def test_what_is_fitted_to_five_sixths_of_the_days_holds_on_the_rest(recorded_data):
     files = [
-        (contract.LIQUIDATIONS, recorded_data / "liquidations" / "bybit_btcusdt_2024_q1.parquet"),
-        (contract.PRICES, recorded_data / "prices" / "binance_perp_btcusdt_5m_2023_2024.parquet"),
+        Source(contract.LIQUIDATIONS, recorded_data / "liquidations" / "bybit_btcusdt_2024_q1.parquet"),
+        Source(
+            contract.PRICES, recorded_data / "prices" / "binance_perp_btcusdt_5m_2023_2024.parquet", "BTCUSDT"
+        ),
     ]
-    (seen,) = observe(open_feed(files, "BTCUSDT", Period()), without_map(load_profile("adaptive")))
+    (seen,) = observe(open_feed(files, Period()), without_map(load_profile("adaptive")))
     labels, times = seen.labels, seen.series.times_ms
     parts, minutes = at_minutes([seen.moments(seen.scores)]), labels.minutes
     told, level = np.zeros(len(times)), np.zeros(len(times), np.int64)

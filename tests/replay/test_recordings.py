@@ -85,7 +85,7 @@ def test_single_bar_has_no_length_and_its_file_is_refused(tmp_path, suffix):
 
 def test_rows_that_nobody_says_whose_they_are_are_refused(tmp_path, suffix):
     path = write(tmp_path / f"x{suffix}", [{"timestamp_ms": T, "price": 10.0}])
-    with pytest.raises(UnusableFileError, match=r"no column `symbol`: say which it is with --symbol"):
+    with pytest.raises(UnusableFileError, match=r"no column `symbol`: say SYMBOL=\S+, or --symbol"):
         Recording(contract.PRICES, path)
 
 

@@ -133,6 +133,36 @@ def test_one_option_takes_many_files(files, tmp_path):
     assert int(shown["rows"]) == 2 * int(once["rows"])
 
 
+def test_each_file_can_be_given_its_symbol(files, ticks, tmp_path):
+    named, nameless = [], []
+    for symbol in ("BTCUSDT", "ETHUSDT"):
+        rows = [tick.message for tick in ticks if tick.topic == contract.PRICES and tick.symbol == symbol]
+        write(named_file := tmp_path / f"{symbol}.csv", rows)
+        write(
+            nameless_file := tmp_path / f"of=.{symbol}.csv",
+            [{name: value for name, value in row.items() if name != "symbol"} for row in rows],
+        )
+        named.append(named_file)
+        nameless.append(f"{symbol.lower()}={nameless_file}")
+    found = []
+    for number, prices in enumerate((named, nameless)):
+        out = tmp_path / f"signals{number}.csv"
+        done = invoke("replay", *files[:2], "--prices", *prices, "--out", out)
+        assert done.exit_code == 0, done.output
+        found.append(read(out))
+    assert found[0] == found[1]
+    assert {row["symbol"] for row in found[0]} >= {"BTCUSDT", "ETHUSDT"}
+
+
+def test_a_file_whose_name_looks_like_a_symbol_and_a_file_is_taken_as_it_is(ticks, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = [tick.message for tick in ticks if tick.topic == contract.PRICES]
+    write(Path("A=b.csv"), rows)
+    assert (
+        table(invoke("replay", "--prices", "A=b.csv", "--out", "x.csv"))["used: prices"] == f"{len(rows):,}"
+    )
+
+
 def test_from_and_to_take_iso_and_milliseconds(files, tmp_path):
     out = tmp_path / "x.csv"
     iso = table(
@@ -258,8 +288,10 @@ def test_a_result_takes_the_place_of_an_older_one_behind_a_link_too(files, tmp_p
             ("--to-kafka", "--prices", "bars.csv", "--profile", "seed"),
             "--profile goes with --out",
         ),
-        (("--out", "x.csv", "--prices", "bars.csv"), "no column `symbol`: say which it is with --symbol"),
+        (("--out", "x.csv", "--prices", "bars.csv"), "no column `symbol`: say SYMBOL=bars.csv, or --symbol"),
         (("--out", "x.csv", "--prices", "bars.csv", "--symbol", "a b"), "symbol: no spaces"),
+        (("--out", "x.csv", "--prices", "a b=bars.csv"), "symbol: no spaces"),
+        (("--out", "x.csv", "--prices", "X=none.csv"), "none.csv: no such file"),
         (("--out", "x.txt", "--prices", "bars.csv", "--symbol", "X"), "x.txt: expected .parquet"),
         (("--out", LONG, "--prices", "bars.csv", "--symbol", "X"), f"{LONG}: File name too long"),
         (("--out", "no/x.csv", "--prices", "bars.csv", "--symbol", "X"), "there is no directory no"),

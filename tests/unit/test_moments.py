@@ -1,7 +1,9 @@
 import pytest
 import typer
+from hypothesis import given
+from hypothesis import strategies as st
 
-from pipeline.cli.moments import moment_ms
+from pipeline.cli.moments import iso, moment_ms
 
 
 @pytest.mark.parametrize(
@@ -26,3 +28,8 @@ def test_seconds_are_not_taken_for_milliseconds():
 
 def test_no_moment_is_the_default():
     assert moment_ms("--since", None, default=7.0) == 7.0
+
+
+@given(st.integers(1_000_000_000_000, 4_000_000_000_000))
+def test_what_is_told_is_read_to_the_millisecond(moment):
+    assert moment_ms("--from", iso(moment), default=0.0) == moment

@@ -6,7 +6,7 @@ from commands import invoke
 
 from pipeline import contract
 from pipeline.cli.fit.observing import observe, open_feed
-from pipeline.cli.recorded.recordings import Period
+from pipeline.cli.recorded.recordings import Period, Source
 from pipeline.runtime.profiles import load_profile
 
 ADAPTIVE = load_profile("adaptive")
@@ -17,8 +17,11 @@ def feed_of(folder, **symbols):
     files = []
     for symbol, market in symbols.items():
         _, liquidations, _, prices = write_files(market, folder, symbol)
-        files += [(contract.LIQUIDATIONS, folder / liquidations), (contract.PRICES, folder / prices)]
-    return open_feed(files, None, Period())
+        files += [
+            Source(contract.LIQUIDATIONS, folder / liquidations),
+            Source(contract.PRICES, folder / prices),
+        ]
+    return open_feed(files, Period())
 
 
 def silenced(market):
@@ -51,8 +54,8 @@ def test_rows_that_cannot_be_used_are_told(tmp_path, three_crashes, capsys):
     _, liquidations, _, prices = write_files(three_crashes, tmp_path)
     with Path(prices).open("a") as file:
         file.write("1700352000000,BTCUSDT,binance,-1,1\n")
-    files = [(contract.LIQUIDATIONS, Path(liquidations)), (contract.PRICES, Path(prices))]
-    assert list(open_feed(files, None, Period()).markets) == ["BTCUSDT"]
+    files = [Source(contract.LIQUIDATIONS, Path(liquidations)), Source(contract.PRICES, Path(prices))]
+    assert list(open_feed(files, Period()).markets) == ["BTCUSDT"]
     assert "refused: BTCUSDT-bars.csv: price: Expected `float` > 0.0: 1" in capsys.readouterr().err
 
 

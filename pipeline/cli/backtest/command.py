@@ -82,8 +82,8 @@ def backtest(  # noqa: PLR0913, PLR0917
         warm_h=warm,
         gap_h=gap,
     )
-    files = tuple(options.named_files((liquidations, prices, open_interest, funding)))
-    sources = Sources(files, options.normal(symbol), options.period(begin, end), round(tick * 1_000))
+    files = tuple(options.sources((liquidations, prices, open_interest, funding), symbol))
+    sources = Sources(files, options.period(begin, end), round(tick * 1_000))
     profiles = _profiles(profile or ["adaptive"])
     _make(out)
     try:
@@ -101,7 +101,7 @@ def backtest(  # noqa: PLR0913, PLR0917
         hold_s=hold,
         tick_s=tick,
         split_days=split,
-        files=[path.name for _, path in files],
+        files=[file.path.name for file in files],
         profiles=wish.names,
         symbols={name: judged(name, markets[name], known, ran, wish) for name, known in labels.items()},
         unlabelled=unlabelled,

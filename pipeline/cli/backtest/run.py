@@ -14,7 +14,7 @@ from pipeline import contract
 from pipeline.backtest.evaluation import Series
 from pipeline.backtest.labels import DAY, MINUTE, Recorded
 from pipeline.cli.recorded.progress import watched
-from pipeline.cli.recorded.recordings import Period, Recording, Recordings
+from pipeline.cli.recorded.recordings import Period, Recording, Recordings, Source
 from pipeline.cli.recorded.signal_rows import create_signal_file, signal_row
 from pipeline.cli.recorded.ticking import ticking
 from pipeline.engine import Engine, Output
@@ -34,16 +34,15 @@ WARM_UP_MS: Final = 8 * DAY
 
 
 class Sources(NamedTuple):
-    """The files of a backtest: topic and path of each, the symbol of those that name none, and the period."""
+    """The files of a backtest, its period, and after how much silence prices are repeated (0: never)."""
 
-    files: tuple[tuple[str, Path], ...]
-    symbol: str | None
+    files: tuple[Source, ...]
     period: Period
     tick_ms: int
 
     def open(self, period: Period | None = None) -> Recordings:
         """Return the files, for reading once."""
-        found = [Recording(topic, path, self.symbol) for topic, path in self.files]
+        found = [Recording(*file) for file in self.files]
         return Recordings(found, self.period if period is None else period)
 
     def ticking(self, period: Period, what: str | None = None) -> Iterable[recordings.Recorded]:

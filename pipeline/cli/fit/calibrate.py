@@ -26,8 +26,7 @@ from pipeline.cli.options import (
     OpenInterestFiles,
     PriceFiles,
     SymbolOfFiles,
-    named_files,
-    normal,
+    sources,
 )
 from pipeline.cli.output import USAGE, fail, show_table
 from pipeline.cli.recorded.recordings import Period
@@ -116,7 +115,7 @@ def budgets(text: str) -> tuple[float, ...]:
 def feed_of(named: Sequence[Files], symbol: str | None, until: str | None) -> Feed:
     """Return what the files hold of all their symbols."""
     period = Period(end_ms=moment_ms("--until", until, float("inf")))
-    return open_feed(named_files(named), normal(symbol), period)
+    return open_feed(sources(named, symbol), period)
 
 
 def fit(feed: Feed, base: Profile, most: tuple[float, ...]) -> Profile:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from array import array
-from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -17,9 +16,10 @@ from pipeline.backtest.labels import MINUTE, EventRule, Labels, Recorded, Unlabe
 from pipeline.backtest.pooling import Moments, figures
 from pipeline.backtest.report import FEW
 from pipeline.cli.backtest.run import WARM_UP_MS, Sources, collect, outputs_of_events, signals_of_events
+from pipeline.cli.moments import iso
 from pipeline.cli.output import USAGE, counted, fail
 from pipeline.cli.recorded.progress import watched
-from pipeline.cli.recorded.recordings import Period
+from pipeline.cli.recorded.recordings import Period, Source
 from pipeline.cli.recorded.rows import UnusableFileError
 from pipeline.engine import Engine
 from pipeline.messages import COMPONENTS, VolatilityUpdate
@@ -27,8 +27,7 @@ from pipeline.signals.calibration import CalibrationConstants
 from pipeline.signals.provenance import Provenance
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
+    from collections.abc import Iterable, Sequence
 
     from pipeline.backtest.labels import Floats
     from pipeline.cli.recorded import recordings
@@ -80,9 +79,9 @@ class Observed(NamedTuple):
         return Moments(self.series.times_ms, values, self.labels)
 
 
-def open_feed(files: list[tuple[str, Path]], symbol: str | None, period: Period) -> Feed:
+def open_feed(files: Sequence[Source], period: Period) -> Feed:
     """Return what can be learnt from, or end the command: too little; say which symbols are left out."""
-    sources = Sources(tuple(files), symbol, period, TICK_MS)
+    sources = Sources(tuple(files), period, TICK_MS)
     markets: dict[str, Market] = {}
     try:
         recordings = sources.open()
@@ -159,9 +158,9 @@ def with_provenance(feed: Feed, profile: Profile, made_by: str, more: dict[str, 
     provenance = Provenance(
         made_by=made_by,
         version=version("cascade-pipeline"),
-        feed=f"{', '.join(feed.markets)}: {', '.join(path.name for _, path in feed.sources.files)}",
-        begin=_iso(min(int(each.minutes[0]) for each in feed.labels)),
-        end=_iso(max(int(each.minutes[-1]) for each in feed.labels) + MINUTE),
+        feed=f"{', '.join(feed.markets)}: {', '.join(file.path.name for file in feed.sources.files)}",
+        begin=iso(min(int(each.minutes[0]) for each in feed.labels)),
+        end=iso(max(int(each.minutes[-1]) for each in feed.labels) + MINUTE),
         liquidations=sum(len(each.recorded.liquidated_ms) for each in feed.markets.values()),
         episodes=episodes,
         figures={name: round(value, 4) for name, value in (told | more).items()},
@@ -173,7 +172,3 @@ def with_provenance(feed: Feed, profile: Profile, made_by: str, more: dict[str, 
 def without_map(profile: Profile) -> Profile:
     """Return a profile whose scores are their own probabilities."""
     return structs.replace(profile, score=structs.replace(profile.score, calibration=CalibrationConstants()))
-
-
-def _iso(moment_ms: int) -> str:
-    return datetime.fromtimestamp(moment_ms / 1_000, UTC).isoformat().replace("+00:00", "Z")

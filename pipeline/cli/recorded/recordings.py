@@ -65,6 +65,14 @@ class Period(NamedTuple):
         return "after the time asked for" if moment >= self.end_ms else None
 
 
+class Source(NamedTuple):
+    """A file, the topic whose messages it holds, and the symbol of rows that name none."""
+
+    topic: str
+    path: Path
+    symbol: str | None = None
+
+
 class Recording:
     """One recorded file of one topic.
 
@@ -104,7 +112,7 @@ class Recording:
             reasons = (f" ({row.reason})" for row in self._file.rows() if isinstance(row, Refusal))
             raise UnusableFileError(f"{path}: no row holds any of {', '.join(COLUMNS)}{next(reasons, '')}")
         if self.size and symbol is None and "symbol" not in columns:
-            raise UnusableFileError(f"{path}: no column `symbol`: say which it is with --symbol")
+            raise UnusableFileError(f"{path}: no column `symbol`: say SYMBOL={path}, or --symbol for all")
         self.begin_ms = min(times, default=None)
         self._in_order = times == sorted(times)
         self._bar_ms = self._bar_length(times) if "close" in columns and "price" not in columns else None

@@ -26,7 +26,7 @@ from pipeline.signals.profile import SEED, Profile, ProfileError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pipeline.cli.recorded.recordings import Period
+    from pipeline.cli.recorded.recordings import Period, Source
 
 
 def replay(  # noqa: PLR0913, PLR0917
@@ -63,8 +63,8 @@ def replay(  # noqa: PLR0913, PLR0917
         fail("--profile goes with --out: workers have the profile of PIPELINE_PROFILE", USAGE)
     if out is not None and speed is not None:
         fail("--speed goes with --to-kafka", USAGE)
-    paths = options.named_files((liquidations, prices, open_interest, funding))
-    recordings = _open(paths, options.normal(symbol), options.period(begin, end))
+    sources = options.sources((liquidations, prices, open_interest, funding), symbol)
+    recordings = _open(sources, options.period(begin, end))
     if out is None:
         _replay_to_kafka(recordings, _speed(speed))
     else:
@@ -74,11 +74,11 @@ def replay(  # noqa: PLR0913, PLR0917
         fail("no row was usable")
 
 
-def _open(paths: list[tuple[str, Path]], symbol: str | None, period: Period) -> Recordings:
-    if not paths:
+def _open(sources: list[Source], period: Period) -> Recordings:
+    if not sources:
         fail(f"nothing to replay: give some of {', '.join(options.FILE_OPTIONS)}", USAGE)
     try:
-        return Recordings([Recording(topic, path, symbol) for topic, path in paths], period)
+        return Recordings([Recording(*source) for source in sources], period)
     except UnusableFileError as error:
         fail(str(error), USAGE)
 

@@ -7,8 +7,11 @@ import time
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
+import typer
+
 from pipeline import codec
 from pipeline.cli.feeding import producer
+from pipeline.cli.moments import iso
 from pipeline.cli.recorded.progress import watched
 from pipeline.runtime.topic_plan import APPLY
 from pipeline.runtime.topics import TopicsError, read_topics
@@ -47,14 +50,16 @@ async def feed(recordings: Recordings, settings: Settings, speed: float) -> None
 
     """
     await check_retention(recordings, settings)
+    reached_ms = None
     async with producer(settings) as sending:
-        records = watched(recordings, "replaying")
-        if speed == FASTEST:
-            for chunk in _chunks(records):
+        try:
+            async for chunk in _chunks(watched(recordings, "replaying"), speed):
                 await _send(sending, chunk)
-        else:
-            async for recorded in pace(records, speed):
-                await _send(sending, [recorded])
+                reached_ms = chunk[-1].time_ms
+        except BaseException:
+            if reached_ms is not None:
+                typer.echo(f"all records before {iso(reached_ms)} were sent: --from goes on there", err=True)
+            raise
 
 
 async def _send(sending: AIOKafkaProducer, records: Iterable[Recorded]) -> None:
@@ -82,9 +87,13 @@ async def pace(records: Iterable[Recorded], speed: float) -> AsyncIterator[Recor
         yield recorded
 
 
-def _chunks(records: Iterator[Recorded]) -> Iterator[list[Recorded]]:
-    while chunk := list(islice(records, CHUNK)):
-        yield chunk
+async def _chunks(records: Iterator[Recorded], speed: float) -> AsyncIterator[list[Recorded]]:
+    if speed == FASTEST:
+        while chunk := list(islice(records, CHUNK)):
+            yield chunk
+    else:
+        async for recorded in pace(records, speed):
+            yield [recorded]
 
 
 async def check_retention(recordings: Recordings, settings: Settings) -> None:
