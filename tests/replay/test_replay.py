@@ -292,6 +292,7 @@ def test_a_result_takes_the_place_of_an_older_one_behind_a_link_too(files, tmp_p
         (("--out", "x.csv", "--prices", "bars.csv", "--symbol", "a b"), "symbol: no spaces"),
         (("--out", "x.csv", "--prices", "a b=bars.csv"), "symbol: no spaces"),
         (("--out", "x.csv", "--prices", "X=none.csv"), "none.csv: no such file"),
+        (("--out", "x.csv", "--prices", "data/symbol=X/none.csv"), "data/symbol=X/none.csv: no such file"),
         (("--out", "x.txt", "--prices", "bars.csv", "--symbol", "X"), "x.txt: expected .parquet"),
         (("--out", LONG, "--prices", "bars.csv", "--symbol", "X"), f"{LONG}: File name too long"),
         (("--out", "no/x.csv", "--prices", "bars.csv", "--symbol", "X"), "there is no directory no"),
