@@ -19,16 +19,19 @@ if TYPE_CHECKING:
 
 FILE_OPTIONS: Final = ("--liquidations", "--prices", "--open-interest", "--funding")
 
-_FILES: Final = "[SYMBOL=]FILE..."
+FILES: Final = "[SYMBOL=]FILE..."
+"""How help names the values of an option for files."""
 Files: TypeAlias = list[Path] | None
-LiquidationFiles: TypeAlias = Annotated[Files, typer.Option(metavar=_FILES, help="Liquidations.")]
+LiquidationFiles: TypeAlias = Annotated[
+    Files, typer.Option(metavar=FILES, help="Liquidations, or raw forceOrder captures.")
+]
 PriceFiles: TypeAlias = Annotated[
-    Files, typer.Option(metavar=_FILES, help="Bars of 1, 3 or 5 minutes, or ticks.")
+    Files, typer.Option(metavar=FILES, help="Bars of 1, 3 or 5 minutes, or ticks.")
 ]
 OpenInterestFiles: TypeAlias = Annotated[
-    Files, typer.Option(metavar=_FILES, help="Open interest in US dollars.")
+    Files, typer.Option(metavar=FILES, help="Open interest in US dollars.")
 ]
-FundingFiles: TypeAlias = Annotated[Files, typer.Option(metavar=_FILES, help="Funding rates, as fractions.")]
+FundingFiles: TypeAlias = Annotated[Files, typer.Option(metavar=FILES, help="Funding rates, as fractions.")]
 SymbolOfFiles: TypeAlias = Annotated[
     str | None, typer.Option(help="The symbol of files without such a column; SYMBOL=FILE is for that file.")
 ]

@@ -30,11 +30,9 @@ if TYPE_CHECKING:
 
 
 def replay(  # noqa: PLR0913, PLR0917
-    liquidations: Annotated[
-        options.Files, typer.Option(metavar="FILE...", help="Liquidations, or raw forceOrder captures.")
-    ] = None,
+    liquidations: options.LiquidationFiles = None,
     prices: Annotated[
-        options.Files, typer.Option(metavar="FILE...", help="Ticks, trades or bars (one price each).")
+        options.Files, typer.Option(metavar=options.FILES, help="Ticks, trades or bars (one price each).")
     ] = None,
     open_interest: options.OpenInterestFiles = None,
     funding: options.FundingFiles = None,
