@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 FRESH_MS: Final = 5_000
 """A record younger than this is live: it never waits for what has not been sent yet."""
 PAUSE: Final = 1.0
-"""Seconds without any record, and with none that waits, after which the next ones count as a new beginning; a
-record waits no longer for the broker to tell of the other topics once more."""
+"""Seconds without any record after which the next ones count as a new beginning, unless none has passed since
+the last; a record waits no longer for the broker to tell of the other topics once more."""
 LONGEST_QUEUE: Final = 2_000
 LARGEST_QUEUE: Final = 8 << 20
 """Records of one topic that may wait, and their bytes; more are not fetched."""
@@ -115,6 +115,7 @@ class Merge:
         self._ranked = list(self.sources.values())
         self._awaited = self._ranked
         self._began = self._arrived = now
+        self._passed = False
         self._looks: deque[_Look] = deque()
         self._looked_to = self._certain = -math.inf
 
@@ -125,8 +126,8 @@ class Merge:
 
     def add(self, topic: str, records: Sequence[Any], now: float) -> None:
         """Take records of a topic as they were fetched."""
-        if now - self._arrived > PAUSE and not self.waiting:
-            self._began = now
+        if now - self._arrived > PAUSE and (self._passed or not self.waiting):
+            self._began, self._passed = now, False
         self._arrived = now
         self.sources[topic].add(records, now)
 
@@ -174,6 +175,7 @@ class Merge:
                 break
             released += part
             filled = [source for source in filled if source.waiting]
+        self._passed |= bool(released)
         return released
 
     def _told_to(self, told_ms: float, newest: float, now: float, wall_ms: float) -> float:

@@ -106,6 +106,17 @@ def test_what_comes_now_and_then_makes_what_waits_wait_no_longer():
     assert times(merge.release(everything, 5.0, WALL)) == [("l", 1), ("l", 2), ("l", 4)]
 
 
+def test_after_a_pause_the_other_topics_are_waited_for_again_though_something_waits_yet():
+    """Or a broker that is back would let pass what it tells of first."""
+    merge = merge_of(settle=5.0, prices=[1, 2], liquidations=[1, 9])
+    assert times(merge.release(everything, 0.0, WALL)) == [("p", 1), ("l", 1), ("p", 2)]
+    merge.add("liquidations", records("liquidations", 11, 12), now=10.0)
+    assert merge.release(everything, 10.0, WALL) == []
+    merge.add("prices", records("prices", 10), now=10.5)
+    assert times(merge.release(everything, 10.5, WALL)) == [("l", 9), ("p", 10)]
+    assert times(merge.release(everything, 15.5, WALL)) == [("l", 11), ("l", 12)]
+
+
 def test_a_topic_that_stays_silent_is_waited_for_once():
     merge = merge_of(settle=0.25)
     released = []
