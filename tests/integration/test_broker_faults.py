@@ -25,8 +25,9 @@ pytestmark = pytest.mark.apache_kafka
 AWAY = "Unable connect to node"
 STALL = 6.0
 """Seconds for which a broker stands still: the fault itself, not a wait."""
-PATIENT = {"session_timeout": 80.0, "rebalance_timeout": 80.0}
-"""A worker that no fault of the broker makes give up its lease."""
+PATIENT = {"session_timeout": 80.0, "rebalance_timeout": 80.0, "merge_settle_ms": 5_000}
+"""A worker that no fault of the broker makes give up its lease, and that waits for what producers send anew:
+after a fault each topic comes when its leader is back."""
 
 
 async def until_it_waits_calmly(worker):
