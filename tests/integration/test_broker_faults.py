@@ -25,7 +25,12 @@ pytestmark = pytest.mark.apache_kafka
 AWAY = "Unable connect to node"
 STALL = 6.0
 """Seconds for which a broker stands still: the fault itself, not a wait."""
-PATIENT = {"session_timeout": 80.0, "rebalance_timeout": 80.0, "merge_settle_ms": 5_000}
+PATIENT = {
+    "session_timeout": 80.0,
+    "rebalance_timeout": 80.0,
+    "merge_settle_ms": 3_000,
+    "context_settle_ms": 10_000,  # the context waits for its own feeds first
+}
 """A worker that no fault of the broker makes give up its lease, and that waits for what producers send anew:
 after a fault each topic comes when its leader is back."""
 
