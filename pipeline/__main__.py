@@ -19,9 +19,12 @@ def main() -> None:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: PTH123, SIM115 - to the end, without pathlib
     from pipeline.cli import app  # noqa: PLC0415 - takes half a second, and has begun nothing meanwhile
 
-    for number in _ENDING:
-        signal.signal(number, signal.default_int_handler)
-    app()
+    try:
+        for number in _ENDING:
+            signal.signal(number, signal.default_int_handler)
+        app()
+    except KeyboardInterrupt:  # where Click does not look yet, or no more
+        sys.exit(_INTERRUPTED)
 
 
 if __name__ == "__main__":

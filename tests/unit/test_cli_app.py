@@ -36,6 +36,18 @@ def test_every_command_explains_itself_and_its_options(command):
     assert [param.name for param in command_of(command).params if not getattr(param, "help", None)] == []
 
 
+def test_an_interruption_that_nobody_else_takes_ends_without_a_traceback():
+    code = """
+import pipeline.cli
+def app(): raise KeyboardInterrupt
+pipeline.cli.app = app
+from pipeline.__main__ import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("module", ["pipeline.contract", "pipeline.backtest.labels"])
 def test_a_command_that_is_stopped_while_it_is_imported_ends_without_a_traceback(module, number):
