@@ -194,6 +194,13 @@ async def ends(settings: Settings, topics: Sequence[str]) -> dict[Any, int]:
         await consumer.stop()
 
 
+async def until_fed(settings: Settings, process: subprocess.Popen[str], more_than: int = 0) -> None:
+    """Wait until the feeds' topics have more than so many records, while a process sends them."""
+    while sum((await ends(settings, contract.FEEDS)).values()) <= more_than:
+        assert process.poll() is None, process.communicate()
+        await asyncio.sleep(0.2)
+
+
 async def until_caught_up(
     settings: Settings,
     topics: Sequence[str] = contract.FEEDS,

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 from commands import start
-from workers import PATIENCE, delete_topics, ends, read_all
+from workers import PATIENCE, delete_topics, read_all, until_fed
 
 from pipeline import contract
 from pipeline.cli.simulated.simulation import ROUND_S, Market
@@ -14,9 +14,7 @@ from pipeline.cli.simulated.simulation import ROUND_S, Market
 
 async def until_it_plays(settings, process, past):
     """Wait until the past is sent, and something of what comes after it."""
-    while sum((await ends(settings, contract.FEEDS)).values()) <= past + 100:
-        assert process.poll() is None, process.communicate()
-        await asyncio.sleep(0.2)
+    await until_fed(settings, process, more_than=past + 100)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

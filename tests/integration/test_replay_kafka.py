@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 from commands import cascade, start
-from workers import PATIENCE, ends, read_all
+from workers import PATIENCE, ends, read_all, until_fed
 
 from pipeline import codec, contract
 from pipeline.cli.recorded.recordings import Period, Recording, Recordings
@@ -81,9 +81,7 @@ async def test_what_is_interrupted_says_where_to_go_on_and_then_all_is_there(set
     words = ("replay", *files, "--to-kafka")
     with start(settings, *words, "--speed", "1") as process:
         try:
-            while not sum((await ends(settings, contract.FEEDS)).values()):
-                assert process.poll() is None, process.communicate()
-                await asyncio.sleep(0.2)
+            await until_fed(settings, process)
             process.send_signal(signal.SIGINT)
             told, errors = await asyncio.to_thread(process.communicate, timeout=PATIENCE)
         finally:

@@ -158,9 +158,8 @@ def test_a_file_whose_name_looks_like_a_symbol_and_a_file_is_taken_as_it_is(tick
     monkeypatch.chdir(tmp_path)
     rows = [tick.message for tick in ticks if tick.topic == contract.PRICES]
     write(Path("A=b.csv"), rows)
-    assert (
-        table(invoke("replay", "--prices", "A=b.csv", "--out", "x.csv"))["used: prices"] == f"{len(rows):,}"
-    )
+    told = table(invoke("replay", "--prices", "A=b.csv", "--out", "x.csv"))
+    assert told["used: prices"] == f"{len(rows):,}"
 
 
 def test_from_and_to_take_iso_and_milliseconds(files, tmp_path):
