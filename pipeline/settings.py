@@ -305,6 +305,11 @@ class Settings(BaseSettings):
             raise ValueError(f"{PREFIX}REBALANCE_TIMEOUT: at least {PREFIX}SESSION_TIMEOUT")
         if self.stuck_after <= self.checkpoint_interval:
             raise ValueError(f"{PREFIX}STUCK_AFTER: more than {PREFIX}CHECKPOINT_INTERVAL")
+        if self.context_settle_ms <= self.merge_settle_ms:
+            raise ValueError(
+                f"{PREFIX}CONTEXT_SETTLE_MS: more than {PREFIX}MERGE_SETTLE_MS: the context is made of "
+                "prices that waited for other topics first"
+            )
         return self
 
     @property

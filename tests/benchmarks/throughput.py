@@ -103,7 +103,7 @@ def create_settings(broker: str) -> Settings:
         broker=broker,
         redis_enabled=False,
         input_retention_hours=-1,  # the messages lie in the past
-        context_settle_ms=250,
+        context_settle_ms=500,
     )
 
 

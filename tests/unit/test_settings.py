@@ -69,6 +69,7 @@ def test_an_argument_overrides_a_variable(monkeypatch):
         ("PIPELINE_HEARTBEAT_INTERVAL", "4"),
         ("PIPELINE_REBALANCE_TIMEOUT", "5"),
         ("PIPELINE_STUCK_AFTER", "0.2"),
+        ("PIPELINE_CONTEXT_SETTLE_MS", "250"),
         ("PIPELINE_SESSION_TIMEOUT", "nan"),
     ],
 )
