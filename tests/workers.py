@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 PATIENCE = 90
+UNHURRIED = {"merge_settle_ms": 3_000, "context_settle_ms": 15_000}
+"""For a worker that runs while its market's past is sent: longer than the producer pauses, and than the
+context takes, so that nothing is overtaken."""
 TEST_APP = "cascade-test-"
 
 

@@ -10,6 +10,7 @@ from interruptions import SLOW, uninterrupted, until_signals
 from many_symbols import feed
 from workers import (
     PATIENCE,
+    UNHURRIED,
     Worker,
     differing,
     expected_signals,
@@ -53,7 +54,7 @@ async def test_symbols_that_were_forgotten_and_come_back_are_exact_whatever_is_k
     market = list(simulate(20, seed=3))
     back = later(market, 2 * DAYS)
     between = [tick for tick in later(market, DAYS) if tick.symbol in {"BTCUSDT", "ETHUSDT"}]
-    with Worker(settings, **SLOW) as worker:
+    with Worker(settings, **SLOW, **UNHURRIED) as worker:
         await produce(settings, market)
         await until_caught_up(settings, workers=[worker])
         await produce(settings, between)
@@ -119,7 +120,7 @@ async def test_a_worker_that_keeps_partitions_does_not_read_their_changelogs_aga
 async def test_many_symbols_are_recovered_exactly(settings, symbols):
     ticks = list(islice(feed(symbols), 10 * symbols))
     half = 4 * symbols
-    with Worker(settings) as worker:
+    with Worker(settings, **UNHURRIED) as worker:
         await produce(settings, ticks[:half])
         await until_caught_up(settings, workers=[worker])
         worker.kill()

@@ -3,7 +3,16 @@
 import time
 
 from aiokafka import AIOKafkaProducer
-from workers import Worker, differing, expected_signals, produce, read_all, read_signals, until_caught_up
+from workers import (
+    UNHURRIED,
+    Worker,
+    differing,
+    expected_signals,
+    produce,
+    read_all,
+    read_signals,
+    until_caught_up,
+)
 
 from pipeline import Engine, codec, contract
 from pipeline.cli.simulated.scenario import Tick
@@ -55,7 +64,7 @@ async def test_weights_changed_at_run_time_reach_every_worker_and_survive_restar
     weights = {"velocity": 1.0, "acceleration": 0, "volume": 0, "oi_change": 0, "funding": 0, "volatility": 0}
     control = {"setting": "weights", "version": 1, "timestamp": round(start + 10, 3), "weights": weights}
     engine = Engine()
-    with Worker(settings) as worker:
+    with Worker(settings, **UNHURRIED) as worker:
         await produce_control(settings, control)
         await until_caught_up(settings, [contract.CONTROL], workers=[worker])
         worker.kill()

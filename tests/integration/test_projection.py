@@ -5,7 +5,7 @@ import asyncio
 import orjson
 from interruptions import until_owned
 from redis.asyncio import Redis
-from workers import Worker, differing, expected_signals, produce, read_signals, until_caught_up
+from workers import UNHURRIED, Worker, differing, expected_signals, produce, read_signals, until_caught_up
 
 from pipeline import contract
 from pipeline.cli.simulated.simulation import simulate
@@ -59,7 +59,7 @@ async def test_without_redis_signals_go_on_and_redis_is_complete_afterwards(sett
     ticks = list(simulate(30, seed=12))
     expected = expected_signals(ticks)
     await produce(settings, ticks[: len(ticks) // 2])
-    with Worker(settings, redis_url=own_valkey.url) as worker:
+    with Worker(settings, redis_url=own_valkey.url, **UNHURRIED) as worker:
         await until_caught_up(settings, (*contract.FEEDS, *contract.PROJECTED), workers=[worker])
         async with Redis.from_url(own_valkey.url) as redis:
             await redis.save()  # what a Redis without a log would forget when it is killed

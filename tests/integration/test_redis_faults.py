@@ -12,7 +12,17 @@ import pytest
 from passage import Passage
 from redis.asyncio import Redis
 from servers import HOST, ValkeyServer, running
-from workers import PATIENCE, Worker, differing, expected_signals, lag, produce, read_signals, until_caught_up
+from workers import (
+    PATIENCE,
+    UNHURRIED,
+    Worker,
+    differing,
+    expected_signals,
+    lag,
+    produce,
+    read_signals,
+    until_caught_up,
+)
 
 from pipeline import contract
 from pipeline.cli.simulated.simulation import simulate
@@ -22,8 +32,6 @@ from pipeline.sinks.connection import connect
 MOST_GROWTH_KB = 100_000
 """Of the worker's memory: what Redis does not take stays on Kafka."""
 OUTAGES = [pytest.param(4, id="4s"), pytest.param(60, id="60s", marks=pytest.mark.endurance)]
-UNHURRIED = {"merge_settle_ms": 3_000, "context_settle_ms": 15_000}
-"""Longer than the market's producer pauses, and than its context takes: nothing of its past is overtaken."""
 SECRET = "not-to-be-shown"  # noqa: S105 - it opens nothing
 
 

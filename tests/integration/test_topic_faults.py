@@ -9,7 +9,16 @@ from interruptions import SLOW, uninterrupted, until_signals
 from test_broker_faults import until_caught_up_or_told, until_ended
 from test_cli_worker import work
 from test_topics import admin_does, set_config
-from workers import Worker, differing, expected_signals, produce, read_signals, read_states, until_caught_up
+from workers import (
+    UNHURRIED,
+    Worker,
+    differing,
+    expected_signals,
+    produce,
+    read_signals,
+    read_states,
+    until_caught_up,
+)
 
 from pipeline import codec, contract
 from pipeline.cli.simulated.simulation import simulate
@@ -43,7 +52,7 @@ async def test_an_input_that_is_made_anew_is_read_from_its_beginning(settings, r
     # Less than before: what has grown past its old end cannot be told from what was there.
     early, late = ticks[: len(ticks) * 9 // 10], ticks[len(ticks) * 9 // 10 :]
     await produce(settings, early)
-    with Worker(settings) as worker:
+    with Worker(settings, **UNHURRIED) as worker:
         await until_caught_up(settings, workers=[worker])
         if not running:
             assert worker.stop() == 0
@@ -154,7 +163,7 @@ async def test_a_changelog_that_is_deleted_under_a_worker_at_rest_ends_it_and_is
 @pytest.mark.endurance
 async def test_an_output_that_is_made_anew_under_a_worker_at_rest_gets_what_comes_next(settings):
     ticks = list(simulate(20, seed=48))
-    with Worker(settings) as worker:
+    with Worker(settings, **UNHURRIED) as worker:
         await produce(settings, ticks[:-500])
         await until_caught_up(settings, workers=[worker])
         before = await read_signals(settings)
