@@ -18,7 +18,6 @@ from aiokafka.conn import collect_hosts, create_conn
 from aiokafka.errors import (
     GroupAuthorizationFailedError,
     KafkaConnectionError,
-    KafkaError,
     SaslAuthenticationFailed,
     TopicAuthorizationFailedError,
 )
@@ -30,6 +29,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from pipeline import codec, contract
 from pipeline.runtime.connections import keep_steady
+from pipeline.runtime.topics import NO_KAFKA, partitions_of
 
 Callback: TypeAlias = Callable[[str, dict[str, Any]], Awaitable[None] | None]
 _Messages: TypeAlias = AsyncGenerator[tuple[str, bytes], None]
@@ -50,7 +50,7 @@ _REFUSED_BY_KAFKA: Final[tuple[tuple[type[Exception], str], ...]] = (
     (ssl.SSLCertVerificationError, "nobody vouches for the broker's certificate: look at ssl_context"),
 )
 """What no other try mends, and the client's options that do."""
-_TROUBLE: Final = (RedisError, KafkaError, OSError)
+_TROUBLE: Final = (RedisError, *NO_KAFKA)
 _ANSWER_S: Final = 5.0
 _LONGEST_WAIT_S: Final = 5.0
 _LONGEST_EXPONENT: Final = 16
@@ -169,6 +169,8 @@ class SignalSubscriber:
     async def subscribe(self, channels: str | Iterable[str], callback: Callback) -> None:
         """Listen until cancelled or closed, whatever happens to the server in between.
 
+        Topics of Kafka that are missing are waited for, and not made.
+
         `callback(channel, data)` is a plain or an async function; the next signal waits for it. If it
         raises, that is logged and the next signal comes all the same. A signal that comes again (Kafka
         delivers at least once) is left out: per channel and symbol the order is (timestamp, sequence).
@@ -254,7 +256,6 @@ class SignalSubscriber:
 
     async def _kafka_messages(self, channels: Sequence[str], outage: _Outage) -> _Messages:
         consumer = AIOKafkaConsumer(
-            *channels,
             bootstrap_servers=self._url.removeprefix(_KAFKA),
             group_id=self._group,
             enable_auto_commit=False,
@@ -263,6 +264,8 @@ class SignalSubscriber:
         keep_steady(consumer)
         try:
             await self._start(consumer)
+            await partitions_of(consumer, channels)  # or the broker would make one that is missing
+            consumer.subscribe(channels)
             outage.end()
             placed: set[Any] = set()
             while True:

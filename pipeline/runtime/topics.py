@@ -36,6 +36,9 @@ from pipeline.runtime.topic_plan import (
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
+    from aiokafka import AIOKafkaConsumer
+    from aiokafka.client import AIOKafkaClient
+
     from pipeline.settings import Settings
 
 _TOPIC_OVERRIDE: Final = 1
@@ -70,15 +73,23 @@ async def read_topics(settings: Settings) -> dict[str, Found]:
 async def count_partitions(settings: Settings, topic: str) -> int:
     """Return the number of a topic's partitions; `TopicsError` when there is no such topic."""
     async with _admin(settings) as client:
-        listed = await _list_topics(client, [topic])
-    if topic not in listed:
-        raise TopicsError(f"{topic}: missing: {APPLY}")
-    return len(listed[topic])
+        return (await partitions_of(client, [topic]))[topic]
 
 
-async def _list_topics(client: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str, list[Any]]:
+async def partitions_of(
+    client: AIOKafkaAdminClient | AIOKafkaConsumer, names: Sequence[str]
+) -> dict[str, int]:
+    """Return the numbers of the topics' partitions; `TopicsError` when there is no such topic."""
+    listed = await _list_topics(client._client, names)
+    if missing := [name for name in names if name not in listed]:
+        raise TopicsError(f"{', '.join(missing)}: missing: {APPLY}")
+    return {name: len(partitions) for name, partitions in listed.items()}
+
+
+async def _list_topics(client: AIOKafkaClient, names: Sequence[str]) -> dict[str, list[Any]]:
     """Return the partitions of those topics that there are; aiokafka's own request (0.14) would make them."""
-    response = await client._send_request(MetadataRequest(names, allow_auto_topic_creation=False))
+    request = MetadataRequest(names, allow_auto_topic_creation=False)
+    response = await client.send(client.get_random_node(), request)
     topics = response.to_object()["topics"]
     for topic in topics:
         _raise_if_refused(topic["topic"], topic["error_code"])
@@ -95,7 +106,7 @@ def _raise_if_refused(name: str, code: int) -> None:
 
 
 async def _read(client: AIOKafkaAdminClient, wanted: Sequence[Topic]) -> dict[str, Found]:
-    listed = await _list_topics(client, [topic.name for topic in wanted])
+    listed = await _list_topics(client._client, [topic.name for topic in wanted])
     names = [topic.name for topic in wanted if topic.name in listed]
     configs = await _read_configs(client, names)
     return {

@@ -7,6 +7,7 @@ import uuid
 from contextlib import asynccontextmanager
 
 import pytest
+import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import GroupCoordinatorNotAvailableError, TopicAlreadyExistsError
@@ -171,3 +172,20 @@ async def test_it_waits_for_a_broker_that_is_not_there_yet(own_broker):
         await create_topic(own_broker.bootstrap)
         async with AIOKafkaProducer(bootstrap_servers=own_broker.bootstrap) as producer:
             await knock(producer, inbox)
+
+
+async def test_a_topic_that_is_not_there_yet_is_waited_for_and_not_made(own_broker):
+    """A broker would make it, with as many partitions as it likes, and no worker could start any more."""
+    inbox = Inbox()
+    with structlog.testing.capture_logs() as logs:
+        async with subscribed(own_broker.bootstrap, inbox):
+            await until(lambda: logs, patience=PATIENCE)
+            await create_topic(own_broker.bootstrap)
+            async with AIOKafkaProducer(bootstrap_servers=own_broker.bootstrap) as producer:
+                assert await producer.partitions_for(contract.CRITICAL) == {0, 1}
+                await knock(producer, inbox)
+    assert [log["event"] for log in logs] == [
+        "no connection to the signals, trying again",
+        "the signals are connected again",
+    ]
+    assert logs[0]["error"] == f"{contract.CRITICAL}: missing: run `cascade topics apply`"
