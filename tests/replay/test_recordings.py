@@ -1,5 +1,6 @@
 import csv
 import json
+from codecs import BOM_UTF8
 from collections import Counter
 from decimal import Decimal
 
@@ -184,6 +185,14 @@ def test_lines_that_are_no_json_objects_are_counted_and_empty_ones_are_none(tmp_
     assert len(found) == 1
     assert recordings.refused == {("x.jsonl", "not a JSON object (NaN and Infinity are no JSON)"): 2}
     assert recordings.size == 3
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+def test_a_byte_order_mark_costs_nothing(tmp_path, suffix):
+    path = write(tmp_path / f"x{suffix}", [{"timestamp_ms": T, "symbol": "X", "rate": 0.1}])
+    path.write_bytes(BOM_UTF8 + path.read_bytes())
+    found, recordings = read((contract.FUNDING, path))
+    assert len(found) == recordings.size == 1
 
 
 def test_rows_outside_the_period_are_counted(tmp_path, suffix):

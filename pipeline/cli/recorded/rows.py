@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from abc import ABC, abstractmethod
+from codecs import BOM_UTF8
 from collections import Counter
 from decimal import Decimal
 from itertools import compress, islice
@@ -26,6 +27,8 @@ _TIMES: Final = {"timestamp_ms": ("milliseconds", 1), "timestamp": ("seconds", 1
 """Columns of times: the unit of each, and its milliseconds. The first that a row has counts."""
 _BATCH: Final = 8_192
 _PEEK: Final = 5
+_BLANK: Final = BOM_UTF8 + b" \t\r\n"
+"""Around an object of a line of JSON."""
 _KEEP: Final = "surrogateescape"
 """What is no UTF-8 is kept, and refused where it means something."""
 
@@ -135,7 +138,7 @@ class JsonLinesFile(RowFile):
         """Yield every row; lines without anything in them are none."""
         decode = codec.decoder(dict[str, Any])
         with self.path.open("rb") as file:
-            for line in filter(None, map(bytes.strip, file)):
+            for line in filter(None, (line.strip(_BLANK) for line in file)):
                 try:
                     yield decode(line)
                 except codec.UNREADABLE:
