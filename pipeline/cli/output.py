@@ -22,6 +22,7 @@ from rich.table import Table
 from rich.text import Text
 from typer.core import TyperGroup
 
+from pipeline.runtime.logs import visible
 from pipeline.runtime.topics import TopicsError
 from pipeline.runtime.upstream import UnknownVersionError
 from pipeline.settings import InvalidSettingsError
@@ -206,8 +207,3 @@ def show_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for row in rows:
         table.add_row(*(Text(visible(cell)) for cell in row))
     Console().print(table)
-
-
-def visible(text: str) -> str:
-    """Return a text with its control characters, line ends too, written out."""
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.cli.output import PROBLEM, Commands, run, show_table, visible
+from pipeline.cli.output import PROBLEM, Commands, run, show_table
+from pipeline.runtime.logs import visible
 from pipeline.runtime.misplaced import find_misplaced_keys
 from pipeline.runtime.topic_plan import Problem, Topic, find_problems, wanted_topics
 from pipeline.runtime.topics import apply_topics, check_topics, read_topics

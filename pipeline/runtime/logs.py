@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import sys
 import time
 from typing import Any, Final, Literal
@@ -15,7 +14,6 @@ _CHATTY: Final = ("faust", "mode", "aiokafka")
 _REPEATING: Final = ("aiokafka", "mode.timers")
 """Those that say the same again and again while a broker is away or slow."""
 _FOLD_S: Final = 10.0
-_CONTROL: Final = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 
 
 class _Expected(logging.Filter):
@@ -124,6 +122,11 @@ def _for_people() -> list[Any]:
 def _write_out(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
     """Write out control characters but line ends: what a record holds may come from anybody."""
     return {
-        name: _CONTROL.sub(lambda found: ascii(found[0])[1:-1], value) if isinstance(value, str) else value
+        name: "\n".join(map(visible, value.split("\n"))) if isinstance(value, str) else value
         for name, value in event.items()
     }
+
+
+def visible(text: str) -> str:
+    """Return a text with its control characters, line ends too, written out."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

@@ -46,10 +46,10 @@ def test_for_people_a_traceback_shows_no_variables(capsys, configure):
 @pytest.mark.parametrize("configure", [lambda: configure_log("console", "INFO"), log_to_stderr])
 def test_for_people_what_others_wrote_commands_no_terminal(capsys, configure):
     configure()
-    structlog.get_logger("of.a.test").warning("it says \x1b[2J\nof", key="\x1b[31mred\x9b", partition=3)
+    structlog.get_logger("of.a.test").warning("it says \x1b[2J\nof", key="\x1b[31mred\x9b\u202e", partition=3)
     shown = capsys.readouterr().err
     assert r"it says \x1b[2J" in shown
-    assert r"key=\x1b[31mred\x9b partition=3" in shown
+    assert r"key=\x1b[31mred\x9b\u202e partition=3" in shown
     assert shown.count("\n") == 2
 
 
