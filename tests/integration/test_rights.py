@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from contextlib import AsyncExitStack
 
 import pytest
+from aiokafka.errors import TopicAuthorizationFailedError
 from exchanges import Exchange
 from secured import GuardedKafkaServer, authority
 from servers import running
@@ -13,6 +15,7 @@ from test_broker_faults import until_ended
 from test_collect import collecting, frames, now_ms, until_there
 from waiting import until
 from workers import (
+    PATIENCE,
     TEST_APP,
     Worker,
     delete_topics,
@@ -29,6 +32,7 @@ from pipeline.cli.simulated.simulation import simulate
 from pipeline.runtime.topic_plan import wanted_topics
 from pipeline.runtime.topics import apply_topics
 from pipeline.settings import Settings
+from pipeline.subscriber import SignalSubscriber
 
 pytestmark = pytest.mark.java
 
@@ -126,3 +130,12 @@ async def test_a_right_that_is_missing_ends_a_worker_and_is_named(  # noqa: PLR0
         with Worker(settings) as worker:
             code, said = await until_ended(worker)
     assert (code, words in said) == (1, True), said
+
+
+@pytest.mark.parametrize("operation", ["read", "describe"])
+async def test_a_right_that_is_missing_ends_a_subscription_and_the_topic_is_named(kafka, settings, operation):
+    options = settings.kafka_client_options()
+    subscriber = SignalSubscriber("kafka://" + ",".join(options.pop("bootstrap_servers")), **options)
+    async with kafka.denied(operation, contract.ALERTS):
+        with pytest.raises(TopicAuthorizationFailedError, match=contract.ALERTS):
+            await asyncio.wait_for(subscriber.subscribe([contract.SIGNALS, contract.ALERTS], print), PATIENCE)
