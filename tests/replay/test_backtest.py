@@ -179,21 +179,64 @@ def test_it_agrees_with_the_reference_evaluator(reference, recorded_data, tmp_pa
         )
     else:
         signals, other = (made_signals(liquidations, seed) for seed in (1, 2))
-    expected = reference.score(signals, liquidations, prices, (0.3,), versus=other)
+    assert disagreements(reference, liquidations, prices, (signals, other)) == []
+
+
+@pytest.mark.recorded
+@pytest.mark.parametrize(
+    ("bar_min", "changes", "hold_s"),
+    [
+        (1, {"side": "down", "lag_min": 0, "gap_h": 1.0}, 60.0),
+        (3, {"sigmas": 2.0, "floor": 0.004, "quantile": 0.9, "lag_min": 5}, 600.0),
+        (5, {"warm_h": 30, "gap_h": 1e9}, 600.0),
+    ],
+)
+def test_it_agrees_with_the_reference_evaluator_on_feeds_with_holes(reference, bar_min, changes, hold_s):
+    market = made_market(days=5, crashes=(1.6, 2.4, 3.4), seed=bar_min, bar=bar_min * MINUTE)
+    bars = among_hours(market.opens_ms, (1.7, 1.9), (3.0, 3.3))
+    events = among_hours(market.liquidated_ms, (0.0, 0.4), (2.5, 2.8))
+    prices = pd.DataFrame({"timestamp_ms": market.opens_ms[~bars], "close": market.closes[~bars]})
+    liquidations = pd.DataFrame({"timestamp_ms": market.liquidated_ms[~events], "price": 100.0})
+    liquidations["quantity"] = market.usd[~events] / 100
+    signals = (made_signals(liquidations, 1), made_signals(liquidations, 2))
+    assert disagreements(reference, liquidations, prices, signals, EventRule(**changes), hold_s) == []
+
+
+def among_hours(times_ms, *spans):
+    """Tell which times lie in spans of days after the start."""
+    days = (times_ms - START) / DAY
+    return np.any([(days >= begin) & (days < end) for begin, end in spans], axis=0)
+
+
+def disagreements(  # noqa: PLR0913, PLR0917
+    reference,
+    liquidations,
+    prices,
+    signals,
+    rule=EventRule(),  # noqa: B008
+    hold_s=60.0,
+):
+    """Return the figures for which the reference evaluator has others."""
+    one, other = signals
+    fields = {"k": rule.sigmas, "floor": rule.floor, "quantile": rule.quantile, "lag": rule.lag_min}
+    options = fields | {"side": rule.side, "warm": rule.warm_h, "gap": rule.gap_h, "hold": hold_s}
+    expected = reference.score(one, liquidations, prices, (0.3,), versus=other, **options)
     market = Recorded(
         liquidations.timestamp_ms.to_numpy(np.int64),
         (liquidations.price * liquidations.quantity).to_numpy(),
         prices.timestamp_ms.to_numpy(np.int64),
         prices.close.to_numpy(float),
     )
-    labels = label(market, EventRule())
-    found, more = (
-        evaluate(as_series(signals), labels, (0.3,)),
-        gain(as_series(signals), as_series(other), labels),
-    )
+    labels = label(market, rule)
+    found = evaluate(as_series(one), labels, (0.3,), hold_s)
+    more = gain(as_series(one), as_series(other), labels, hold_s)
+    assert len(labels.onsets) > 0
     assert (len(labels.onsets), len(labels.minutes)) == (expected["episodes"], expected["minutes"])
-    for mine, theirs in pairs(found, more, expected):
-        assert np.array(mine, float) == pytest.approx(np.array(theirs, float), abs=2e-4, nan_ok=True)
+    return [
+        (name, mine, theirs)
+        for name, mine, theirs in pairs(found, more, expected)
+        if np.array(mine, float) != pytest.approx(np.array(theirs, float), abs=2e-4, nan_ok=True)
+    ]
 
 
 def made_signals(liquidations, seed):
@@ -216,25 +259,29 @@ def as_series(signals):
 
 
 def pairs(found, more, expected):
-    """Yield each figure and what the reference has for it."""
-    yield found.pr_auc, expected["pr_auc"]
-    yield found.pr_auc_interval, expected["pr_auc_ci"]
-    yield found.pr_auc_early, expected["pr_auc_early"]
-    yield found.brier, expected["brier"]
-    yield found.brier_interval, expected["brier_ci"]
-    yield found.brier_skill, expected["brier_skill"]
-    yield found.brier_skill_interval, expected["brier_skill_ci"]
-    yield found.calibration_error, expected["ece"]
-    yield more.pr_auc_interval, expected["versus"]["pr_auc_gain_ci"]
-    yield more.brier_interval, expected["versus"]["brier_gain_ci"]
+    """Yield each figure by name, and what the reference has for it."""
+    for name, other in WHOLE.items():
+        yield name, getattr(found, name), expected[other]
+    yield "gain of pr_auc", more.pr_auc_interval, expected["versus"]["pr_auc_gain_ci"]
+    yield "gain of brier", more.brier_interval, expected["versus"]["brier_gain_ci"]
     reports = [(found.levels[name], expected["levels"][name]) for name in LEVELS[1:]]
     reports += [(found.at["0.3"], expected["at"]["0.3"])]  # noqa: PD008 - no frame
     reports += [(found.budgets[name], expected["budget"][name]) for name in expected["budget"]]
     for mine, theirs in reports:
         for name, other in NAMES.items():
-            yield getattr(mine, name), np.nan if theirs[other] is None else theirs[other]
+            yield name, getattr(mine, name), np.nan if theirs[other] is None else theirs[other]
 
 
+WHOLE = {
+    "pr_auc": "pr_auc",
+    "pr_auc_interval": "pr_auc_ci",
+    "pr_auc_early": "pr_auc_early",
+    "brier": "brier",
+    "brier_interval": "brier_ci",
+    "brier_skill": "brier_skill",
+    "brier_skill_interval": "brier_skill_ci",
+    "calibration_error": "ece",
+}
 NAMES = {
     "alerts": "alerts",
     "caught": "hits",
