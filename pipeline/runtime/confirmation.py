@@ -9,7 +9,7 @@ import structlog
 from aiokafka import errors
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 log = structlog.get_logger(__name__)
 
@@ -40,6 +40,16 @@ class NotConfirmedError(Exception):
         super().__init__(
             f"{topic}: the broker did not take what was sent ({error}), and what was not confirmed is "
             f"repeated: {_REMEDIES.get(type(error), OTHERWISE)}"
+        )
+
+
+class NotCommittedError(Exception):
+    """The broker takes no commit; `missing` are topics that it does not know any more."""
+
+    def __init__(self, missing: Sequence[str]) -> None:
+        super().__init__(
+            f"{', '.join(missing) or 'the group'}: the broker takes no commits, and what was not committed "
+            f"is repeated: {_GONE if missing else OTHERWISE}"
         )
 
 

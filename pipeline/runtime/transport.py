@@ -19,6 +19,7 @@ from mode.utils.futures import maybe_async
 
 from pipeline import contract
 from pipeline.runtime import membership
+from pipeline.runtime.confirmation import NotCommittedError
 from pipeline.runtime.connections import keep_steady
 from pipeline.runtime.lanes import fetch_apart, send_apart
 
@@ -154,6 +155,11 @@ class LoopConsumer(driver.AIOKafkaConsumerThread):
     def _state(self, tp: TP) -> Any:
         assignment = self._ensure_consumer()._subscription.subscription.assignment
         return None if assignment is None else assignment.state_value(driver.ensure_aiokafka_TP(tp))
+
+    def missing(self, topics: Iterable[str]) -> list[str]:
+        """Return the topics that the broker does not know, as far as it was heard."""
+        cluster = self._ensure_consumer()._client.cluster
+        return sorted(topic for topic in topics if not cluster.partitions_for_topic(topic))
 
     def pause(self, tps: Iterable[TP]) -> None:
         """Fetch partitions no more; the next assignment begins without pauses."""
@@ -309,8 +315,16 @@ class Consumer(driver.Consumer):
             await asyncio.sleep(_AGAIN)
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
-        """Commit; Faust (0.15) counts also what was refused as committed."""
-        done: bool = await super()._commit(offsets)
+        """Commit; Faust (0.15) counts also what was refused as committed.
+
+        aiokafka (0.14) tries for ever where a topic is gone, and whoever stops waits for it.
+        """
+        done = False
+        try:
+            async with asyncio.timeout(self.app.settings.session_timeout):
+                done = await super()._commit(offsets)
+        except TimeoutError:
+            await self.app.crash(NotCommittedError(self._thread.missing({tp.topic for tp in offsets})))
         if done:
             self._confirmed.update(offsets)
         return done

@@ -25,7 +25,7 @@ class Partition:
         self.committed = committed
         self.position = committed or 0
         self.log = []
-        self.taken_away = False
+        self.taken_away = self.gone = False
         self.paused = set()
         self._arrived = asyncio.Event()
 
@@ -55,6 +55,8 @@ class Partition:
         return {PLACE: self.committed}
 
     async def commit(self, offsets):
+        if self.gone:
+            await asyncio.Event().wait()
         if not self.taken_away:
             self.committed = offsets[PLACE]
         return not self.taken_away
@@ -67,6 +69,9 @@ class Partition:
 
     def caught_up(self, _):
         return self.position >= len(self.log)
+
+    def missing(self, topics):
+        return sorted(topics)
 
     def place(self, _):
         return self.position, max(self.position, len(self.log))
@@ -82,6 +87,13 @@ async def nothing_anew():
     return False
 
 
+def crash_of(app):
+    async def crash(error):
+        app.crashes.append(error)
+
+    return crash
+
+
 def consumer_of(partition):
     consumer = object.__new__(Consumer)
     intake = Intake(
@@ -93,8 +105,13 @@ def consumer_of(partition):
     )
     intake.consumer = consumer
     consumer.app = SimpleNamespace(
-        intake=intake, tables=SimpleNamespace(changelog_topics={CHANGELOG.topic}), read_anew=nothing_anew
+        intake=intake,
+        tables=SimpleNamespace(changelog_topics={CHANGELOG.topic}),
+        read_anew=nothing_anew,
+        settings=SimpleNamespace(session_timeout=10.0),
+        crashes=[],
     )
+    consumer.app.crash = crash_of(consumer.app)
     consumer._thread, consumer._read_offset, consumer._committed_offset = partition, _NoBooks(), {}
     consumer._fetching, consumer._fetched = asyncio.Lock(), {}
     consumer.can_resume_flow, consumer.suspend_flow = asyncio.Event(), asyncio.Event()
@@ -230,6 +247,18 @@ async def test_what_was_refused_is_not_taken_for_committed():
     partition.taken_away = True
     assert not await consumer._commit({PLACE: 9})
     assert consumer.committed(PLACE) == 5
+
+
+async def test_a_commit_that_the_broker_never_takes_ends_the_worker_and_names_the_topic():
+    """aiokafka tries again for ever where a topic is gone."""
+    partition = Partition()
+    partition.gone = True
+    consumer = consumer_of(partition)
+    consumer.app.settings.session_timeout = 0.01
+    assert not await consumer._commit({PLACE: 5})
+    [error] = consumer.app.crashes
+    assert str(error).startswith(f"{PLACE.topic}: the broker takes no commits")
+    assert "`cascade topics check`" in str(error)
 
 
 async def test_a_commit_that_was_refused_late_does_not_keep_the_same_offset_from_being_committed():
