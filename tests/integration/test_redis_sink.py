@@ -8,6 +8,7 @@ import random
 
 import pytest
 import structlog
+import uvloop
 from output_records import T0, positioning, record, regime, signal, velocity, volatility
 from passage import Passage
 from redis.exceptions import (
@@ -410,6 +411,27 @@ async def test_the_projection_waits_for_room_in_redis(own_client, own_sink):
     await own_client.config_set("maxmemory", 0)
     await waiting
     assert own_sink.published == 1
+
+
+async def project_after_a_reset(valkey, clock):
+    async with Passage(valkey.port) as passage:
+        passage.resets = True
+        client = connect(f"redis://{HOST}:{passage.port}")
+        projection = Projection(RedisSink(client, now=clock), longest_wait_s=0.2)
+        await projection.project([record(signal(1))])
+        [connection] = client.connection_pool._available_connections
+        await passage.cut()
+        while not connection._writer.is_closing():  # noqa: ASYNC110 - it is a status to look at, not an event
+            await asyncio.sleep(0)
+        await projection.project([record(signal(2))])
+        assert (projection.state, projection.failures) == ("up", 1)
+        assert (await held(client))["sequence"] == 2
+        await projection.close()
+
+
+def test_a_connection_that_is_reset_while_it_is_idle_is_made_anew(own_valkey, clock):
+    """In the worker's loop: uvloop refuses to write to it with a RuntimeError."""
+    uvloop.run(asyncio.wait_for(project_after_a_reset(own_valkey, clock), PATIENCE))
 
 
 async def test_what_passes_too_slowly_in_one_write_is_written_in_several(own_valkey, clock):
