@@ -341,6 +341,23 @@ async def test_a_user_without_rights_says_what_to_allow(own_valkey, own_client, 
     await sink.close()
 
 
+async def test_a_signal_that_a_user_may_not_publish_is_published_once_that_is_allowed(own_valkey, clock):
+    """Redis gives a new user no channels."""
+    admin = connect(own_valkey.url)
+    rights = ["+evalsha", "+script|load", "+select", "+@read", "+@write", "+publish"]
+    await admin.acl_setuser("writer", enabled=True, nopass=True, keys=["*"], commands=rights)
+    sink = RedisSink(connect(own_valkey.url.replace("://", "://writer:any@")), now=clock)
+    for _ in range(2):
+        with pytest.raises(RedisError) as trouble:
+            await sink.write([record(signal())])
+        assert "&cascade:*" in advise(trouble.value)
+    await admin.acl_setuser("writer", channels=["cascade:*"])
+    await sink.write([record(signal())])
+    assert (sink.written, sink.published) == (1, 1)
+    await sink.close()
+    await admin.aclose()
+
+
 async def test_a_redis_that_stands_still_does_not_hold_the_sink(own_valkey, own_sink):
     await own_sink.write([record(signal(1))])
     own_valkey.pause()
