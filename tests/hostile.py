@@ -105,6 +105,15 @@ AGES = (
 )
 
 
+class Latin(str):
+    """A name as it is sent by who has not heard of UTF-8."""
+
+    __slots__ = ()
+
+    def encode(self, *_):
+        return super().encode("latin-1")
+
+
 class Hostile:
     """Makes records from a seed.
 

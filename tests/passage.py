@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import math
 import re
+import socket
+import struct
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Self, cast
 
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 
 _COMMAND = re.compile(rb"(?=\*\d+\r\n\$\d+\r\n[A-Z]+\r\n)")
 """The place before a command of Redis's protocol."""
+_RESET = struct.pack("ii", 1, 0)
+"""A socket lingers for no time: what is left is dropped, and the other side told so."""
 
 
 class Passage:
@@ -31,6 +35,8 @@ class Passage:
         How long each command of Redis's protocol is held back, one after the other.
     rate
         How many bytes pass to the target in a second.
+    resets
+        Whether connections that are made from now on end with a reset.
 
     """
 
@@ -38,6 +44,7 @@ class Passage:
         self.target = target
         self.delay_s = 0.0
         self.rate = math.inf
+        self.resets = False
         self._context = context
         self._meetings: set[asyncio.Task[None]] = set()
 
@@ -57,6 +64,8 @@ class Passage:
         await asyncio.gather(*self._meetings, return_exceptions=True)
 
     async def _meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.resets:
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         async with _closing(writer), self._until_cut():
             if self._server.is_serving():
                 far_reader, far_writer = await asyncio.open_connection(HOST, self.target)

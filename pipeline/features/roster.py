@@ -28,9 +28,9 @@ class Roster:
     """
 
     def __init__(self, most: int, reference: str, known: Iterable[str] = ()) -> None:
-        self._known = {SHARED, reference}
-        self._full = most + len(self._known)
-        self._known.update(known)
+        self._always = {SHARED, reference}
+        self._full = most + len(self._always)
+        self._known = self._always.union(known)
         self.most = most
 
     def admits(self, symbol: str) -> bool:
@@ -45,6 +45,7 @@ class Roster:
     def forget(self, symbols: Iterable[str]) -> None:
         """Make room: there is no state of these symbols any more."""
         self._known.difference_update(symbols)
+        self._known |= self._always
 
     @property
     def objection(self) -> str:

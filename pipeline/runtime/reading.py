@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from pipeline.runtime.connections import keep_steady
+from pipeline.runtime.headers import read_any_names
 from pipeline.runtime.topics import count_partitions
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ async def connected(settings: Settings, **more: Any) -> AsyncIterator[AIOKafkaCo
     Its fetches are short: the broker answers one request after the other, and a fetch at the end of a
     partition, which aiokafka (0.14) sends unasked, would hold up whatever is asked of the next one.
     """
+    read_any_names()
     options = settings.kafka_client_options() | more
     consumer = AIOKafkaConsumer(**options, enable_auto_commit=False, fetch_max_wait_ms=_FETCH_MS)
     keep_steady(consumer)

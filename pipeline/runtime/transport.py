@@ -21,6 +21,7 @@ from pipeline import contract
 from pipeline.runtime import membership
 from pipeline.runtime.confirmation import NotCommittedError
 from pipeline.runtime.connections import keep_steady
+from pipeline.runtime.headers import read_any_names
 from pipeline.runtime.lanes import fetch_apart, send_apart
 
 if TYPE_CHECKING:
@@ -123,6 +124,7 @@ class LoopConsumer(driver.AIOKafkaConsumerThread):
         return await maybe_async(fun(*args, **kwargs))
 
     def _create_consumer(self, loop: asyncio.AbstractEventLoop) -> Any:
+        read_any_names()
         consumer = super()._create_consumer(loop)
         consumer._fetch_max_wait_ms = self.app.settings.fetch_max_wait_ms
         keep_steady(consumer)

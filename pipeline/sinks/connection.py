@@ -27,12 +27,16 @@ Client: TypeAlias = Redis | RedisCluster
 TROUBLE: Final = (RedisError, RedisClusterException, OSError)
 """What commands raise when Redis is away, full, read-only or refuses: try again later."""
 
+_RIGHTS: Final = (
+    "let the Redis user run EVALSHA, SCRIPT LOAD, PUBLISH, +@read and +@write on the pipeline's keys and on "
+    "its channels, &cascade:*"
+)
 _ADVICE: Final[tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...]] = (
     (
         (AuthenticationError, AuthorizationError),
         "Redis refuses the password: set PIPELINE_REDIS_PASSWORD",
     ),
-    (NoPermissionError, "let the Redis user run EVALSHA, SCRIPT LOAD and PUBLISH on the pipeline's keys"),
+    (NoPermissionError, _RIGHTS),
     (OutOfMemoryError, "Redis is out of memory: raise its maxmemory, or free some"),
     (ReadOnlyError, "this is a read-only replica: set PIPELINE_REDIS_URL to the primary"),
     (MovedError, "this is a Redis cluster: set PIPELINE_REDIS_CLUSTER=true"),
@@ -45,6 +49,7 @@ _ADVICE: Final[tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], 
     ),
 )
 _ADVICE_BY_WORDS: Final = {
+    "ACL failure in script": _RIGHTS,
     "CERTIFICATE_VERIFY_FAILED": "nobody vouches for Redis's certificate: set PIPELINE_REDIS_CA_FILE",
     "DB index is out of range": "PIPELINE_REDIS_URL names a database that this Redis has not",
     "max number of clients": "Redis has too many clients: raise its maxclients, or end some of them",

@@ -5,12 +5,13 @@ the same time, never moves a key backwards and never publishes a signal twice wh
 """
 
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import structlog
 from redis.asyncio import RedisCluster
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError
 
 from pipeline.sinks import scripts
@@ -75,22 +76,16 @@ class RedisSink:
         plan = Plan(self._rules, self._now())
         for record in records:
             plan.add(record)
-        try:
+        async with self._asking():
             await self._perform(plan.calls)
-        except TROUBLE:
-            await self._look_around()
-            raise
         self._account(plan)
         return bool(plan.calls)
 
     async def load(self) -> None:
         """Give Redis the scripts, or raise one of `TROUBLE`."""
-        try:
+        async with self._asking():
             for script in scripts.ALL:
                 await self._client.script_load(script.text)
-        except TROUBLE:
-            await self._look_around()
-            raise
 
     async def close(self) -> None:
         """Close the connections; that Redis does not take leave in time is no trouble any more."""
@@ -118,10 +113,22 @@ class RedisSink:
             pipeline.execute_command("EVALSHA", call.script.sha, 1, call.key, *call.arguments)
         return await pipeline.execute(raise_on_error=False)
 
-    async def _look_around(self) -> None:
-        # A cluster's client asks who holds what when it starts, not when a node fails.
-        if isinstance(self._client, RedisCluster):
-            await self._client.aclose()
+    @asynccontextmanager
+    async def _asking(self) -> AsyncIterator[None]:
+        """Ask Redis for something, which raises one of `TROUBLE` where it does not answer.
+
+        redis-py (8.1) takes a connection for good that was reset while it was idle, and uvloop refuses to
+        write to it with a RuntimeError.
+        """
+        try:
+            yield
+        except (*TROUBLE, RuntimeError) as error:
+            # A cluster's client asks who holds what when it starts, not when a node fails.
+            if isinstance(self._client, RedisCluster):
+                await self._client.aclose()
+            if isinstance(error, RuntimeError):
+                raise RedisConnectionError(str(error)) from error
+            raise
 
     def _count(self, call: Call, result: list[int]) -> None:
         newer, published = result

@@ -5,8 +5,10 @@ import json
 from collections import Counter
 
 import pytest
-from aiokafka import AIOKafkaProducer
-from hostile import Hostile
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.protocol.produce import ProduceRequest
+from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
+from hostile import Hostile, Latin
 from reading_oracle import array_parts, judge
 from workers import PATIENCE, Worker, differing, read_all, read_signals, until_caught_up
 
@@ -135,6 +137,28 @@ async def check(settings, records, patience):
 async def test_bad_records_become_letters_and_change_no_signal(settings):
     letters, good = await check(settings, hostile_market(20, seed=11, many=1), PATIENCE)
     assert min(letters, good) > 1_000
+
+
+async def send_under(name, value, settings):
+    """Send a price twice, again under a header with such a name, which no producer of Python's would send."""
+    place = TopicPartition(contract.PRICES, partition_of(REFERENCE, settings.partitions))
+    batch = _DefaultRecordBatchBuilderPy(2, 0, 0, -1, -1, -1, 1 << 20)
+    batch.append(0, START * 1_000, REFERENCE, value, [(name, b"")])
+    async with AIOKafkaProducer(bootstrap_servers=settings.broker) as producer:
+        await producer.send_and_wait(place.topic, value, REFERENCE, place.partition, START * 1_000)
+        leader = producer.client.cluster.leader_for_partition(place)
+        topics = [(place.topic, [(place.partition, bytes(batch.build()))])]
+        answer = await producer.client.send(leader, ProduceRequest(None, -1, 30_000, topics))
+        assert answer.topics[0][1][0][1] == 0
+
+
+async def test_a_header_whose_name_is_no_utf_8_ends_no_worker(settings):
+    await send_under(Latin("prüfsumme"), b"no price", settings)
+    with Worker(settings) as worker:
+        await until_caught_up(settings, INPUTS, [worker])
+        assert worker.stop() == 0
+    letters = await read_all(settings, contract.DEAD_LETTERS)
+    assert [letter["headers"] for letter in letters] == [[], [["pr\\xfcfsumme", ""]]]
 
 
 @pytest.mark.endurance

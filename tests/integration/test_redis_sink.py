@@ -8,6 +8,7 @@ import random
 
 import pytest
 import structlog
+import uvloop
 from output_records import T0, positioning, record, regime, signal, velocity, volatility
 from passage import Passage
 from redis.exceptions import (
@@ -340,6 +341,23 @@ async def test_a_user_without_rights_says_what_to_allow(own_valkey, own_client, 
     await sink.close()
 
 
+async def test_a_signal_that_a_user_may_not_publish_is_published_once_that_is_allowed(own_valkey, clock):
+    """Redis gives a new user no channels."""
+    admin = connect(own_valkey.url)
+    rights = ["+evalsha", "+script|load", "+select", "+@read", "+@write", "+publish"]
+    await admin.acl_setuser("writer", enabled=True, nopass=True, keys=["*"], commands=rights)
+    sink = RedisSink(connect(own_valkey.url.replace("://", "://writer:any@")), now=clock)
+    for _ in range(2):
+        with pytest.raises(RedisError) as trouble:
+            await sink.write([record(signal())])
+        assert "&cascade:*" in advise(trouble.value)
+    await admin.acl_setuser("writer", channels=["cascade:*"])
+    await sink.write([record(signal())])
+    assert (sink.written, sink.published) == (1, 1)
+    await sink.close()
+    await admin.aclose()
+
+
 async def test_a_redis_that_stands_still_does_not_hold_the_sink(own_valkey, own_sink):
     await own_sink.write([record(signal(1))])
     own_valkey.pause()
@@ -410,6 +428,27 @@ async def test_the_projection_waits_for_room_in_redis(own_client, own_sink):
     await own_client.config_set("maxmemory", 0)
     await waiting
     assert own_sink.published == 1
+
+
+async def project_after_a_reset(valkey, clock):
+    async with Passage(valkey.port) as passage:
+        passage.resets = True
+        client = connect(f"redis://{HOST}:{passage.port}")
+        projection = Projection(RedisSink(client, now=clock), longest_wait_s=0.2)
+        await projection.project([record(signal(1))])
+        [connection] = client.connection_pool._available_connections
+        await passage.cut()
+        while not connection._writer.is_closing():  # noqa: ASYNC110 - it is a status to look at, not an event
+            await asyncio.sleep(0)
+        await projection.project([record(signal(2))])
+        assert (projection.state, projection.failures) == ("up", 1)
+        assert (await held(client))["sequence"] == 2
+        await projection.close()
+
+
+def test_a_connection_that_is_reset_while_it_is_idle_is_made_anew(own_valkey, clock):
+    """In the worker's loop: uvloop refuses to write to it with a RuntimeError."""
+    uvloop.run(asyncio.wait_for(project_after_a_reset(own_valkey, clock), PATIENCE))
 
 
 async def test_what_passes_too_slowly_in_one_write_is_written_in_several(own_valkey, clock):

@@ -455,3 +455,25 @@ async def test_a_symbol_that_is_forgotten_while_a_record_of_it_is_on_its_way_kee
     assert (HOME, "OLD") in forgetting.forgotten["velocity"]
     assert take(flow, liquidation(2, symbol="NEW", at=later)).letters != []
     assert take(flow, liquidation(3, symbol="OLD", at=later)).letters == []
+
+
+async def test_a_partition_that_is_full_takes_the_context_though_it_forgot_the_reference_symbol():
+    """The reference symbol's own records may once have lain on a partition other than theirs."""
+    flow = flow_that_forgets(committed=9, max_symbols=1)
+    later = NOW + 9 * 86_400
+
+    def told(offset):
+        at = later + offset
+        return record(contract.CONTEXT, codec.encode(context(micros(at))), offset, at=at)
+
+    fold(flow, take(flow, liquidation(0)))
+    fold(flow, take(flow, told(0), told(1)))
+    before, forgetting = flow.barrier(), flow.barrier()
+    fold(flow, before)
+    for table in TABLES:
+        await before.snapshots(table)
+    fold(flow, forgetting)
+    assert (HOME, SYMBOL) in forgetting.forgotten["velocity"]
+    refused = take(flow, liquidation(1, symbol="A"), liquidation(2, symbol="B")).letters
+    assert [letter.key for letter in refused] == ["B"]
+    assert take(flow, told(2)).letters == []

@@ -17,7 +17,8 @@ from pipeline.sinks.redis import RedisSink
     ("error", "words"),
     [
         (exceptions.AuthenticationError("WRONGPASS"), "set PIPELINE_REDIS_PASSWORD"),
-        (exceptions.NoPermissionError("NOPERM"), "EVALSHA, SCRIPT LOAD and PUBLISH"),
+        (exceptions.NoPermissionError("NOPERM"), "EVALSHA, SCRIPT LOAD, PUBLISH"),
+        (exceptions.ResponseError("ACL failure in script: No permissions to access a channel"), "&cascade:*"),
         (exceptions.OutOfMemoryError("OOM"), "maxmemory"),
         (exceptions.ReadOnlyError("READONLY"), "PIPELINE_REDIS_URL"),
         (exceptions.MovedError("1 127.0.0.1:7000"), "PIPELINE_REDIS_CLUSTER=true"),

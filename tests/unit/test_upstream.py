@@ -454,6 +454,26 @@ UPSTREAM = (
             "_stop_heartbeat_task": Shape("b3022a920670", ""),
         },
     ),
+    Part(
+        "aiokafka.consumer.fetcher:PartitionRecords",
+        "runtime/headers.py",
+        {"_unpack_records": Shape("b803e6d46480", "")},
+    ),
+    Part(
+        "aiokafka.record.memory_records:_MemoryRecordsPy",
+        "runtime/headers.py",
+        {
+            "next_batch": Shape("f1779ecb6d0d", "_min_slice _magic_offset"),
+        },
+    ),
+    Part(
+        "aiokafka.record.default_records:_DefaultRecordBatchPy",
+        "runtime/headers.py",
+        {
+            "__iter__": Shape("492967e59f45", ""),
+            "_read_msg": Shape("0997ab7a5850", "decode_varint"),
+        },
+    ),
     Part("faust.web.base:Web", "web/server.py", {"_enabled_blueprints": Shape("0a5b53f233d4", "")}),
     Part(
         "faust.web.views:View",

@@ -25,7 +25,11 @@ local published = 0
 for _, i in ipairs(newer) do
   local channels = tonumber(ARGV[i + 4])
   for channel = 1, channels do
-    redis.call('PUBLISH', ARGV[channel], ARGV[i + 5])
+    local heard = redis.pcall('PUBLISH', ARGV[channel], ARGV[i + 5])
+    if type(heard) == 'table' then  -- no right to the channel: the repeat has to publish it
+      redis.call('DEL', KEYS[1])
+      return heard
+    end
   end
   if channels > 0 then
     published = published + 1
