@@ -218,6 +218,16 @@ def test_nothing_settles_while_the_broker_is_away(consumer, monkeypatch):
     assert waiting == [True, True, True, True, True, False]
 
 
+async def test_a_checkpoint_waits_for_its_interval_unless_the_budget_is_spent(intake):
+    for _ in range(2):
+        waiting = asyncio.create_task(intake.wait_until_full(60))
+        done, _ = await asyncio.wait({waiting}, timeout=0.01)
+        assert not done
+        intake.spend(10, 1)
+        await waiting
+        intake.give_back(10, 1)
+
+
 def test_changelogs_come_as_batches_outside_of_the_budget(intake):
     [batch] = intake.arrange(fetched(CHANGELOG.topic, 5))[TP(CHANGELOG.topic, 0)]
     assert [record.offset for record in batch.value] == [0, 1, 2, 3, 4]
