@@ -88,7 +88,7 @@ class Recording:
     size
         How many rows the file has.
     begin_ms
-        The earliest time in it, None when it holds none that can be read.
+        The earliest time in it, None when it holds none that can be one.
 
     Raises
     ------
