@@ -78,6 +78,12 @@ def test_bar_is_one_price_at_its_close_with_its_volume_in_dollars(tmp_path, suff
     }
 
 
+def test_a_bar_without_a_time_that_can_be_read_is_not_taken_for_one_price_at_its_opening(tmp_path, suffix):
+    rows = [{"timestamp_ms": "?", "timestamp": T / 1000 + 60 * minute, "close": 10.0} for minute in range(3)]
+    found, recordings = read((contract.PRICES, write(tmp_path / f"x{suffix}", rows)), symbol="X")
+    assert (found, list(recordings.refused.values())) == ([], [3])
+
+
 def test_single_bar_has_no_length_and_its_file_is_refused(tmp_path, suffix):
     path = write(tmp_path / f"x{suffix}", [{"timestamp_ms": T, "close": 10.0, "volume": 3.0}])
     with pytest.raises(UnusableFileError, match="a single bar"):
