@@ -76,6 +76,8 @@ def test_rows_that_cannot_be_used_are_told(tmp_path, three_crashes, capsys):
     ("arguments", "why"),
     [
         (("--out", "no/mine.toml"), "--out: there is no directory no"),
+        (("--out", "mine.json"), "--out: mine.json: expected .toml"),
+        (("--out", "mine.toml", "--name", 'a", "reference": "ETHUSDT'), "--profile, --name: name: Expected"),
         (("--out", "mine.toml", "--name", "seed"), "--name: `seed` is the name of a profile that comes"),
         (("--out", "mine.toml", "--name", "adaptive"), "--name: `adaptive` is the name of a profile"),
         (("--out", "mine.toml", "--false-alarms", "1,2,3,4"), "--false-alarms: expected four falling"),
