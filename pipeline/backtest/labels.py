@@ -200,12 +200,12 @@ def deviations(recorded: Recorded, step: int) -> tuple[Times, Floats, Floats]:
 def _bursts(recorded: Recorded, rule: EventRule, grid: Times, step: int) -> NDArray[np.bool_]:
     """Tell of each bar whether liquidations around it are among the most of the 7 days before."""
     steps = HORIZON // step
-    places = (recorded.liquidated_ms // step * step - grid[0]) / step
-    inside = (places >= 0) & (places < len(grid)) & (places == np.floor(places))
+    places = (recorded.liquidated_ms - grid[0]) // step
+    inside = (places >= 0) & (places < len(grid))
     cents = np.rint(100 * recorded.usd[inside])  # sums of whole numbers are exact
-    usd = np.bincount(places[inside].astype(np.int64), cents, len(grid)).astype(float)
+    usd = np.bincount(places[inside], cents, len(grid)).astype(float)
     sums = rolling_sum(usd, steps)
-    sums[grid < recorded.liquidated_ms[0] // step * step] = np.nan
+    sums[: max(places[0], 0)] = np.nan
     day = DAY // step
     most = delayed(rolling_quantile(sums, 7 * day, day, rule.quantile or 0.0), steps)
     ahead = highest_ahead(sums, rule.lag_min * MINUTE // step)

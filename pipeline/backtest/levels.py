@@ -19,13 +19,15 @@ NAMES: Final = ("watch", "alert", "critical", "extreme")
 FLOOR_SHARE: Final = 0.1
 """How many of a level's false alarms its floor may cost."""
 _LEAST: Final = 0.01
+_ROUNDED: Final = 5e-5
+"""How much more a raw score may be than it is sent as: a threshold has to hold for what it is."""
 
 
 def with_levels(profile: Profile, raw: Sequence[Moments], most_a_day: tuple[float, ...]) -> Profile:
     """Return a profile with a map from raw scores to probabilities, and the levels that follow."""
     _, positive = pooled([each.labels for each in raw])
     calibration = fit_map(at_minutes(raw), positive)
-    probability = [each._replace(values=mapped(each.values, calibration)) for each in raw]
+    probability = [each._replace(values=mapped(each.values + _ROUNDED, calibration)) for each in raw]
     found = rising_thresholds([lowest_within(probability, most) for most in most_a_day])
     levels = structs.replace(profile.score.levels, **dict(zip(NAMES, found, strict=True)))
     quiet = profile.score.quiet_probability

@@ -7,7 +7,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.backtest import charts
-from pipeline.backtest.report import NOTHING, alert_cells, in_words, outcome, spread
+from pipeline.backtest.report import NOTHING, alert_cells, in_words, outcome, reasons, spread
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -33,7 +33,8 @@ def write_page(
     for symbol, found in report.symbols.items():
         own = {name: each for (of, name), each in told.items() if of == symbol}
         parts += _symbol(symbol, found, markets[symbol], own, report.profiles)
-    parts += [f"<p>{escape(name)}: not judged: {escape(why)}</p>" for name, why in report.unlabelled.items()]
+    unlabelled = reasons(report.unlabelled).items()
+    parts += [f"<p>{escape(names)}: not judged: {escape(why)}</p>" for why, names in unlabelled]
     parts += [f"<p class=soft>{escape(complaint)}</p>" for complaint in report.refused]
     path.write_text(
         "<!doctype html>\n<html lang=en><meta charset=utf-8>"

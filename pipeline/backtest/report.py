@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pipeline.backtest.bootstrap import Interval
     from pipeline.backtest.evaluation import AlertReport, Evaluation, Gain
     from pipeline.backtest.labels import EventRule, Labels
@@ -72,6 +74,14 @@ def in_words(symbol: str, found: SymbolReport) -> str:
     if not count:
         return f"{text}: nothing to foretell, so recall, lead and PR-AUC say nothing"
     return f"{text}: too few to tell signals apart for certain" if count < FEW else text
+
+
+def reasons(unlabelled: Mapping[str, str]) -> dict[str, str]:
+    """Return why symbols were not judged: of each reason the symbols, in one text."""
+    found: dict[str, list[str]] = {}
+    for symbol, why in unlabelled.items():
+        found.setdefault(why, []).append(symbol)
+    return {why: ", ".join(symbols) for why, symbols in found.items()}
 
 
 def outcome(report: AlertReport) -> str:

@@ -88,6 +88,19 @@ def test_what_cannot_be_judged_is_said(arguments, why, tmp_path, monkeypatch):
     assert why in result.output
 
 
+def test_symbols_without_prices_are_named(files, tmp_path):
+    calm = made_market(days=1, crashes=())
+    others = [write_files(calm, tmp_path, symbol)[1] for symbol in ("AUSDT", "BUSDT")]
+    arguments = ("--price-only", "--liquidations", *others, "--out", tmp_path)
+    said = "AUSDT, BUSDT: {}no events without prices"
+    result = invoke("backtest", *files[2:], *arguments)
+    assert result.exit_code == 0, result.output
+    assert said.format("not judged: ") in result.output
+    assert said.format("not judged: ") in (tmp_path / "report.html").read_text()
+    refused = invoke("backtest", *arguments)
+    assert (refused.exit_code, said.format("") in refused.output) == (2, True)
+
+
 def test_prices_alone_can_decide(files, tmp_path):
     result = invoke("backtest", *files[2:], "--price-only", "--out", tmp_path)
     assert result.exit_code == 0, result.output

@@ -78,6 +78,12 @@ def test_bar_is_one_price_at_its_close_with_its_volume_in_dollars(tmp_path, suff
     }
 
 
+def test_a_bar_without_a_time_that_can_be_read_is_not_taken_for_one_price_at_its_opening(tmp_path, suffix):
+    rows = [{"timestamp_ms": "?", "timestamp": T / 1000 + 60 * minute, "close": 10.0} for minute in range(3)]
+    found, recordings = read((contract.PRICES, write(tmp_path / f"x{suffix}", rows)), symbol="X")
+    assert (found, list(recordings.refused.values())) == ([], [3])
+
+
 def test_single_bar_has_no_length_and_its_file_is_refused(tmp_path, suffix):
     path = write(tmp_path / f"x{suffix}", [{"timestamp_ms": T, "close": 10.0, "volume": 3.0}])
     with pytest.raises(UnusableFileError, match="a single bar"):
@@ -161,6 +167,24 @@ def test_a_time_in_another_unit_is_named_with_the_one_that_is_meant(tmp_path, su
     assert found == []
     ((_, reason),) = recordings.refused
     assert reason == f"{column}: expected {unit} since 1970, between 2000 and 2100"
+
+
+def test_a_row_whose_time_is_no_number_that_fits_costs_nothing_but_itself(tmp_path):
+    path = tmp_path / "x.jsonl"
+    times = [T + 2, 10**400, T + 1, 10**30, 0]
+    path.write_text("".join(f'{{"timestamp_ms": {time}, "symbol": "X", "rate": 0.1}}\n' for time in times))
+    found, recordings = read((contract.FUNDING, path))
+    assert [recorded.time_ms - T for recorded in found] == [1, 2]
+    assert recordings.files[0].begin_ms == T + 1
+    assert list(recordings.refused.values()) == [3]
+
+
+def test_times_that_are_no_number_do_not_hide_that_rows_are_out_of_order(tmp_path):
+    times = [5, float("nan"), 1, float("nan"), 9]
+    rows = [{"timestamp_ms": T + at, "symbol": "X", "rate": 0.1} for at in times]
+    found, recordings = read((contract.FUNDING, write(tmp_path / "x.parquet", rows)))
+    assert [recorded.time_ms - T for recorded in found] == [1, 5, 9]
+    assert list(recordings.refused.values()) == [2]
 
 
 def test_bars_whose_times_cannot_be_read_are_refused_for_that(tmp_path, suffix):

@@ -16,6 +16,7 @@ from pipeline import Engine, contract
 from pipeline.cli.recorded.signal_rows import COLUMNS, signal_row
 from pipeline.cli.replay.report import SKIPPED, SignalCounts
 from pipeline.cli.simulated.simulation import simulate
+from pipeline.features.roster import MOST_SYMBOLS
 
 START = 1_760_000_000.0
 LONG = f"{'x' * 250}.csv"
@@ -117,6 +118,16 @@ def test_repeats_and_late_ones_are_told_apart_from_the_used(tmp_path):
     assert shown["repeats among the used liquidations"] == "1"
     assert shown["not believed among the used prices"] == "1"
     assert not [name for name in shown if name.startswith(("too late", "liquidations forgotten"))]
+
+
+def test_rows_of_more_symbols_than_an_engine_keeps_are_told(tmp_path):
+    path = tmp_path / "rates.csv"
+    rows = "".join(f"{START},S{number},0.0001\n" for number in range(MOST_SYMBOLS + 3))
+    path.write_text(f"timestamp,symbol,rate\n{rows}")
+    shown = table(invoke("replay", "--funding", path, "--out", tmp_path / "o.jsonl"))
+    assert shown["used: funding"] == "10,003"
+    ((name, count),) = (line for line in shown.items() if "symbols are known here" in line[0])
+    assert (name.startswith("refused among the used: symbol: 10,000"), count) == (True, "3")
 
 
 def test_every_kind_of_message_that_changes_nothing_has_words_for_it(ticks):

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from backtest_cases import START, made_market
+from backtest_cases import BAR, START, made_market
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -55,6 +55,14 @@ def test_the_crashes_are_the_episodes_and_nothing_else():
         any(0 <= close - minute <= HORIZON for close in labels.qualifying) for minute in labels.minutes
     )
     assert not labels.early[~labels.early_known].any()
+
+
+@pytest.mark.parametrize("ahead", [-1, 1, 30_000, 90_000])
+def test_bars_that_do_not_open_at_whole_multiples_of_their_length_have_the_same_events(ahead):
+    """Closes are often told a millisecond before the minute: 12:04:59.999."""
+    market = made_market()
+    shifted = label(market._replace(opens_ms=market.opens_ms + ahead), EventRule())
+    assert shifted.onsets - ahead == pytest.approx(label(market, EventRule()).onsets, abs=BAR)
 
 
 def test_without_a_burst_a_move_is_no_event_but_by_prices_alone():

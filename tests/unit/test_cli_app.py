@@ -148,9 +148,12 @@ def test_a_since_that_is_no_time_ends_with_2(command):
     assert "--since: expected ISO 8601 or milliseconds since 1970, found 'yesterday'" in result.stderr
 
 
-@pytest.mark.parametrize("command", ["replay", "backtest", "calibrate", "optimise"])
-def test_a_symbol_that_is_none_ends_with_2(command, tmp_path):
-    files = ("--prices", str(tmp_path / "bars.csv"), "--out", str(tmp_path / "out.csv"))
+@pytest.mark.parametrize(
+    ("command", "out"),
+    [("replay", "out.csv"), ("backtest", "out"), ("calibrate", "out.toml"), ("optimise", "out.toml")],
+)
+def test_a_symbol_that_is_none_ends_with_2(command, out, tmp_path):
+    files = ("--prices", str(tmp_path / "bars.csv"), "--out", str(tmp_path / out))
     result = invoke(command, *files, "--symbol", "a b")
     assert result.exit_code == 2
     assert result.stderr == "symbol: no spaces, control characters, colons or braces\n"

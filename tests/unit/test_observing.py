@@ -50,6 +50,18 @@ def test_a_symbol_that_cannot_be_learnt_from_is_left_out(tmp_path, three_crashes
     assert "BTCUSDT: left out: no liquidations\n" in capsys.readouterr().err
 
 
+def test_symbols_without_prices_are_left_out_by_name(tmp_path, three_crashes, capsys):
+    write_files(three_crashes, tmp_path)
+    for symbol in ("ETHUSDT", "SOLUSDT"):
+        write_files(three_crashes, tmp_path, symbol)
+    files = [
+        *(Source(contract.LIQUIDATIONS, path) for path in sorted(tmp_path.glob("*-liquidations.csv"))),
+        Source(contract.PRICES, tmp_path / "BTCUSDT-bars.csv"),
+    ]
+    assert list(open_feed(files, Period()).markets) == ["BTCUSDT"]
+    assert "ETHUSDT, SOLUSDT: left out: no events without prices" in capsys.readouterr().err
+
+
 def test_rows_that_cannot_be_used_are_told(tmp_path, three_crashes, capsys):
     _, liquidations, _, prices = write_files(three_crashes, tmp_path)
     with Path(prices).open("a") as file:
@@ -64,6 +76,8 @@ def test_rows_that_cannot_be_used_are_told(tmp_path, three_crashes, capsys):
     ("arguments", "why"),
     [
         (("--out", "no/mine.toml"), "--out: there is no directory no"),
+        (("--out", "mine.json"), "--out: mine.json: expected .toml"),
+        (("--out", "mine.toml", "--name", 'a", "reference": "ETHUSDT'), "--profile, --name: name: Expected"),
         (("--out", "mine.toml", "--name", "seed"), "--name: `seed` is the name of a profile that comes"),
         (("--out", "mine.toml", "--name", "adaptive"), "--name: `adaptive` is the name of a profile"),
         (("--out", "mine.toml", "--false-alarms", "1,2,3,4"), "--false-alarms: expected four falling"),

@@ -13,7 +13,7 @@ from msgspec import ValidationError, convert
 from pipeline import codec
 from pipeline.backtest.labels import NO_LIQUIDATIONS, EventRule, Labels, Recorded, UnlabelledError, label
 from pipeline.backtest.page import write_page
-from pipeline.backtest.report import Report
+from pipeline.backtest.report import Report, reasons
 from pipeline.cli import options
 from pipeline.cli.backtest.judge import Wish, carry_out_all, judged, tasks_of
 from pipeline.cli.backtest.run import Sources, collect
@@ -148,10 +148,9 @@ def _labelled(
         except UnlabelledError as error:
             unlabelled[symbol] = str(error)
     if not labels:
-        reasons = (
-            "; ".join(f"{symbol}: {why}" for symbol, why in unlabelled.items()) or "no prices: give --prices"
-        )
+        told = reasons(unlabelled).items()
+        text = "; ".join(f"{symbols}: {why}" for why, symbols in told) or "no prices: give --prices"
         if NO_LIQUIDATIONS in unlabelled.values():
-            reasons += " (--price-only lets prices alone decide)"
-        fail("\n".join((f"nothing to judge by: {reasons}", *complaints)), USAGE)
+            text += " (--price-only lets prices alone decide)"
+        fail("\n".join((f"nothing to judge by: {text}", *complaints)), USAGE)
     return labels, unlabelled

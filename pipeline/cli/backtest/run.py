@@ -160,7 +160,7 @@ class _Market:
 
 
 def collect(records: Iterable[recordings.Recorded]) -> dict[str, Recorded]:
-    """Return what happened to each symbol that has prices: liquidations, and bars.
+    """Return what happened to each symbol: liquidations, and bars.
 
     Prices whole minutes apart are the closes of bars that long; of others each minute's last is one. Of
     prices of the same time the first counts.
@@ -173,7 +173,7 @@ def collect(records: Iterable[recordings.Recorded]) -> dict[str, Recorded]:
             market.liquidations.append((record.time_ms, message.value_usd or 0.0))
         elif isinstance(message, Price):
             market.prices.append((record.time_ms, message.price))
-    return {symbol: _recorded(market) for symbol, market in sorted(found.items()) if market.prices}
+    return {symbol: _recorded(market) for symbol, market in sorted(found.items())}
 
 
 def _recorded(market: _Market) -> Recorded:
@@ -183,5 +183,5 @@ def _recorded(market: _Market) -> Recorded:
     step = int(np.median(np.diff(times))) if len(times) > 1 else MINUTE
     if step < MINUTE or step % MINUTE:
         times, step = (times // MINUTE + 1) * MINUTE, MINUTE
-    last = np.concatenate([np.diff(times) > 0, [True]])
+    last = np.diff(times, append=times[-1:] + 1) > 0
     return Recorded(liquidations[:, 0].astype(np.int64), liquidations[:, 1], times[last] - step, prices[last])

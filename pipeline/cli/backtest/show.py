@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
-from pipeline.backtest.report import NOTHING, Report, SymbolReport, alert_cells, in_words, outcome, spread
+from pipeline.backtest.report import (
+    NOTHING,
+    Report,
+    SymbolReport,
+    alert_cells,
+    in_words,
+    outcome,
+    reasons,
+    spread,
+)
 from pipeline.cli.output import show_table
 
 if TYPE_CHECKING:
@@ -35,8 +44,8 @@ def show(report: Report, ran: Mapping[tuple[str, str], Ran], out: Path) -> None:
         show_table(_TITLES, [_row(name, run) for name, run in found.runs.items()])
         for name in report.profiles:
             _show_profile(name, found)
-    for symbol, why in report.unlabelled.items():
-        typer.echo(f"{symbol}: not judged: {why}")
+    for why, symbols in reasons(report.unlabelled).items():
+        typer.echo(f"{symbols}: not judged: {why}")
     for complaint in report.refused:
         typer.echo(complaint)
     events, seconds = sum(each.events for each in ran.values()), sum(each.seconds for each in ran.values())

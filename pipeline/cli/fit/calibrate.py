@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 import typer
 from msgspec import structs
 
+from pipeline import codec
 from pipeline.backtest.baselines import calibrated_norms
 from pipeline.cli.fit.observing import (
     Feed,
@@ -50,7 +51,7 @@ FALSE_ALARMS: Final = (3.0, 1.0, 0.5, 0.1)
 
 
 def calibrate(  # noqa: PLR0913, PLR0917
-    out: Annotated[Path, typer.Option(help="Write the profile here (TOML).", dir_okay=False)],
+    out: Annotated[Path, typer.Option(help="Write the profile here: .toml.", dir_okay=False)],
     liquidations: LiquidationFiles = None,
     prices: PriceFiles = None,
     open_interest: OpenInterestFiles = None,
@@ -63,7 +64,7 @@ def calibrate(  # noqa: PLR0913, PLR0917
 ) -> None:
     """Fit volatility bands, norms, probabilities and levels of a profile to a feed."""
     require_extra()
-    require_folder(out)
+    require_place(out)
     base, most = base_profile(profile, name), budgets(false_alarms)
     feed = feed_of((liquidations, prices, open_interest, funding), symbol, until)
     try:
@@ -79,8 +80,10 @@ def require_extra() -> None:
         fail("fitting a profile needs more: pip install 'cascade-pipeline[calibrate]'", USAGE)
 
 
-def require_folder(out: Path) -> None:
+def require_place(out: Path) -> None:
     """End the command unless the profile can be written where it is wanted: fitting takes minutes."""
+    if out.suffix != ".toml":
+        fail(f"--out: {out}: expected .toml", USAGE)
     if not out.parent.is_dir():
         fail(f"--out: there is no directory {out.parent}", USAGE)
 
@@ -89,7 +92,7 @@ def base_profile(profile: str, name: str) -> Profile:
     """Return the profile to begin with, under its new name, or end the command."""
     try:
         found = structs.replace(load_profile(profile), name=name, provenance=None)
-        read_profile(b'{"name": "%s"}' % name.encode(), "json")
+        read_profile(codec.encode({"name": name}), "json")
     except (ProfileError, ValueError) as error:
         fail(f"--profile, --name: {error}", USAGE)
     if name in {SEED.name, *SHIPPED}:

@@ -14,7 +14,7 @@ from pipeline import contract
 from pipeline.backtest.evaluation import Series
 from pipeline.backtest.labels import MINUTE, EventRule, Labels, Recorded, UnlabelledError, label
 from pipeline.backtest.pooling import Moments, figures
-from pipeline.backtest.report import FEW
+from pipeline.backtest.report import FEW, reasons
 from pipeline.cli.backtest.run import WARM_UP_MS, Sources, collect, outputs_of_events, signals_of_events
 from pipeline.cli.moments import iso
 from pipeline.cli.output import USAGE, counted, fail
@@ -83,15 +83,18 @@ def open_feed(files: Sequence[Source], period: Period) -> Feed:
     """Return what can be learnt from, or end the command: too little; say which symbols are left out."""
     sources = Sources(tuple(files), period, TICK_MS)
     markets: dict[str, Market] = {}
+    left_out: dict[str, str] = {}
     try:
         recordings = sources.open()
         for name, recorded in collect(watched(recordings, "reading")).items():
             try:
                 markets[name] = Market(recorded, label(recorded, EventRule()))
             except UnlabelledError as error:
-                typer.echo(f"{name}: left out: {error}", err=True)
+                left_out[name] = str(error)
     except (UnusableFileError, OSError, ValueError) as error:
         fail(str(error), USAGE)
+    for why, names in reasons(left_out).items():
+        typer.echo(f"{names}: left out: {why}", err=True)
     for complaint in recordings.complaints:
         typer.echo(complaint, err=True)
     if not markets:

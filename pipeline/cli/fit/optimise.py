@@ -18,7 +18,7 @@ from pipeline.cli.fit.calibrate import (
     budgets,
     feed_of,
     require_extra,
-    require_folder,
+    require_place,
     write,
 )
 from pipeline.cli.fit.observing import observe, with_provenance, without_map
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 
 def optimise(  # noqa: PLR0913, PLR0917
-    out: Annotated[Path, typer.Option(help="Write the profile here (TOML).", dir_okay=False)],
+    out: Annotated[Path, typer.Option(help="Write the profile here: .toml.", dir_okay=False)],
     liquidations: LiquidationFiles = None,
     prices: PriceFiles = None,
     open_interest: OpenInterestFiles = None,
@@ -55,7 +55,7 @@ def optimise(  # noqa: PLR0913, PLR0917
 ) -> None:
     """Fit the weights to a feed; a profile is written only if they are surely better on later days."""
     require_extra()
-    require_folder(out)
+    require_place(out)
     from pipeline.backtest.levels import with_levels  # noqa: PLC0415 - scipy is an extra
     from pipeline.backtest.walk_forward import gain_of, walk_forward  # noqa: PLC0415
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from pipeline.cli.recorded.rows import number, time_ms
+from pipeline.cli.recorded.rows import number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,23 +27,20 @@ def closed_ms(opened_ms: float | None, bar_ms: float) -> float | None:
     return None if opened_ms is None else opened_ms + bar_ms
 
 
-def as_price(row: dict[str, Any], bar_ms: float | None) -> dict[str, Any]:
+def as_price(row: dict[str, Any], *, bars: bool) -> dict[str, Any]:
     """Return a row of prices with a price, and with a volume in US dollars where it holds one in coins.
 
     Parameters
     ----------
     row
         A tick, a trade (`price`, `quantity`) or a bar (`close`, `volume`).
-    bar_ms
-        The length of the bars; None when the file holds none.
+    bars
+        Whether the file holds bars.
 
     """
-    coins = row.get("quantity")
-    if bar_ms is not None:
-        coins = row.get("volume")
-        row = {**row, "timestamp_ms": closed_ms(time_ms(row), bar_ms)}
-        if "close" in row:
-            row["price"] = row["close"]
+    coins = row.get("volume" if bars else "quantity")
+    if bars and "close" in row:
+        row = {**row, "price": row["close"]}
     if coins is None or "volume_usd" in row:
         return row
     return {**row, "volume_usd": _product(number(coins), number(row.get("price")))}

@@ -88,7 +88,7 @@ class Recording:
     size
         How many rows the file has.
     begin_ms
-        The earliest time in it, None when it holds none that can be read.
+        The earliest time in it, None when it holds none that can be one.
 
     Raises
     ------
@@ -147,8 +147,9 @@ class Recording:
     def _decode(self, row: Row) -> Recorded | Refusal:
         if isinstance(row, Refusal):
             return row
-        found = as_price(row, self._bar_ms) if self.topic == contract.PRICES else row
-        moment = time_ms(found)
+        bars = self._bar_ms is not None
+        found = as_price(row, bars=bars) if self.topic == contract.PRICES else row
+        moment = closed_ms(time_ms(row), self._bar_ms or 0)
         try:
             decoded = codec.decode(self.topic, codec.encode(self._fields(found, moment)))
         except UnicodeEncodeError:

@@ -49,18 +49,19 @@ Row: TypeAlias = dict[str, Any] | Refusal
 
 
 def time_ms(row: Row) -> float | None:
-    """Return a row's time in milliseconds, None where it has none that can be read."""
+    """Return a row's time in milliseconds, None where it has none that can be one."""
     if isinstance(row, Refusal):
         return None
     column = _time_column(row)
     value = number(row.get(column))
-    return value * _TIMES[column][1] if isinstance(value, int | float) else None
+    moment = value * _TIMES[column][1] if isinstance(value, int | float) else None
+    return moment if moment is not None and EARLIEST_S * 1_000 <= moment < LATEST_S * 1_000 else None
 
 
 def time_objection(row: dict[str, Any]) -> str | None:
     """Say what is wrong with a row's time; None where nothing is, or where the row has none."""
-    column, moment = _time_column(row), time_ms(row)
-    if row.get(column) is None or (moment is not None and EARLIEST_S <= moment / 1_000 < LATEST_S):
+    column = _time_column(row)
+    if row.get(column) is None or time_ms(row) is not None:
         return None
     return f"{column}: expected {_TIMES[column][0]} since 1970, between 2000 and 2100"
 

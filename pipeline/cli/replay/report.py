@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from pipeline import contract
-from pipeline.messages import LEVELS, Signal
+from pipeline.messages import LEVELS, DeadLetter, Signal
 from pipeline.signals.levels import ALERT
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ class SignalCounts:
     def __init__(self) -> None:
         self.by_level: Counter[str] = Counter()
         self.alerts_by_day: Counter[str] = Counter()
+        self.refused: Counter[str] = Counter()
         self.skipped: Counter[str] = Counter()
 
     def add(self, output: Output) -> None:
@@ -42,6 +43,8 @@ class SignalCounts:
             self.by_level[body.signal] += 1
             if body.signal_level >= ALERT:
                 self.alerts_by_day[datetime.fromtimestamp(body.timestamp, UTC).date().isoformat()] += 1
+        elif isinstance(body, DeadLetter):
+            self.refused[body.reason] += 1
 
 
 def report(recordings: Recordings, counts: SignalCounts | None, seconds: float) -> Iterator[tuple[str, str]]:
@@ -70,6 +73,7 @@ def report(recordings: Recordings, counts: SignalCounts | None, seconds: float) 
 def _outcome(counts: SignalCounts) -> Iterator[tuple[str, str]]:
     skipped = counts.skipped
     yield from ((text, f"{skipped[name]:,}") for name, text in SKIPPED.items() if skipped[name])
+    yield from ((f"refused among the used: {reason}", f"{n:,}") for reason, n in counts.refused.items())
     yield "signals", f"{counts.by_level.total():,}"
     yield from ((f"signals: {level}", f"{counts.by_level[level]:,}") for level in LEVELS)
     if counts.alerts_by_day:
