@@ -78,6 +78,39 @@ def test_bar_is_one_price_at_its_close_with_its_volume_in_dollars(tmp_path, suff
     }
 
 
+def test_bars_of_each_symbol_and_venue_have_a_length_of_their_own(tmp_path, suffix):
+    """One length for all would tell the closes of longer bars before they happened."""
+
+    def bars(symbol, exchange, minutes):
+        return [
+            {
+                "timestamp_ms": T + minute * 60_000,
+                "symbol": symbol,
+                "exchange": exchange,
+                "close": 1.0 + minute,
+            }
+            for minute in minutes
+        ]
+
+    rows = [
+        *bars("ETHUSDT", "okx", (0, 5, 10)),
+        *bars("BTCUSDT", "okx", range(12)),
+        *bars("BTCUSDT", "bybit", (0, 3, 6)),
+        *bars("NEWUSDT", "okx", (6,)),  # one of which nobody knows how long it is
+    ]
+    rows.sort(key=lambda row: row["timestamp_ms"])
+    found, _ = read((contract.PRICES, write(tmp_path / f"x{suffix}", rows)))
+    closes = {}
+    for recorded in found:
+        series = recorded.message.symbol, recorded.message.exchange
+        closes.setdefault(series, []).append((recorded.time_ms - T) // 60_000)
+    assert closes["ETHUSDT", "okx"] == [5, 10, 15]
+    assert closes["BTCUSDT", "okx"] == list(range(1, 13))
+    assert closes["BTCUSDT", "bybit"] == [3, 6, 9]
+    assert closes["NEWUSDT", "okx"] == [11]
+    assert [recorded.time_ms for recorded in found] == sorted(recorded.time_ms for recorded in found)
+
+
 def test_a_bar_without_a_time_that_can_be_read_is_not_taken_for_one_price_at_its_opening(tmp_path, suffix):
     rows = [{"timestamp_ms": "?", "timestamp": T / 1000 + 60 * minute, "close": 10.0} for minute in range(3)]
     found, recordings = read((contract.PRICES, write(tmp_path / f"x{suffix}", rows)), symbol="X")

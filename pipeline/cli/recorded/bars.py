@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from itertools import pairwise
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from pipeline.cli.recorded.rows import number
+from pipeline.cli.recorded.rows import Place, number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-def bar_length(times_ms: Iterable[float]) -> float | None:
-    """Return the length of bars by when they open: the median step; None for a single bar.
+def bar_lengths(places: Iterable[Place]) -> dict[Any, float]:
+    """Return the length of each series' bars by when they open: the median step.
 
-    >>> bar_length([0, 60_000, 120_000, 600_000])
-    60000
+    A single bar of a series is taken for one of the longest of the others: nothing is told too early.
+
+    >>> bar_lengths([Place("A", 0), Place("A", 60_000), Place("A", 120_000), Place("A", 600_000)])
+    {'A': 60000}
     """
-    opens = sorted(set(times_ms))
-    return median(after - before for before, after in pairwise(opens)) if len(opens) > 1 else None
-
-
-def closed_ms(opened_ms: float | None, bar_ms: float) -> float | None:
-    """Return when a bar closes, None where nobody knows when it opens."""
-    return None if opened_ms is None else opened_ms + bar_ms
+    opens: dict[Any, set[float]] = defaultdict(set)
+    for series, time_ms in places:
+        if time_ms is not None:
+            opens[series].add(time_ms)
+    steps = {series: [after - before for before, after in pairwise(sorted(o))] for series, o in opens.items()}
+    lengths = {series: median(found) for series, found in steps.items() if found}
+    longest = max(lengths.values(), default=None)
+    return lengths if longest is None else dict.fromkeys(opens, longest) | lengths
 
 
 def as_price(row: dict[str, Any], *, bars: bool) -> dict[str, Any]:

@@ -11,18 +11,19 @@ from heapq import merge
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, cast
 
 from pipeline import codec, contract
-from pipeline.cli.recorded.bars import as_price, bar_length, closed_ms
+from pipeline.cli.recorded.bars import as_price, bar_lengths
 from pipeline.cli.recorded.rows import (
     COLUMNS,
     ForceOrderFile,
+    Place,
     Refusal,
     Row,
     UnusableFileError,
     identity,
     number,
     open_rows,
+    place,
     text,
-    time_ms,
     time_objection,
 )
 from pipeline.messages import Funding, Liquidation, OpenInterest, Price, millis
@@ -103,20 +104,20 @@ class Recording:
         self.symbol = symbol
         try:
             self._file = open_rows(path)
-            columns, found = self._file.survey()
+            columns, places = self._file.survey()
         except OSError as error:
             raise UnusableFileError(f"{path}: {error.strerror}") from error
-        times = [time for time in found if time is not None]
-        self.size = len(found)
+        self.size = len(places)
         if self.size and not columns:
             reasons = (f" ({row.reason})" for row in self._file.rows() if isinstance(row, Refusal))
             raise UnusableFileError(f"{path}: no row holds any of {', '.join(COLUMNS)}{next(reasons, '')}")
         if self.size and symbol is None and "symbol" not in columns:
             raise UnusableFileError(f"{path}: no column `symbol`: say SYMBOL={path}, or --symbol for all")
-        self.begin_ms = min(times, default=None)
-        self._in_order = times == sorted(times)
-        self._bar_ms = self._bar_length(times) if "close" in columns and "price" not in columns else None
-        self._moments = found if self._bar_ms is None else [closed_ms(time, self._bar_ms) for time in found]
+        self.begin_ms = min((time for _, time in places if time is not None), default=None)
+        self._bars = self._bar_lengths(places) if "close" in columns and "price" not in columns else None
+        self._moments = list(map(self._moment, places))
+        known = [moment for moment in self._moments if moment is not None]
+        self._in_order = known == sorted(known)
 
     def read(self, period: Period, refused: Counter[str], known: set[Hashable]) -> Iterator[Recorded]:
         """Yield the usable messages of a period in the order of time; count the others by reason.
@@ -138,18 +139,24 @@ class Recording:
             else:
                 yield found
 
-    def _bar_length(self, times: list[float]) -> float:
-        length = bar_length(times)
-        if length is None and times:
+    def _bar_lengths(self, places: list[Place]) -> dict[Any, float]:
+        lengths = bar_lengths(places)
+        if not lengths and self.begin_ms is not None:
             raise UnusableFileError(f"{self.path}: a single bar: its length is unknown")
-        return length or 0.0  # of bars without any time, which are refused for that
+        return lengths
+
+    def _moment(self, found: Place) -> float | None:
+        """Return when a row counts as having happened, in milliseconds; None where nobody knows."""
+        if found.time_ms is None or self._bars is None:
+            return found.time_ms
+        return found.time_ms + self._bars[found.series]
 
     def _decode(self, row: Row) -> Recorded | Refusal:
         if isinstance(row, Refusal):
             return row
-        bars = self._bar_ms is not None
+        bars = self._bars is not None
         found = as_price(row, bars=bars) if self.topic == contract.PRICES else row
-        moment = closed_ms(time_ms(row), self._bar_ms or 0)
+        moment = self._moment(place(row))
         try:
             decoded = codec.decode(self.topic, codec.encode(self._fields(found, moment)))
         except UnicodeEncodeError:

@@ -25,6 +25,7 @@ COLUMNS: Final = (
 """Every column that means something; others are not read."""
 _TIMES: Final = {"timestamp_ms": ("milliseconds", 1), "timestamp": ("seconds", 1_000)}
 """Columns of times: the unit of each, and its milliseconds. The first that a row has counts."""
+_SERIES: Final = ("symbol", "exchange")
 _BATCH: Final = 8_192
 _PEEK: Final = 5
 _BLANK: Final = BOM_UTF8 + b" \t\r\n"
@@ -46,6 +47,24 @@ class Refusal(NamedTuple):
 
 
 Row: TypeAlias = dict[str, Any] | Refusal
+
+
+class Place(NamedTuple):
+    """Of which symbol and venue a row is, and its time in milliseconds; None where it says nothing of it."""
+
+    series: tuple[str | None, str | None]
+    time_ms: float | None
+
+
+def place(row: Row) -> Place:
+    """Return where a row belongs."""
+    told = {} if isinstance(row, Refusal) else row
+    symbol, exchange = (text(told.get(name)) for name in _SERIES)
+    return Place((_name(symbol), _name(exchange)), time_ms(row))
+
+
+def _name(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def time_ms(row: Row) -> float | None:
@@ -102,15 +121,15 @@ class RowFile(ABC):
     def rows(self) -> Iterator[Row]:
         """Yield every row, in the order of the file."""
 
-    def survey(self) -> tuple[set[str], list[float | None]]:
-        """Return which columns hold something that means something, and the time of every row."""
+    def survey(self) -> tuple[set[str], list[Place]]:
+        """Return which columns hold something that means something, and where every row belongs."""
         columns: set[str] = set()
-        times = []
+        places = []
         for row in self.rows():
-            times.append(time_ms(row))
+            places.append(place(row))
             if not isinstance(row, Refusal):
                 columns.update(row)
-        return columns.intersection(COLUMNS), times
+        return columns.intersection(COLUMNS), places
 
     def some(self, wanted: Sequence[bool]) -> Iterator[Row]:
         """Yield the rows that are wanted: `wanted` says of each whether it is."""
@@ -180,11 +199,11 @@ class ParquetFile(RowFile):
         """Yield every row; nulls are left out."""
         return _rows(self._table)
 
-    def survey(self) -> tuple[set[str], list[float | None]]:
-        """Return the same without making rows: times take no other columns."""
+    def survey(self) -> tuple[set[str], list[Place]]:
+        """Return the same without making whole rows."""
         table = self._table
         columns = {name for name in table.column_names if table[name].null_count < len(table)}
-        return columns, [time_ms(row) for row in _rows(table.select(columns.intersection(_TIMES)))]
+        return columns, [place(row) for row in _rows(table.select(columns.intersection((*_SERIES, *_TIMES))))]
 
     def some(self, wanted: Sequence[bool]) -> Iterator[Row]:
         """Yield the rows that are wanted; the others are not made."""
