@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
@@ -30,7 +31,7 @@ def load_profile(name: str) -> Profile:
         return read_profile(files(signals).joinpath("profiles", f"{name}.toml").read_bytes(), "toml")
     path = Path(name)
     try:
-        data = path.read_bytes()
+        data = path.read_bytes().removeprefix(BOM_UTF8)
     except FileNotFoundError:
         names = ", ".join((SEED.name, *SHIPPED))
         raise ProfileError(f"{name}: neither a profile's name ({names}) nor a file") from None
@@ -44,7 +45,7 @@ def save_profile(profile: Profile, path: Path) -> None:
     from tomli_w import dumps  # noqa: PLC0415 - only with the extra `calibrate`
 
     changed = {"name": profile.name} | _differences(to_builtins(profile), to_builtins(SEED))
-    path.write_text(dumps(changed))
+    path.write_text(dumps(changed), encoding="utf-8")
 
 
 def _differences(found: dict[str, Any], usual: dict[str, Any]) -> dict[str, Any]:

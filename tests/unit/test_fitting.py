@@ -1,5 +1,7 @@
 """Fits to labelled minutes: each does what it says on data of which the truth is known."""
 
+from codecs import BOM_UTF8
+
 import numpy as np
 import pytest
 
@@ -140,8 +142,11 @@ def test_too_few_days_are_said():
 
 @pytest.mark.parametrize("name", ["seed", "adaptive"])
 def test_a_profile_that_was_saved_is_the_same_when_loaded(tmp_path, name):
-    save_profile(load_profile(name), tmp_path / "profile.toml")
-    assert load_profile(str(tmp_path / "profile.toml")) == load_profile(name)
+    path = tmp_path / "profile.toml"
+    save_profile(load_profile(name), path)
+    assert load_profile(str(path)) == load_profile(name)
+    path.write_bytes(BOM_UTF8 + path.read_bytes())  # as some editors begin
+    assert load_profile(str(path)) == load_profile(name)
 
 
 def test_regimes_of_volatility_take_their_share_of_a_feeds_time():
