@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 _AGAIN: Final = 0.1
 """Seconds until a commit is tried again without which nothing can go on."""
+_ANSWER: Final = 2.0
+"""Seconds that the broker has to tell which topics there are."""
 
 
 class Records(list[Any]):
@@ -158,10 +160,12 @@ class LoopConsumer(driver.AIOKafkaConsumerThread):
         assignment = self._ensure_consumer()._subscription.subscription.assignment
         return None if assignment is None else assignment.state_value(driver.ensure_aiokafka_TP(tp))
 
-    def missing(self, topics: Iterable[str]) -> list[str]:
-        """Return the topics that the broker does not know, as far as it was heard."""
-        cluster = self._ensure_consumer()._client.cluster
-        return sorted(topic for topic in topics if not cluster.partitions_for_topic(topic))
+    async def missing(self, topics: Iterable[str]) -> list[str]:
+        """Ask the broker which topics there are, and return those that it does not know."""
+        client = self._ensure_consumer()._client
+        with suppress(TimeoutError):
+            await asyncio.wait_for(client.force_metadata_update(), _ANSWER)
+        return sorted(topic for topic in topics if not client.cluster.partitions_for_topic(topic))
 
     def pause(self, tps: Iterable[TP]) -> None:
         """Fetch partitions no more; the next assignment begins without pauses."""
@@ -326,7 +330,7 @@ class Consumer(driver.Consumer):
             async with asyncio.timeout(self.app.settings.session_timeout):
                 done = await super()._commit(offsets)
         except TimeoutError:
-            await self.app.crash(NotCommittedError(self._thread.missing({tp.topic for tp in offsets})))
+            await self.app.crash(NotCommittedError(await self._thread.missing({tp.topic for tp in offsets})))
         if done:
             self._confirmed.update(offsets)
         return done

@@ -70,7 +70,7 @@ class Partition:
     def caught_up(self, _):
         return self.position >= len(self.log)
 
-    def missing(self, topics):
+    async def missing(self, topics):
         return sorted(topics)
 
     def place(self, _):
