@@ -44,12 +44,12 @@ class NotConfirmedError(Exception):
 
 
 class NotCommittedError(Exception):
-    """The broker takes no commit; `missing` are topics that it does not know any more."""
+    """The broker takes no commits any more: it does not know some of the topics."""
 
     def __init__(self, missing: Sequence[str]) -> None:
         super().__init__(
-            f"{', '.join(missing) or 'the group'}: the broker takes no commits, and what was not committed "
-            f"is repeated: {_GONE if missing else OTHERWISE}"
+            f"{', '.join(missing)}: the broker takes no commits, and what was not committed is "
+            f"repeated: {_GONE}"
         )
 
 

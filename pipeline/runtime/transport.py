@@ -325,12 +325,15 @@ class Consumer(driver.Consumer):
 
         aiokafka (0.14) tries for ever where a topic is gone, and whoever stops waits for it.
         """
-        done = False
+        committing = asyncio.ensure_future(super()._commit(offsets))
         try:
-            async with asyncio.timeout(self.app.settings.session_timeout):
-                done = await super()._commit(offsets)
-        except TimeoutError:
-            await self.app.crash(NotCommittedError(await self._thread.missing({tp.topic for tp in offsets})))
+            while not (await asyncio.wait({committing}, timeout=self.app.settings.session_timeout))[0]:
+                if missing := await self._thread.missing({tp.topic for tp in offsets}):
+                    await self.app.crash(NotCommittedError(missing))
+                    return False
+            done = committing.result()
+        finally:
+            committing.cancel()
         if done:
             self._confirmed.update(offsets)
         return done

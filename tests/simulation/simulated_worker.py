@@ -233,6 +233,9 @@ class Thread:
         group = self._worker.coordinator
         return await self._broker.ask(self._broker.commit, group.name, group.generation, dict(offsets))
 
+    async def missing(self, _topics):
+        return []
+
 
 class Coordinator:
     """aiokafka's membership in the group: joining, heartbeats, and the calls to those who listen to it."""

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 from aiokafka.errors import IllegalStateError
 from faust.types import TP
+from waiting import until
 from worker_parts import HOME, KEY, PARTITIONS, liquidation
 
 from pipeline import contract
@@ -26,7 +27,10 @@ class Partition:
         self.position = committed or 0
         self.log = []
         self.taken_away = self.gone = False
+        self.answers = asyncio.Event()
+        self.answers.set()
         self.paused = set()
+        self.asked = 0
         self._arrived = asyncio.Event()
 
     def arrive(self, *records):
@@ -55,8 +59,7 @@ class Partition:
         return {PLACE: self.committed}
 
     async def commit(self, offsets):
-        if self.gone:
-            await asyncio.Event().wait()
+        await self.answers.wait()
         if not self.taken_away:
             self.committed = offsets[PLACE]
         return not self.taken_away
@@ -71,7 +74,8 @@ class Partition:
         return self.position >= len(self.log)
 
     async def missing(self, topics):
-        return sorted(topics)
+        self.asked += 1
+        return sorted(topics) if self.gone else []
 
     def place(self, _):
         return self.position, max(self.position, len(self.log))
@@ -253,12 +257,26 @@ async def test_a_commit_that_the_broker_never_takes_ends_the_worker_and_names_th
     """aiokafka tries again for ever where a topic is gone."""
     partition = Partition()
     partition.gone = True
+    partition.answers.clear()
     consumer = consumer_of(partition)
     consumer.app.settings.session_timeout = 0.01
     assert not await consumer._commit({PLACE: 5})
     [error] = consumer.app.crashes
     assert str(error).startswith(f"{PLACE.topic}: the broker takes no commits")
     assert "`cascade topics check`" in str(error)
+
+
+async def test_a_commit_that_takes_its_time_is_waited_for_while_no_topic_is_gone():
+    partition = Partition()
+    partition.answers.clear()
+    consumer = consumer_of(partition)
+    consumer._confirmed = {}
+    consumer.app.settings.session_timeout = 0.01
+    committing = asyncio.create_task(consumer._commit({PLACE: 5}))
+    await until(lambda: partition.asked > 1)
+    partition.answers.set()
+    assert await committing
+    assert (consumer.app.crashes, consumer.committed(PLACE)) == ([], 5)
 
 
 async def test_a_commit_that_was_refused_late_does_not_keep_the_same_offset_from_being_committed():
