@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from heapq import merge
+from itertools import compress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, cast
 
 from pipeline import codec, contract
@@ -22,7 +23,6 @@ from pipeline.cli.recorded.rows import (
     identity,
     number,
     open_rows,
-    place,
     text,
     time_objection,
 )
@@ -130,8 +130,9 @@ class Recording:
     def _read(self, period: Period, refused: Counter[str], known: set[Hashable]) -> Iterator[Recorded]:
         objections = [None if moment is None else period.objection(moment) for moment in self._moments]
         refused.update(reason for reason in objections if reason)
-        for row in self._file.some([not reason for reason in objections]):
-            found = self._decode(row)
+        wanted = [not reason for reason in objections]
+        for row, moment in zip(self._file.some(wanted), compress(self._moments, wanted), strict=False):
+            found = self._decode(row, moment)
             if isinstance(found, Recorded) and isinstance(self._file, ForceOrderFile):
                 found = _first(found, identity(row), known)
             if isinstance(found, Refusal):
@@ -151,12 +152,11 @@ class Recording:
             return found.time_ms
         return found.time_ms + self._bars[found.series]
 
-    def _decode(self, row: Row) -> Recorded | Refusal:
+    def _decode(self, row: Row, moment: float | None) -> Recorded | Refusal:
         if isinstance(row, Refusal):
             return row
         bars = self._bars is not None
         found = as_price(row, bars=bars) if self.topic == contract.PRICES else row
-        moment = self._moment(place(row))
         try:
             decoded = codec.decode(self.topic, codec.encode(self._fields(found, moment)))
         except UnicodeEncodeError:
