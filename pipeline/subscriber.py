@@ -29,7 +29,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from pipeline import codec, contract
 from pipeline.runtime.connections import keep_steady
-from pipeline.runtime.topics import NO_KAFKA, partitions_of
+from pipeline.runtime.topics import NO_KAFKA, require_topics
 
 Callback: TypeAlias = Callable[[str, dict[str, Any]], Awaitable[None] | None]
 _Messages: TypeAlias = AsyncGenerator[tuple[str, bytes], None]
@@ -264,7 +264,7 @@ class SignalSubscriber:
         keep_steady(consumer)
         try:
             await self._start(consumer)
-            await partitions_of(consumer, channels)  # or the broker would make one that is missing
+            await require_topics(consumer, channels)  # or the broker would make one that is missing
             consumer.subscribe(channels)
             outage.end()
             placed: set[Any] = set()

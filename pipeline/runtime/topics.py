@@ -73,17 +73,22 @@ async def read_topics(settings: Settings) -> dict[str, Found]:
 async def count_partitions(settings: Settings, topic: str) -> int:
     """Return the number of a topic's partitions; `TopicsError` when there is no such topic."""
     async with _admin(settings) as client:
-        return (await partitions_of(client, [topic]))[topic]
+        listed = await _list_topics(client._client, [topic])
+    if topic not in listed:
+        raise TopicsError(f"{topic}: missing: {APPLY}")
+    return len(listed[topic])
 
 
-async def partitions_of(
-    client: AIOKafkaAdminClient | AIOKafkaConsumer, names: Sequence[str]
-) -> dict[str, int]:
-    """Return the numbers of the topics' partitions; `TopicsError` when there is no such topic."""
+async def missing_topics(client: AIOKafkaConsumer, names: Sequence[str]) -> list[str]:
+    """Ask the broker which of the topics there are, and return the others; none of them is made."""
     listed = await _list_topics(client._client, names)
-    if missing := [name for name in names if name not in listed]:
+    return [name for name in names if name not in listed]
+
+
+async def require_topics(client: AIOKafkaConsumer, names: Sequence[str]) -> None:
+    """Raise `TopicsError` unless there are all of the topics."""
+    if missing := await missing_topics(client, names):
         raise TopicsError(f"{', '.join(missing)}: missing: {APPLY}")
-    return {name: len(partitions) for name, partitions in listed.items()}
 
 
 async def _list_topics(client: AIOKafkaClient, names: Sequence[str]) -> dict[str, list[Any]]:

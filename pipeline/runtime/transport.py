@@ -23,6 +23,7 @@ from pipeline.runtime.confirmation import NotCommittedError
 from pipeline.runtime.connections import keep_steady
 from pipeline.runtime.headers import read_any_names
 from pipeline.runtime.lanes import fetch_apart, send_apart
+from pipeline.runtime.topics import NO_KAFKA, missing_topics
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -161,11 +162,11 @@ class LoopConsumer(driver.AIOKafkaConsumerThread):
         return None if assignment is None else assignment.state_value(driver.ensure_aiokafka_TP(tp))
 
     async def missing(self, topics: Iterable[str]) -> list[str]:
-        """Ask the broker which topics there are, and return those that it does not know."""
-        client = self._ensure_consumer()._client
-        with suppress(TimeoutError):
-            await asyncio.wait_for(client.force_metadata_update(), _ANSWER)
-        return sorted(topic for topic in topics if not client.cluster.partitions_for_topic(topic))
+        """Return the topics that the broker does not know; none where it does not answer."""
+        with suppress(*NO_KAFKA):  # a TimeoutError is an OSError
+            async with asyncio.timeout(_ANSWER):
+                return await missing_topics(self._ensure_consumer(), sorted(topics))
+        return []
 
     def pause(self, tps: Iterable[TP]) -> None:
         """Fetch partitions no more; the next assignment begins without pauses."""
