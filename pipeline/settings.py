@@ -136,7 +136,8 @@ class Settings(BaseSettings):
         default=5_000,
         ge=0,
         le=60_000,
-        description="How long a record of a backlog waits for the market context of its time: longer.",
+        description="How long a record of a backlog waits for the market context of its time: more than "
+        "`PIPELINE_MERGE_SETTLE_MS`.",
     )
 
     session_timeout: Seconds = Field(
