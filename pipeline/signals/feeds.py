@@ -9,7 +9,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from pipeline.contract import FEED_COLLECTOR, FEED_UNHEARD
 from pipeline.messages import FeedGap, micros, seconds
-from pipeline.signals.joins import FOREVER
+from pipeline.signals.as_of import FOREVER
 
 if TYPE_CHECKING:
     from pipeline.messages import FeedStatus

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import structs
 
@@ -11,9 +11,12 @@ from pipeline.features.positioning import PositioningReading
 from pipeline.features.stage import State
 from pipeline.messages import Context
 from pipeline.signals import levels
+from pipeline.signals.as_of import AsOf
 from pipeline.signals.feeds import Feeds, Gap
-from pipeline.signals.joins import AsOf, Joined
 from pipeline.signals.weights import Weights, WeightSet
+
+if TYPE_CHECKING:
+    from pipeline.signals.joins import Joined
 
 MOST_CONTEXTS: Final = 128
 MOST_WEIGHT_SETS: Final = 128

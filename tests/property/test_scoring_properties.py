@@ -12,8 +12,9 @@ from pipeline import codec
 from pipeline.contract import FEED_STATUS, SIGNALS
 from pipeline.features.stage import SHARED
 from pipeline.messages import COMPONENTS
+from pipeline.signals.as_of import AsOf
 from pipeline.signals.feeds import Feeds
-from pipeline.signals.joins import AsOf, Joiner
+from pipeline.signals.joins import Joiner
 from pipeline.signals.profile import SEED
 from pipeline.signals.weights import WeightSet
 

@@ -3,8 +3,9 @@ from msgspec import UNSET
 from scoring_cases import MINUTE, SECOND, START, WEIGHTS, context, reading
 
 from pipeline.messages import FeedGap
+from pipeline.signals.as_of import FOREVER, AsOf
 from pipeline.signals.feeds import Feeds, Gap
-from pipeline.signals.joins import FOREVER, AsOf, Joined, Joiner
+from pipeline.signals.joins import Joined, Joiner
 from pipeline.signals.weights import WeightSet
 
 EQUAL = (1 / 6,) * 6

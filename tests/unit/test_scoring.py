@@ -8,8 +8,8 @@ from pipeline.contract import ALERTS, CRITICAL, FEED_STATUS, SIGNALS
 from pipeline.features.stage import SHARED
 from pipeline.features.states import States, snapshot
 from pipeline.messages import COMPONENTS, FeedGap, seconds
+from pipeline.signals.as_of import FOREVER
 from pipeline.signals.feeds import MOST_GAPS
-from pipeline.signals.joins import FOREVER
 from pipeline.signals.profile import SEED
 from pipeline.signals.scoring_state import MOST_CONTEXTS, MOST_READINGS, MOST_WEIGHT_SETS
 

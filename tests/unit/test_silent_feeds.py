@@ -6,8 +6,8 @@ from scoring_cases import MINUTE, SECOND, START, silence
 
 from pipeline.contract import FEED_COLLECTOR
 from pipeline.messages import FeedGap, seconds
+from pipeline.signals.as_of import FOREVER
 from pipeline.signals.feeds import MOST_GAPS, Feeds
-from pipeline.signals.joins import FOREVER
 
 DAY = 1_440 * MINUTE
 
