@@ -20,13 +20,13 @@ from faust.types import TP
 from pipeline import SEED, contract
 from pipeline.agents.stages import create_stage_agent
 from pipeline.engine import create_stages
+from pipeline.runtime.batches import Records
 from pipeline.runtime.checkpoint import Checkpoint
 from pipeline.runtime.delivery import Delivery
 from pipeline.runtime.flow import Flow
 from pipeline.runtime.intake import Intake
 from pipeline.runtime.lease import Lease
 from pipeline.runtime.store import SnapshotTable
-from pipeline.runtime.transport import Records
 
 PARTITIONS = 4
 NOW = 1_760_000_000

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from faust.types import TP
 
 from pipeline import contract
-from pipeline.runtime.transport import BatchSchema
+from pipeline.runtime.batches import BatchSchema
 
 if TYPE_CHECKING:
     from pipeline.runtime.application import Application

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pipeline import contract
-from pipeline.runtime.transport import BatchSchema
+from pipeline.runtime.batches import BatchSchema
 
 if TYPE_CHECKING:
     from pipeline.runtime.application import Application

@@ -12,6 +12,7 @@ import structlog
 from faust.types import TP
 
 from pipeline import contract
+from pipeline.runtime.batches import BatchSchema
 from pipeline.runtime.checkpoint import Checkpoint
 from pipeline.runtime.delivery import Delivery
 from pipeline.runtime.distribution import Distribution
@@ -21,7 +22,7 @@ from pipeline.runtime.lease import Lease, LeaseLostError
 from pipeline.runtime.memory import give_back
 from pipeline.runtime.recovery import Recovery
 from pipeline.runtime.store import ChangelogLostError, SnapshotTable
-from pipeline.runtime.transport import BatchSchema, Transport
+from pipeline.runtime.transport import Transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

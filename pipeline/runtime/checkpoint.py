@@ -24,12 +24,11 @@ from pipeline.runtime.confirmation import all_confirmed
 from pipeline.runtime.delivery import Headers
 from pipeline.runtime.distribution import Distribution
 from pipeline.runtime.store import ORDER
-from pipeline.runtime.units import Barrier
+from pipeline.runtime.units import Barrier, Sent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from pipeline.runtime.confirmation import Pending
     from pipeline.runtime.delivery import Delivery, Placed
     from pipeline.runtime.flow import Flow
     from pipeline.runtime.intake import Intake
@@ -42,22 +41,6 @@ _Record: TypeAlias = tuple[tuple[int, str], bytes | None, Headers]
 """What is written to a changelog: partition and key, a snapshot or nothing, and headers."""
 SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """Bounds of what a checkpoint may take."""
-
-
-class Sent:
-    """What came through since the last checkpoint: where it ends, its size, what is to be confirmed."""
-
-    def __init__(self) -> None:
-        self.offsets: dict[TP, int] = {}
-        self.records = self.size = 0
-        self.pending: Pending = {}
-
-    def add(self, unit: Unit, pending: Pending) -> None:
-        """Add a unit whose messages were handed to the producer."""
-        self.offsets.update({TP(topic, unit.partition): offset for topic, offset in unit.offsets.items()})
-        self.records += unit.records
-        self.size += unit.size
-        self.pending |= pending
 
 
 class Checkpoint:

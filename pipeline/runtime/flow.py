@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from pipeline.features.stage import Output, Stage
     from pipeline.messages import DeadLetter
-    from pipeline.runtime.transport import Records
+    from pipeline.runtime.batches import Records
 
 log = structlog.get_logger(__name__)
 

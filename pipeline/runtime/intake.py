@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from faust.types import TP
 
 from pipeline import contract
+from pipeline.runtime.batches import Batch, Records
 from pipeline.runtime.merge import LONGEST_QUEUE, Merge
-from pipeline.runtime.transport import Batch, Records
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
     from pipeline.runtime.application import Application
-    from pipeline.runtime.checkpoint import Sent
-    from pipeline.runtime.units import Unit
+    from pipeline.runtime.units import Sent, Unit
 
 log = structlog.get_logger(__name__)
 EXPORT_WITHIN: Final = 2.0

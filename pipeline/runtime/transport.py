@@ -12,7 +12,6 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-import faust
 from aiokafka.errors import IllegalStateError
 from faust.transport.drivers import aiokafka as driver
 from mode.utils.futures import maybe_async
@@ -37,66 +36,6 @@ _AGAIN: Final = 0.1
 """Seconds until a commit is tried again without which nothing can go on."""
 _ANSWER: Final = 2.0
 """Seconds that the broker has to tell which topics there are."""
-
-
-class Records(list[Any]):
-    """Records of one partition, of one topic or merged from several; `size` is in bytes."""
-
-    def __init__(self, records: Iterable[Any]) -> None:
-        super().__init__(records)
-        self.size = sum(len(record.value or b"") for record in self)
-
-    def parts(self, most: int) -> Iterator[Records]:
-        """Yield the records in parts of that many bytes: a part ends with the record that fills it."""
-        if self.size <= most:
-            yield self
-            return
-        first = size = 0
-        for place, record in enumerate(self, 1):
-            size += len(record.value or b"")
-            if size >= most or place == len(self):
-                yield Records(self[first:place])
-                first, size = place, 0
-
-
-class Batch:
-    """Records of one partition in the shape of a single Kafka record.
-
-    It lies where its last record lies, so that offsets of batches rise as Faust expects.
-    """
-
-    __slots__ = (
-        "checksum",
-        "headers",
-        "key",
-        "offset",
-        "partition",
-        "serialized_key_size",
-        "serialized_value_size",
-        "timestamp",
-        "timestamp_type",
-        "topic",
-        "value",
-    )
-
-    def __init__(self, records: Records) -> None:
-        last = records[-1]
-        self.topic, self.partition, self.offset = last.topic, last.partition, last.offset
-        self.timestamp, self.timestamp_type = last.timestamp, last.timestamp_type
-        self.headers, self.key, self.value, self.checksum = (), b"", records, None
-        self.serialized_key_size = self.serialized_value_size = 0
-
-
-class BatchSchema(faust.Schema[Any, Any]):
-    """Hands a batch to the agent as it is: decoding, and what to do when it fails, is the pipeline's."""
-
-    def loads_key(self, app: Any, message: Any, **_: Any) -> Any:
-        """Return the message's key untouched."""
-        return message.key
-
-    def loads_value(self, app: Any, message: Any, **_: Any) -> Any:
-        """Return the message's value untouched."""
-        return message.value
 
 
 class LoopConsumer(driver.AIOKafkaConsumerThread):

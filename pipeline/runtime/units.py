@@ -12,11 +12,13 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from faust.types import TP
+
 if TYPE_CHECKING:
     from pipeline.features.stage import Event, Order, Output
     from pipeline.features.states import Moment
-    from pipeline.runtime.checkpoint import Sent
-    from pipeline.runtime.transport import Records
+    from pipeline.runtime.batches import Records
+    from pipeline.runtime.confirmation import Pending
 
 Snapshots: TypeAlias = dict[tuple[int, str], bytes]
 """Snapshots of one table, by partition and key."""
@@ -45,6 +47,22 @@ class Unit:
     def outputs(self) -> list[Output]:
         """Return everything to be sent, in order."""
         return self.letters + [output for event in self.events for output in event.outputs]
+
+
+class Sent:
+    """What came through since the last checkpoint: where it ends, its size, what is to be confirmed."""
+
+    def __init__(self) -> None:
+        self.offsets: dict[TP, int] = {}
+        self.records = self.size = 0
+        self.pending: Pending = {}
+
+    def add(self, unit: Unit, pending: Pending) -> None:
+        """Add a unit whose messages were handed to the producer."""
+        self.offsets.update({TP(topic, unit.partition): offset for topic, offset in unit.offsets.items()})
+        self.records += unit.records
+        self.size += unit.size
+        self.pending |= pending
 
 
 class Barrier:

@@ -12,7 +12,7 @@ from worker_parts import HOME, Channel, Worker, idle, liquidation
 from pipeline import contract
 from pipeline.agents.projection import ENOUGH, create_projection_agent
 from pipeline.agents.stages import create_intake_agent
-from pipeline.runtime.transport import Records
+from pipeline.runtime.batches import Records
 
 PLACE = TP(contract.SIGNALS, HOME)
 

@@ -31,11 +31,11 @@ from worker_parts import (
 
 from pipeline import SEED, codec, contract
 from pipeline.engine import create_stages
+from pipeline.runtime.batches import Records
 from pipeline.runtime.confirmation import NotConfirmedError
 from pipeline.runtime.delivery import Delivery
 from pipeline.runtime.flow import Flow
 from pipeline.runtime.lease import Lease, LeaseLostError
-from pipeline.runtime.transport import Records
 
 BURST = [liquidation(offset, at=NOW + offset / 200) for offset in range(400)]
 """Two hundred liquidations a second: enough for EXTREME."""

@@ -11,9 +11,9 @@ from pipeline import SEED, codec, contract
 from pipeline.engine import Engine, create_stages
 from pipeline.features.states import States, read_snapshot
 from pipeline.messages import micros
+from pipeline.runtime.batches import Records
 from pipeline.runtime.flow import Flow, TopicRecreatedError
 from pipeline.runtime.placement import MOST_TOLD, partition_of
-from pipeline.runtime.transport import Records
 
 TABLES = contract.TABLES
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import pytest
 
-from pipeline.runtime import application, assignor, recovery, store, transport, upstream
+from pipeline.runtime import application, assignor, batches, recovery, store, transport, upstream
 from pipeline.runtime.upstream import KNOWN, UnknownVersionError, check_versions
 from pipeline.web import server
 
@@ -141,7 +141,7 @@ UPSTREAM = (
     ),
     Part(
         "faust.serializers.schemas:Schema",
-        "runtime/transport.py",
+        "runtime/batches.py",
         {
             "loads_key": Shape("9adc30303f20", "app message loads serializer"),
             "loads_value": Shape("61a4628b4e09", "app message loads serializer"),
@@ -487,10 +487,10 @@ OURS = (
     application.Application,
     application.HandOver,
     assignor.Assignor,
+    batches.BatchSchema,
     recovery.Recovery,
     store.SnapshotStore,
     store.SnapshotTable,
-    transport.BatchSchema,
     transport.Consumer,
     transport.LoopConsumer,
     transport.Producer,
