@@ -16,14 +16,14 @@ from pipeline.collect.reading import VenueError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pipeline.collect.collector import Collector
+    from pipeline.collect.asking import Asking
 
 log = structlog.get_logger(__name__)
 
 Wanted: TypeAlias = Callable[[], Awaitable[frozenset[str]]]
 """Returns the symbols that are wanted now; may raise `VenueError`."""
-Choice: TypeAlias = "Callable[[Sequence[Collector]], Wanted]"
-"""Returns what is wanted of some collectors."""
+Choice: TypeAlias = "Callable[[Sequence[Asking]], Wanted]"
+"""Returns what is wanted of some venues, which it may ask."""
 
 
 def named(symbols: Iterable[str]) -> Wanted:
@@ -41,8 +41,8 @@ class MostTraded:
 
     Parameters
     ----------
-    collectors
-        Of the venues that are asked; one that does not answer has no say until the next time.
+    venues
+        Asks each; one that does not answer has no say until the next time.
     number
         How many symbols.
     lasts
@@ -50,8 +50,8 @@ class MostTraded:
 
     """
 
-    def __init__(self, collectors: Sequence[Collector], number: int, lasts: float = 1_800.0) -> None:
-        self._collectors = collectors
+    def __init__(self, venues: Sequence[Asking], number: int, lasts: float = 1_800.0) -> None:
+        self._venues = venues
         self._number = number
         self._lasts = lasts
         self._ranking = asyncio.Lock()
@@ -73,7 +73,7 @@ class MostTraded:
             return self._symbols
 
     async def _rank(self) -> None:
-        answers = await asyncio.gather(*map(_traded, self._collectors))
+        answers = await asyncio.gather(*map(_traded, self._venues))
         total = dict[str, float]()
         for symbol, usd in chain.from_iterable(traded.items() for traded in answers):
             total[symbol] = total.get(symbol, 0.0) + usd
@@ -87,9 +87,9 @@ class MostTraded:
             log.info("traded most", symbols=",".join(sorted(symbols)))
 
 
-async def _traded(collector: Collector) -> dict[str, float]:
+async def _traded(asking: Asking) -> dict[str, float]:
     try:
-        return await collector.asking.traded()
+        return await asking.traded()
     except VenueError as error:
         log.warning("a venue does not tell what is traded most", reason=str(error))
         return {}

@@ -586,8 +586,8 @@ async def test_what_is_traded_most_is_ranked_over_all_venues_so_that_they_agree(
     bybit.volumes = {"result": {"list": [{"symbol": name, "turnover24h": rows[name]} for name in rows]}}
     async with binance.running(), bybit.running(), gate.running(), aiohttp.ClientSession() as session:
         gate.status = 500  # it has no say
-        collectors = [collector_of(each, session, refresh=0.0) for each in (binance, bybit, gate)]
-        wanted = MostTraded(collectors, 2, lasts=0.0)
+        venues = [collector_of(each, session, refresh=0.0).asking for each in (binance, bybit, gate)]
+        wanted = MostTraded(venues, 2, lasts=0.0)
         assert await wanted() == {"BTCUSDT", "PEPEUSDT"}
         binance.volumes = traded_on_binance(**{"1000PEPEUSDT": 20})
         assert await wanted() == {"BTCUSDT", "SHIBUSDT"}
@@ -598,7 +598,7 @@ async def test_what_is_traded_most_is_ranked_over_all_venues_so_that_they_agree(
 async def test_a_ranking_lasts_so_that_venues_which_ask_one_after_the_other_get_the_same():
     exchange = Exchange("binance")
     async with exchange.running(), aiohttp.ClientSession() as session:
-        wanted = MostTraded([collector_of(exchange, session)], 1)
+        wanted = MostTraded([collector_of(exchange, session).asking], 1)
         with pytest.raises(VenueError, match="no venue tells"):
             await wanted()
         exchange.volumes = traded_on_binance(BTCUSDT=1)

@@ -39,7 +39,7 @@ async def try_out(wish: Wish, seconds: float | None) -> None:
     """Show what of some venues can be reached, and what comes of it within some seconds."""
     async with aiohttp.ClientSession() as session:
         collectors = wish.collectors(session, _Nowhere(), {})
-        wanted, patience = wish.choice(collectors), _USUAL if seconds is None else seconds
+        wanted, patience = wish.wanted(collectors), _USUAL if seconds is None else seconds
         found = await asyncio.gather(*(_collect_for(each, wanted, patience) for each in collectors))
     show_table(
         ["venue", "instruments", *contract.FEEDS, "liquidations are", "clock", "trouble"],

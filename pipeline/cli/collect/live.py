@@ -60,6 +60,10 @@ class Wish(NamedTuple):
             for name in self.venues
         ]
 
+    def wanted(self, collectors: Sequence[Collector]) -> Wanted:
+        """Return which symbols are wanted of some collectors."""
+        return self.choice([each.asking for each in collectors])
+
 
 async def collect(
     settings: Settings, wish: Wish, seconds: float | None, web_port: int | None, record: Path | None
@@ -79,7 +83,7 @@ async def collect(
                 among_peers(settings, collectors),
                 asyncio.timeout(seconds),
             ):
-                await collect_all(collectors, wish.choice(collectors), sender)
+                await collect_all(collectors, wish.wanted(collectors), sender)
         except TimeoutError:
             pass
         finally:
