@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 from msgspec import Struct
 
 from pipeline import codec, contract
+from pipeline.features.event import TOLD, Event, Output
 from pipeline.features.positioning import PositioningStage
 from pipeline.features.reading import Record, create_event, read, refuse
 from pipeline.features.roster import MOST_SYMBOLS, Roster
-from pipeline.features.stage import TOLD, Event, Output, Stage
 from pipeline.features.states import States
 from pipeline.features.velocity import VelocityStage
 from pipeline.features.volatility import VolatilityStage
@@ -27,6 +27,7 @@ from pipeline.signals.statistics import Statistics, StatisticsReport
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from pipeline.features.stage import Stage
     from pipeline.messages import Incoming
 
 __all__ = ["Engine", "Output", "create_stages"]
@@ -101,7 +102,7 @@ class Engine:
             raise ValueError(f"told: no topics out: {', '.join(sorted(unknown))}")
         self.profile = profile
         self._max_symbols = max_symbols
-        self._beside = [(stage, States(stage)) for stage in map(ScoringStage, beside)]
+        self._beside = [(stage, States(stage.new)) for stage in map(ScoringStage, beside)]
         self._told = frozenset(told)
         self._statistics = Statistics()
         self._offsets: dict[str, int] = {}
@@ -111,7 +112,7 @@ class Engine:
         self._stored = {table: dict(stored.get(table, {})) for table in contract.TABLES}
         self._stages = create_stages(self.profile)
         self._steps: list[tuple[Stage[Any], States[Any]]] = [
-            (stage, States(stage, self._stored[stage.table])) for stage in self._stages
+            (stage, States(stage.new, self._stored[stage.table])) for stage in self._stages
         ]
         self._all = [*self._steps, *self._beside]
         known = [key for table in self._stored.values() for key in table]

@@ -38,7 +38,7 @@ from pipeline import Engine, codec, contract
 from pipeline.cli.simulated.scenario import VENUES, Tick
 from pipeline.cli.simulated.simulation import simulate
 from pipeline.engine import EngineSnapshot
-from pipeline.features.stage import SHARED
+from pipeline.features.state import SHARED
 from pipeline.features.states import read_snapshot
 from pipeline.runtime.placement import partition_of
 from pipeline.runtime.reading import read_topic

@@ -2,8 +2,8 @@
 
 from itertools import count
 
+from pipeline.features.event import Event
 from pipeline.features.positioning import PositioningStage
-from pipeline.features.stage import Event
 from pipeline.features.states import States
 from pipeline.features.volatility import VolatilityStage
 from pipeline.messages import Funding, OpenInterest, Price, micros
@@ -34,7 +34,7 @@ class Market:
     def __init__(self, *stages, stored=None):
         stages = stages or (PositioningStage(), VolatilityStage(), RegimeStage(REFERENCE))
         stored = stored or {}
-        self.steps = [(stage, States(stage, stored.get(stage.table))) for stage in stages]
+        self.steps = [(stage, States(stage.new, stored.get(stage.table))) for stage in stages]
         self.offsets = count()
 
     def feed(self, *messages):

@@ -1,10 +1,9 @@
 """Measurements, contexts and events made by hand, for the tests of judgement."""
 
 from pipeline.contract import CONTEXT, CONTROL, FEED_STATUS, FUNDING, LIQUIDATIONS, OPEN_INTEREST, PRICES
-from pipeline.features.positioning import PositioningReading
-from pipeline.features.stage import Event
+from pipeline.features.event import Event
+from pipeline.features.measurements import Measurement, PositioningReading
 from pipeline.features.states import States
-from pipeline.features.velocity import Measurement
 from pipeline.messages import (
     Context,
     Control,
@@ -146,7 +145,7 @@ class Scoring:
 
     def __init__(self, profile=SEED, stored=None):
         self.stage = ScoringStage(profile)
-        self.states = States(self.stage, stored)
+        self.states = States(self.stage.new, stored)
         self.feed = Feed()
 
     def step(self, event):

@@ -3,7 +3,7 @@
 import itertools
 
 from pipeline import contract
-from pipeline.features.stage import Event
+from pipeline.features.event import Event
 from pipeline.features.states import States
 from pipeline.features.velocity import VelocityConstants, VelocityStage
 from pipeline.messages import Context, Liquidation, Price, micros
@@ -31,8 +31,8 @@ class Feed:
     """Passes messages through a velocity stage, numbering records by topic."""
 
     def __init__(self, stored=None, constants=None):
-        self.states = States(VelocityStage(constants or VelocityConstants()), stored)
-        self.stage = self.states._stage
+        self.stage = VelocityStage(constants or VelocityConstants())
+        self.states = States(self.stage.new, stored)
         self.offsets = {topic: itertools.count() for topic in contract.INPUTS}
 
     def put(self, message, *, offset=None, with_context=None) -> Event:

@@ -19,7 +19,7 @@ from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError
 from servers import free_port
 
 from pipeline import Engine, codec, contract
-from pipeline.features.stage import SHARED
+from pipeline.features.state import SHARED
 from pipeline.features.states import read_head, read_snapshot
 from pipeline.runtime.reading import read_topic
 from pipeline.runtime.topic_plan import changelog_topic, wanted_topics

@@ -16,7 +16,7 @@ from pipeline.features.intensity import Intensity
 from pipeline.features.moves import MoveConstants, Moves
 
 if TYPE_CHECKING:
-    from pipeline.features.positioning import PositioningReading
+    from pipeline.features.measurements import PositioningReading
     from pipeline.messages import Liquidation
 
 MINUTE: Final = 60_000_000

@@ -8,13 +8,16 @@ from msgspec import Meta, Struct
 
 from pipeline.contract import FUNDING, OPEN_INTEREST, POSITIONING
 from pipeline.features.funding import FundingRates
+from pipeline.features.measurements import PositioningReading
 from pipeline.features.open_interest import OpenInterests, VenueConstants
-from pipeline.features.stage import Event, Stage, State
+from pipeline.features.stage import Stage
+from pipeline.features.state import State
 from pipeline.messages import SECOND, Funding, OpenInterest, PositioningUpdate, rounded_if_known, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pipeline.features.event import Event
     from pipeline.features.states import States
 
 
@@ -36,33 +39,6 @@ class PositioningConstants(Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
 SEED: Final = PositioningConstants()
 _CONCERNED: Final = (OpenInterest, Funding)
-
-
-class PositioningReading(Struct, frozen=True, gc=False):
-    """Open interest and funding of a symbol over its venues; times in microseconds, None without data.
-
-    Attributes
-    ----------
-    time
-        The newest of the two times below.
-    open_interest_usd
-        Sum over the venues.
-    change_1m, change_5m
-        Its change over 1 and 5 minutes, over venues known then and now, as a fraction.
-    rate
-        Funding rate, a fraction per 8 hours.
-    open_interest_time, funding_time
-        When the newest value of each was measured.
-
-    """
-
-    time: int
-    open_interest_usd: float | None
-    change_1m: float | None
-    change_5m: float | None
-    rate: float | None
-    open_interest_time: int | None
-    funding_time: int | None
 
 
 class PositioningState(State):

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 from msgspec import Struct
 
 from pipeline import codec, contract
-from pipeline.features.stage import SHARED, Event, Output
+from pipeline.features.event import Event, Output
+from pipeline.features.state import SHARED
 from pipeline.messages import Context, Control, FeedStatus, Incoming, micros, normal_symbol
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from pipeline.features.stage import SHARED
+from pipeline.features.state import SHARED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

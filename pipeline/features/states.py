@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from msgspec import Struct
 
 from pipeline import codec
-from pipeline.features.stage import SHARED, Order, Stage, State
+from pipeline.features.state import SHARED, Order, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
 
-    from pipeline.features.stage import Event
+    from pipeline.features.event import Event
 
 LIFETIME: Final = 7 * 86_400_000_000
 """Microseconds of a key's own event time without a record after which its state begins anew."""
@@ -100,8 +100,8 @@ class States(Generic[S]):
 
     Parameters
     ----------
-    stage
-        Makes new states, and restores stored ones.
+    new
+        Returns the state of a key that nothing is known about.
     stored
         Snapshots by key, read when a key is first asked for.
     recreated
@@ -111,11 +111,11 @@ class States(Generic[S]):
 
     def __init__(
         self,
-        stage: Stage[S],
+        new: Callable[[str], S],
         stored: dict[str, bytes] | None = None,
         recreated: Collection[str] = (),
     ) -> None:
-        self._stage = stage
+        self._new = new
         self._stored = stored if stored is not None else {}
         self._recreated = frozenset(recreated)
         self._touched: set[str] = set()
@@ -140,7 +140,7 @@ class States(Generic[S]):
         state = self.live.get(key)
         if state is None:
             data = self._stored.get(key)
-            state = self.live[key] = self._stage.new(key) if data is None else self._restore(key, data)
+            state = self.live[key] = self._new(key) if data is None else self._restore(key, data)
         return state
 
     def open(self, event: Event, market_time: int = 0) -> S | None:
@@ -244,7 +244,7 @@ class States(Generic[S]):
         """Let a key's state begin at a time; what it has read stays known, as a crash may repeat it."""
         state = before
         if before.newest:
-            state = self.live[key] = self._stage.new(key)
+            state = self.live[key] = self._new(key)
             state.applied = before.applied
         state.incarnation = max(time, before.incarnation + 1)
         state.newest = time
@@ -256,7 +256,8 @@ class States(Generic[S]):
 
     def _restore(self, key: str, data: bytes) -> S:
         stored = read_snapshot(data)
-        state = self._stage.thaw(key, stored.frozen)
+        state = self._new(key)
+        state.thaw(stored.frozen)
         state.applied, state.incarnation, state.newest = stored.applied, stored.incarnation, stored.newest
         if not self._recreated.isdisjoint(state.applied):
             state.forget_offsets(self._recreated)

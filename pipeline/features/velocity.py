@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, TypeAlias
 
 from msgspec import Meta, Struct
 
 from pipeline import contract
-from pipeline.features.stage import SHARED, Event, Stage
+from pipeline.features.correlation import Venues
+from pipeline.features.duplicates import Duplicates
+from pipeline.features.measurements import Measurement, Trigger
+from pipeline.features.stage import Stage
+from pipeline.features.state import SHARED
 from pipeline.features.velocity_state import Market, VelocityState
 from pipeline.features.velocity_update import create_update
 from pipeline.features.windows import Windows
 from pipeline.messages import micros, seconds
 
 if TYPE_CHECKING:
+    from pipeline.features.event import Event
     from pipeline.features.states import States
     from pipeline.messages import Context
 
-Trigger: TypeAlias = Literal["liquidation", "price", "context"]
 Span: TypeAlias = Annotated[float, Meta(ge=0.001, le=300)]
 _NAMED: Final = (10, 30, 60, 300)
 
@@ -61,39 +65,6 @@ class VelocityConstants(Struct, frozen=True, forbid_unknown_fields=True, kw_only
         return [micros(length) for length in self.windows_s]
 
 
-class Measurement(Struct, gc=False):
-    """What is known of a symbol's liquidations at one moment of its clock.
-
-    Attributes
-    ----------
-    symbol, trigger
-        Whose it is, and what kind of event led to it.
-    clock, event_time
-        The symbol's clock, and the newest liquidation or price of the symbol so far, in microseconds.
-    velocity, acceleration, jerk
-        Liquidations a second, and its first and second derivative by time in seconds.
-    volume_usd
-        US dollars a second.
-    recent
-        Whether there was a liquidation in the minute up to the clock.
-    correlation, leader
-        How alike the venues move (-1 to 1), and the one with the most liquidations.
-
-    """
-
-    symbol: str
-    trigger: Trigger
-    clock: int
-    event_time: int
-    velocity: float
-    acceleration: float
-    jerk: float
-    volume_usd: float
-    recent: bool
-    correlation: float
-    leader: str | None
-
-
 class VelocityStage(Stage[Any]):
     """Measure liquidations: the state of each symbol, and under `SHARED` the market's context.
 
@@ -118,7 +89,15 @@ class VelocityStage(Stage[Any]):
 
     def new(self, key: str) -> VelocityState | Market:
         """Return the state of a symbol without liquidations, or of a market without context."""
-        return Market() if key == SHARED else VelocityState(key, self._constants)
+        constants = self._constants
+        if key == SHARED:
+            return Market()
+        return VelocityState(
+            key,
+            Windows(constants.spans),
+            Venues(constants.correlation_s, constants.correlation_least_s, constants.correlation_venues),
+            Duplicates(micros(constants.repeat_s), constants.repeats_remembered),
+        )
 
     def market_time(self, states: States[Any]) -> int:
         """Return the time of the newest context, in microseconds."""

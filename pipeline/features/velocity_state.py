@@ -1,23 +1,16 @@
 """What the velocity measurement keeps: for each symbol, and of the market."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
 
 from pipeline.features.correlation import FrozenVenues, Venues
 from pipeline.features.duplicates import Duplicates, FrozenDuplicates
-from pipeline.features.stage import State
+from pipeline.features.state import State
 from pipeline.features.windows import FrozenWindows, Windows
-from pipeline.messages import Context, VelocityUpdate, micros
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from pipeline.features.velocity import VelocityConstants
-    from pipeline.messages import Liquidation
+from pipeline.messages import Context, Liquidation, VelocityUpdate, micros
 
 CALMING: Final = 10_000_000
 """Microseconds for which contexts tick a symbol on: a fall of its level may not be due at once.
@@ -102,7 +95,7 @@ class VelocityState(State):
         "windows",
     )
 
-    def __init__(self, symbol: str, constants: VelocityConstants) -> None:
+    def __init__(self, symbol: str, windows: Windows, venues: Venues, duplicates: Duplicates) -> None:
         super().__init__()
         self.symbol = symbol
         self.clock = 0
@@ -110,11 +103,9 @@ class VelocityState(State):
         self.late = 0
         self.recent = False
         self.calm_from = 0
-        self.windows = Windows(constants.spans)
-        self.venues = Venues(
-            constants.correlation_s, constants.correlation_least_s, constants.correlation_venues
-        )
-        self.duplicates = Duplicates(micros(constants.repeat_s), constants.repeats_remembered)
+        self.windows = windows
+        self.venues = venues
+        self.duplicates = duplicates
         self.published: VelocityUpdate | None = None
         self.publish_from = 0
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pipeline.messages import VelocityUpdate, rounded
 
 if TYPE_CHECKING:
-    from pipeline.features.velocity import Measurement
+    from pipeline.features.measurements import Measurement
     from pipeline.features.velocity_state import Market, VelocityState
 
 

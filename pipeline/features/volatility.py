@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
 from msgspec import Meta, Struct
 
 from pipeline.contract import PRICES, VOLATILITY
 from pipeline.features.judgement import Judge, Judgement, JudgementConstants
+from pipeline.features.measurements import VolatilityReading
 from pipeline.features.sampling import Sampler, SamplingConstants
 from pipeline.features.spans import RealisedVolatility
-from pipeline.features.stage import Event, Stage, State
+from pipeline.features.stage import Stage
+from pipeline.features.state import State
 from pipeline.messages import SECOND, Price, VolatilityUpdate, rounded, rounded_if_known, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pipeline.features.event import Event
     from pipeline.features.states import States
 
 
@@ -37,34 +40,6 @@ class VolatilityConstants(Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
 
 SEED: Final = VolatilityConstants()
-
-
-class VolatilityReading(NamedTuple):
-    """A price that counts, and what was found about its symbol's volatility, for the stages after.
-
-    Attributes
-    ----------
-    time
-        The price's, in microseconds.
-    price, volume_usd, spread_bps, exchange
-        The price itself.
-    anew
-        Whether it shows that all prices before it were wrong.
-    whole
-        Whether a second began with it, so that the judgement is new.
-    judgement
-        Regime, volatilities, risk multiplier and the rest as of the beginning of the second.
-
-    """
-
-    time: int
-    price: float
-    volume_usd: float | None
-    spread_bps: float | None
-    exchange: str
-    anew: bool
-    whole: bool
-    judgement: Judgement
 
 
 class VolatilityState(State):

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from faust.types import TP
 
 from pipeline import codec, contract
-from pipeline.features.stage import SHARED
+from pipeline.features.state import SHARED
 from pipeline.runtime.confirmation import all_confirmed
 from pipeline.runtime.delivery import Headers
 from pipeline.runtime.distribution import Distribution

@@ -23,7 +23,8 @@ from pipeline.signals.profile import SEED
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
-    from pipeline.features.stage import Output, Stage
+    from pipeline.features.event import Output
+    from pipeline.features.stage import Stage
     from pipeline.messages import DeadLetter
     from pipeline.runtime.batches import Records
 
@@ -334,7 +335,7 @@ class Flow:
         states = self._states.get(partition)
         if states is None:
             states = self._states[partition] = [
-                States(stage, self._stored(stage.table, partition), recreated) for stage in self.stages
+                States(stage.new, self._stored(stage.table, partition), recreated) for stage in self.stages
             ]
         return states
 

@@ -13,7 +13,7 @@ import msgspec
 from faust.stores.base import Store
 
 from pipeline import codec
-from pipeline.features.stage import Order
+from pipeline.features.state import Order
 from pipeline.features.states import read_head
 
 if TYPE_CHECKING:

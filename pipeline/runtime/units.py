@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from faust.types import TP
 
 if TYPE_CHECKING:
-    from pipeline.features.stage import Event, Order, Output
+    from pipeline.features.event import Event, Output
+    from pipeline.features.state import Order
     from pipeline.features.states import Moment
     from pipeline.runtime.batches import Records
     from pipeline.runtime.confirmation import Pending

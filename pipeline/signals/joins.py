@@ -9,7 +9,7 @@ from msgspec import UNSET, Struct, UnsetType
 from pipeline.signals.as_of import FOREVER
 
 if TYPE_CHECKING:
-    from pipeline.features.positioning import PositioningReading
+    from pipeline.features.measurements import PositioningReading
     from pipeline.messages import Context, FeedGap
     from pipeline.signals.as_of import AsOf
     from pipeline.signals.feeds import Feeds

@@ -20,7 +20,7 @@ from pipeline.messages import (
 from pipeline.signals.score import shares
 
 if TYPE_CHECKING:
-    from pipeline.features.velocity import Measurement
+    from pipeline.features.measurements import Measurement
     from pipeline.signals.joins import Joined
     from pipeline.signals.score import Verdict
 

@@ -10,7 +10,8 @@ from msgspec import Struct
 from pipeline.contract import CONTEXT, PRICES, REGIME, REGIME_HISTORY_LENGTH
 from pipeline.features.closes import Closes
 from pipeline.features.ladder import REGIMES
-from pipeline.features.stage import Event, Stage, State
+from pipeline.features.stage import Stage
+from pipeline.features.state import State
 from pipeline.features.turnover import Turnover
 from pipeline.messages import SECOND, Context, Price, RegimeContext, RegimeUpdate, rounded_if_known, seconds
 from pipeline.signals.liquidity import Liquidity, LiquidityConstants, judge_liquidity
@@ -18,8 +19,9 @@ from pipeline.signals.market import Consequences, MarketConstants, consequences,
 from pipeline.signals.trend import Trend, TrendConstants, judge_trend
 
 if TYPE_CHECKING:
+    from pipeline.features.event import Event
+    from pipeline.features.measurements import VolatilityReading
     from pipeline.features.states import States
-    from pipeline.features.volatility import VolatilityReading
 
 
 class RegimeConstants(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -14,7 +14,7 @@ from typing import Annotated, Final, TypeAlias
 from msgspec import Meta, Struct, field
 
 from pipeline.features.habits import HabitConstants, Unusual
-from pipeline.features.velocity import Measurement
+from pipeline.features.measurements import Measurement
 from pipeline.messages import Context, Positive
 from pipeline.signals.calibration import CalibrationConstants, calibrated
 from pipeline.signals.joins import Joined

@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from pipeline.contract import ALERTS, CRITICAL, FUNDING, INPUTS, LIQUIDATIONS, OPEN_INTEREST, SIGNALS
-from pipeline.features.stage import SHARED, Stage
+from pipeline.features.stage import Stage
+from pipeline.features.state import SHARED
 from pipeline.features.states import effective
 from pipeline.messages import Control, FeedStatus, Liquidation, micros
 from pipeline.signals import levels
@@ -21,11 +22,10 @@ from pipeline.signals.scoring_state import SharedState, SymbolState
 from pipeline.signals.weights import WeightSet, name_weights, read_weights
 
 if TYPE_CHECKING:
+    from pipeline.features.event import Event
     from pipeline.features.habits import Habits
-    from pipeline.features.stage import Event
+    from pipeline.features.measurements import Measurement, VolatilityReading
     from pipeline.features.states import States
-    from pipeline.features.velocity import Measurement
-    from pipeline.features.volatility import VolatilityReading
     from pipeline.messages import Context
     from pipeline.signals.joins import Joined
     from pipeline.signals.profile import Profile

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import structs
 
 from pipeline.features.habits import HabitConstants, Habits
-from pipeline.features.positioning import PositioningReading
-from pipeline.features.stage import State
+from pipeline.features.measurements import PositioningReading
+from pipeline.features.state import State
 from pipeline.messages import Context
 from pipeline.signals import levels
 from pipeline.signals.as_of import AsOf

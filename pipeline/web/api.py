@@ -10,7 +10,7 @@ from urllib.parse import quote
 import msgspec
 import structlog
 
-from pipeline.features.stage import SHARED
+from pipeline.features.state import SHARED
 from pipeline.features.velocity import VelocityStage
 from pipeline.messages import COMPONENTS, check_weights
 from pipeline.runtime import control

@@ -21,7 +21,7 @@ from worker_parts import (
 )
 
 from pipeline import codec, contract
-from pipeline.features.stage import SHARED
+from pipeline.features.state import SHARED
 from pipeline.features.states import read_head, read_snapshot
 from pipeline.runtime import confirmation
 from pipeline.runtime.confirmation import NotConfirmedError

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pipeline import SEED, contract
 from pipeline.engine import create_stages
 from pipeline.features.reading import Record, read
-from pipeline.features.stage import SHARED
+from pipeline.features.state import SHARED
 from pipeline.features.states import States, snapshot
 from pipeline.messages import micros
 
@@ -91,7 +91,7 @@ class Topology:
 
     def _start(self):
         kept = zip(self.stages, self.stored, strict=True)
-        self.steps = [(stage, States(stage, stored)) for stage, stored in kept]
+        self.steps = [(stage, States(stage.new, stored)) for stage, stored in kept]
 
     def fold(self, records):
         events = [event for record in records for event in read(record)[0]]

@@ -10,7 +10,7 @@ from scoring_cases import MINUTE, SECOND, START, WEIGHTS, Scoring, context, meas
 
 from pipeline import codec
 from pipeline.contract import FEED_STATUS, SIGNALS
-from pipeline.features.stage import SHARED
+from pipeline.features.state import SHARED
 from pipeline.messages import COMPONENTS
 from pipeline.signals.as_of import AsOf
 from pipeline.signals.feeds import Feeds

@@ -8,7 +8,7 @@ from unittest import mock
 
 import pipeline.app
 from pipeline import contract
-from pipeline.features.stage import State
+from pipeline.features.state import State
 from pipeline.features.states import Moment, States
 from pipeline.runtime.application import Application, HandOver
 from pipeline.runtime.checkpoint import Checkpoint

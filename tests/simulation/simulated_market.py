@@ -16,7 +16,7 @@ from faust.types import TP
 from virtual_loop import WALL
 
 from pipeline import Engine, codec, contract
-from pipeline.features.stage import SHARED
+from pipeline.features.state import SHARED
 from pipeline.features.states import read_snapshot
 from pipeline.messages import millis
 from pipeline.runtime.control import WEIGHTS

@@ -364,7 +364,7 @@ SENT = {
 async def test_a_stage_that_does_not_look_at_a_topic_would_change_nothing(flow, topic):
     [event] = take(flow, SENT[topic]).events
     for stage in flow.stages:
-        states = States(stage)
+        states = States(stage.new)
         stage.step(event, states)
         assert topic in stage.topics or not states.take_snapshots(), stage.table
 

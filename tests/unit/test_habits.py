@@ -1,7 +1,7 @@
 import pytest
 
 from pipeline.features.habits import MINUTE, HabitConstants, Habits
-from pipeline.features.positioning import PositioningReading
+from pipeline.features.measurements import PositioningReading
 from pipeline.messages import Liquidation
 
 START = 1_760_000_000_000_000 // MINUTE * MINUTE

@@ -2,9 +2,10 @@ import msgspec
 import pytest
 from price_cases import START, Market, funding, open_interest, price, sent
 
+from pipeline.features.event import Event
+from pipeline.features.measurements import PositioningReading
 from pipeline.features.open_interest import VenueConstants
-from pipeline.features.positioning import PositioningConstants, PositioningReading, PositioningStage
-from pipeline.features.stage import Event
+from pipeline.features.positioning import PositioningConstants, PositioningStage
 from pipeline.features.states import snapshot
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from pipeline import Engine, codec, contract
 from pipeline.features.reading import LARGEST_LEAD, Record, create_event, read
-from pipeline.features.stage import SHARED
+from pipeline.features.state import SHARED
 from pipeline.messages import Context, Control, FeedStatus, Price, normal_symbol
 
 NOW = 1_760_000_000

@@ -2,7 +2,7 @@ import pytest
 from price_cases import START, Market, funding, price, sent
 
 from pipeline.contract import CONTEXT, REGIME
-from pipeline.features.stage import Event
+from pipeline.features.event import Event
 from pipeline.features.states import snapshot
 from pipeline.messages import Adjustments, Context, RegimeContext, Thresholds
 

@@ -5,7 +5,7 @@ from scoring_cases import MINUTE, SECOND, START, Scoring, context, measurement, 
 
 from pipeline import codec
 from pipeline.contract import ALERTS, CRITICAL, FEED_STATUS, SIGNALS
-from pipeline.features.stage import SHARED
+from pipeline.features.state import SHARED
 from pipeline.features.states import States, snapshot
 from pipeline.messages import COMPONENTS, FeedGap, seconds
 from pipeline.signals.as_of import FOREVER
@@ -421,7 +421,7 @@ def test_a_topic_of_feeds_that_was_made_anew_is_read_from_its_beginning():
     before, after = Scoring(), Scoring()
     for status in (silence(-30), silence(-20, exchange="gate")):
         before.step(before.feed.silence(status))
-    after.states = States(after.stage, before.states.take_snapshots(), [FEED_STATUS])
+    after.states = States(after.stage.new, before.states.take_snapshots(), [FEED_STATUS])
     after.step(after.feed.silence(silence(-30, 0)))
     ended, lasting = (before.states.get(SHARED), after.states.get(SHARED))
     assert [gap.until for gap in lasting.feeds.gaps] == [START, FOREVER]
@@ -447,7 +447,9 @@ def test_a_state_of_before_feeds_were_known_is_taken_up_and_one_without_gaps_is_
     scoring.step(scoring.feed.context(context()))
     frozen = scoring.states.get(SHARED).freeze()
     assert len(frozen) == 5
-    assert scoring.stage.thaw(SHARED, frozen).feeds.gaps == []
+    state = scoring.stage.new(SHARED)
+    state.thaw(frozen)
+    assert state.feeds.gaps == []
     scoring.step(scoring.feed.silence(silence(0)))
     assert scoring.states.get(SHARED).freeze()[:5] == frozen
 

@@ -2,7 +2,9 @@ import msgspec
 import pytest
 
 from pipeline import contract
-from pipeline.features.stage import SHARED, Event, Output, Stage, State
+from pipeline.features.event import Event, Output
+from pipeline.features.stage import Stage
+from pipeline.features.state import SHARED, State
 from pipeline.features.states import LATENESS, LIFETIME, States, made_anew, read_head, read_snapshot, snapshot
 from pipeline.messages import Price
 
@@ -59,7 +61,7 @@ def event(offset, *, topic=contract.PRICES, symbol="BTCUSDT", last=True, time=ST
 
 def counted(*events, stored=None):
     stage = CountingStage()
-    states = States(stage, stored)
+    states = States(stage.new, stored)
     for each in events:
         stage.step(each, states)
     return states
@@ -72,7 +74,7 @@ def test_records_are_opened_by_topic_beyond_the_applied_offset():
 
 
 def test_a_record_is_opened_until_its_last_event_was():
-    states = States(CountingStage())
+    states = States(CountingStage().new)
     states.take_snapshots()
     opened = [
         states.open(event(offset, last=last))
@@ -83,7 +85,7 @@ def test_a_record_is_opened_until_its_last_event_was():
 
 
 def test_a_record_is_opened_as_of_when_the_market_lets_it_happen():
-    states = States(CountingStage())
+    states = States(CountingStage().new)
     market_time = START + 3 * LATENESS
     state = states.open(event(0), market_time)
     assert (state.newest, state.applied) == (market_time - LATENESS, {contract.PRICES: (0, START)})
@@ -135,7 +137,7 @@ def test_a_state_is_passive_unless_it_says_otherwise():
 
 def test_states_count_keys_live_or_stored_but_not_what_all_share():
     stored = {"ETHUSDT": snapshot(Counter()), "BTCUSDT": snapshot(Counter())}
-    states = States(CountingStage(), stored)
+    states = States(CountingStage().new, stored)
     for key in ("BTCUSDT", "SOLUSDT", SHARED):
         states.get(key)
     assert len(states) == 3
@@ -213,7 +215,7 @@ def test_active_states_may_change_while_they_are_gone_through():
 def test_every_state_reads_a_topic_that_was_made_anew_again():
     """Also one whose last offset the new topic has as well; and none waits for its next record to say so."""
     stored = counted(event(0), event(9, symbol="ETHUSDT")).take_snapshots()
-    states = States(CountingStage(), stored, {contract.PRICES})
+    states = States(CountingStage().new, stored, {contract.PRICES})
     CountingStage().step(event(0), states)
     assert states.get("BTCUSDT").count == 2
     snapshots = states.take_snapshots()
@@ -223,7 +225,7 @@ def test_every_state_reads_a_topic_that_was_made_anew_again():
 
 def test_states_that_have_not_read_a_topic_that_was_made_anew_are_left_alone():
     stored = counted(event(9)).take_snapshots()
-    states = States(CountingStage(), stored, {contract.FUNDING})
+    states = States(CountingStage().new, stored, {contract.FUNDING})
     assert (states.get("BTCUSDT").incarnation, states.take_snapshots()) == (START, {})
 
 

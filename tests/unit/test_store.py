@@ -6,7 +6,7 @@ import pytest
 from faust.types import TP
 
 from pipeline import codec
-from pipeline.features.stage import State
+from pipeline.features.state import State
 from pipeline.features.states import snapshot
 from pipeline.runtime.store import ORDER, ChangelogLostError, SnapshotTable
 

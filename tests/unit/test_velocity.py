@@ -7,7 +7,8 @@ import pytest
 from velocity_cases import START, SYMBOL, Feed, context, liquidation, price
 
 from pipeline import contract
-from pipeline.features.stage import SHARED, Event
+from pipeline.features.event import Event
+from pipeline.features.state import SHARED
 from pipeline.features.states import read_snapshot, snapshot
 from pipeline.features.velocity import VelocityConstants
 from pipeline.messages import Funding, micros

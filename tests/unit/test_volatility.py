@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from price_cases import START, Market, funding, price, sent
 
+from pipeline.features.event import Event
 from pipeline.features.judgement import JudgementConstants
 from pipeline.features.risk import RiskConstants
 from pipeline.features.sampling import SamplingConstants
-from pipeline.features.stage import Event
 from pipeline.features.states import snapshot
 from pipeline.features.volatility import VolatilityConstants, VolatilityStage
 

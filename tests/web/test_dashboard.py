@@ -13,7 +13,7 @@ from workers import Worker, produce, read_all
 from pipeline import contract
 from pipeline.cli.simulated.scenario import Tick
 from pipeline.cli.simulated.simulation import Market
-from pipeline.features.stage import SHARED
+from pipeline.features.state import SHARED
 
 pytestmark = pytest.mark.chromium
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pipeline.cli.recorded.recordings import Recordings
-    from pipeline.features.stage import Output
+    from pipeline.features.event import Output
 
 SKIPPED: Final = {
     "repeated_liquidations": "repeats among the used liquidations",
