@@ -287,7 +287,7 @@ class Application(faust.App):
         tps = self.input_partitions
         _check_together(tps)
         for tp, end in (await self.consumer.highwaters(*tps) if tps else {}).items():
-            self.flow.ends.setdefault(tp.partition, {})[tp.topic] = end
+            self.flow.note_end(tp, end)
         give_back()
         self._enter("ready")
         self.rebalances.add(self.phase_since - self._interrupted)

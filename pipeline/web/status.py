@@ -149,7 +149,7 @@ def _partition(app: Application, number: int) -> PartitionStatus:
 
 
 def _behind(app: Application, number: int) -> float:
-    newest = app.flow.times.get(number)
+    newest = app.flow.newest(number)
     return 0.0 if newest is None else round(max(0.0, time.time() - newest / 1_000), 3)
 
 

@@ -35,8 +35,8 @@ from virtual_loop import WALL, NothingToDoError, VirtualLoop, virtual_time
 from pipeline import app, contract
 from pipeline.features.states import read_snapshot
 from pipeline.runtime import intake
-from pipeline.runtime.flow import TopicRecreatedError
 from pipeline.runtime.lease import LeaseLostError
+from pipeline.runtime.partition import TopicRecreatedError
 from pipeline.runtime.placement import partition_of
 from pipeline.runtime.store import SnapshotStore
 from pipeline.runtime.topic_plan import changelog_topic

@@ -12,7 +12,8 @@ from pipeline.engine import Engine, create_stages
 from pipeline.features.states import States, read_snapshot
 from pipeline.messages import micros
 from pipeline.runtime.batches import Records
-from pipeline.runtime.flow import Flow, TopicRecreatedError
+from pipeline.runtime.flow import Flow
+from pipeline.runtime.partition import TopicRecreatedError
 from pipeline.runtime.placement import MOST_TOLD, partition_of
 
 TABLES = contract.TABLES
@@ -82,8 +83,7 @@ async def test_records_batches_and_letters_are_counted(flow):
 async def test_states_are_looked_at_only_once_all_is_recovered(flow):
     """Whoever looked earlier would find, and keep, what was read of a changelog by then."""
     assert flow.look(HOME, "velocity", SYMBOL) is None
-    assert flow._states == {}
-    flow.ends[HOME] = {}
+    flow.note_end(TP(contract.LIQUIDATIONS, HOME), 1)
     assert flow.look(HOME, "velocity", SYMBOL) is None
     flow.made_anew()
     take_and_fold = take(flow, liquidation(0))
@@ -121,9 +121,9 @@ async def test_a_unit_of_an_older_epoch_does_nothing(flow):
 
 async def test_a_new_epoch_begins_with_what_is_stored_alone(flow):
     fold(flow, take(flow, liquidation(0)))
-    flow.ends[HOME] = {contract.LIQUIDATIONS: 1}
+    flow.note_end(TP(contract.LIQUIDATIONS, HOME), 0)
     flow.begin()
-    assert flow.ends == {}
+    assert flow.made_anew() == {}
     unit = take(flow, liquidation(0))
     fold(flow, unit)
     assert [output.message["sequence"] for output in unit.outputs()] == [1, 1]
@@ -218,7 +218,7 @@ async def test_a_topic_that_ends_before_what_was_read_of_it_is_read_anew_by_all(
 
     again = Flow(create_stages(SEED), stored, PARTITIONS, committed=lambda *_: committed)
     again.begin()
-    again.ends[HOME] = {contract.LIQUIDATIONS: end}
+    again.note_end(TP(contract.LIQUIDATIONS, HOME), end)
     with capture_logs() as logs:
         assert again.made_anew() == {TP(contract.LIQUIDATIONS, HOME): max(6, committed)}
     unit = take(again, liquidation(0, symbol="ETHUSDT", at=NOW + 11))
@@ -253,7 +253,7 @@ async def test_a_table_without_states_is_missed_when_another_tells_of_records_fo
 
     again = Flow(create_stages(SEED), stored, PARTITIONS, committed=lambda *_: committed)
     again.begin()
-    again.ends[HOME] = {contract.LIQUIDATIONS: 1}
+    again.note_end(TP(contract.LIQUIDATIONS, HOME), 1)
     assert again.lost_tables() == [(table, HOME) for table in found]
 
 
