@@ -54,7 +54,7 @@ async def test_checking_creates_nothing(settings):
 
 async def test_another_number_of_partitions_is_refused_before_anything_is_changed(settings):
     other = settings.model_copy(update={"app_id": f"{settings.app_id}-4", "partitions": 3})
-    with pytest.raises(TopicsError, match=r"liquidations: 4 partitions, not 3: set PIPELINE_PARTITIONS=4"):
+    with pytest.raises(TopicsError, match=r"the number of partitions is 4, not 3: set PIPELINE_PARTITIONS=4"):
         await apply_topics(other)
     assert changelog_topic(other.app_id, "velocity") not in await read_topics(other)
 
