@@ -48,7 +48,7 @@ def test_the_side_is_that_of_the_position_and_sizes_are_coins_and_dollars(name, 
 
 def test_every_venue_but_hyperliquid_publishes_liquidations():
     assert sorted({*VENUES} - {*CASES}) == ["hyperliquid"]
-    assert VENUES["hyperliquid"].COVERAGE == "none"
+    assert VENUES["hyperliquid"].COVERAGE == "not published"
 
 
 @pytest.mark.parametrize(("party", "sides"), [("T", ["long"]), ("M", ["short"]), ("MT", ["short", "long"])])
