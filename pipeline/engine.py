@@ -70,7 +70,8 @@ class Engine:
         Further profiles that measure as `profile` does: what is measured once, each scores by itself. Their
         signals come after its own, and name their profile. No snapshot can be taken then.
     told
-        The topics whose messages are wanted, by default all: others are not made, but for dead letters.
+        The topics (or the topic) whose messages are wanted, by default all: others are not made, but for dead
+        letters.
 
     Raises
     ------
@@ -94,16 +95,16 @@ class Engine:
         *,
         max_symbols: int = MOST_SYMBOLS,
         beside: Sequence[Profile] = (),
-        told: Collection[str] = TOLD,
+        told: str | Collection[str] = TOLD,
     ) -> None:
         if any(other.measuring != profile.measuring for other in beside):
             raise ValueError(f"beside: expected profiles that measure as {profile.name!r} does")
-        if unknown := frozenset(told) - TOLD:
+        self._told = frozenset([told] if isinstance(told, str) else told)
+        if unknown := self._told - TOLD:
             raise ValueError(f"told: no topics out: {', '.join(sorted(unknown))}")
         self.profile = profile
         self._max_symbols = max_symbols
         self._beside = [(stage, States(stage.new)) for stage in map(ScoringStage, beside)]
-        self._told = frozenset(told)
         self._statistics = Statistics()
         self._offsets: dict[str, int] = {}
         self._build({})

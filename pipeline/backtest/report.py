@@ -17,6 +17,11 @@ FEW: Final = 10
 """Episodes below which nothing is certain."""
 NOTHING: Final = "\N{EN DASH}"
 """What stands where there is nothing to tell."""
+NOTE: Final = (
+    "Recall, early recall and lead at the best threshold in hindsight with at most one false alarm a day: "
+    "what could be reached, no forecast. Profiles fitted to these very data are in sample."
+)
+"""Of the table that compares signals."""
 
 
 class Episode(Struct):

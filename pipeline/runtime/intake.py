@@ -90,7 +90,7 @@ class Intake:
     def _wants(self, tp: TP, *, full: bool) -> bool:
         if tp.topic in contract.INPUTS:
             merge = self._merges.get(tp.partition)
-            return not full and (merge is None or not merge.sources[tp.topic].is_full)
+            return not full and (merge is None or not merge.queues[tp.topic].is_full)
         return self._projected[tp] < LONGEST_QUEUE
 
     async def wait_for_room(self) -> None:

@@ -26,7 +26,7 @@ LARGEST_QUEUE: Final = 8 << 20
 """Records of one topic that may wait, and their bytes; more are not fetched."""
 
 
-class Source:
+class Queue:
     """The records of one topic that wait for their turn; their own order is never changed.
 
     What lies behind a record waits for it, so in the queue each counts as being as old as the newest before
@@ -111,8 +111,8 @@ class Merge:
     """
 
     def __init__(self, settle: Mapping[str, float], now: float) -> None:
-        self.sources = {topic: Source(topic, seconds, now) for topic, seconds in settle.items()}
-        self._ranked = list(self.sources.values())
+        self.queues = {topic: Queue(topic, seconds, now) for topic, seconds in settle.items()}
+        self._ranked = list(self.queues.values())
         self._awaited = self._ranked
         self._began = self._arrived = now
         self._passed = False
@@ -122,18 +122,18 @@ class Merge:
     @property
     def waiting(self) -> int:
         """How many records wait."""
-        return sum(len(source.waiting) for source in self._ranked)
+        return sum(len(queue.waiting) for queue in self._ranked)
 
     def add(self, topic: str, records: Sequence[Any], now: float) -> None:
         """Take records of a topic as they were fetched."""
         if now - self._arrived > PAUSE and (self._passed or not self.waiting):
             self._began, self._passed = now, False
         self._arrived = now
-        self.sources[topic].add(records, now)
+        self.queues[topic].add(records, now)
 
     def await_no_more(self, topic: str) -> None:
         """Let nothing wait for a topic from now on."""
-        self._awaited = [source for source in self._awaited if source.topic != topic]
+        self._awaited = [queue for queue in self._awaited if queue.topic != topic]
 
     def release(
         self,
@@ -154,18 +154,18 @@ class Merge:
             Tells of a topic when the broker last told of it, as the time of day in milliseconds.
 
         """
-        filled = [source for source in self._ranked if source.waiting]
+        filled = [queue for queue in self._ranked if queue.waiting]
         if not filled:
             return []
-        fresh = wall_ms - min(source.waiting[0][0] for source in filled) < FRESH_MS
+        fresh = wall_ms - min(queue.waiting[0][0] for queue in filled) < FRESH_MS
         unsettled = [
-            source
-            for source in self._awaited
-            if not (caught_up(source.topic) and (fresh or self._is_quiet(source, now)))
+            queue
+            for queue in self._awaited
+            if not (caught_up(queue.topic) and (fresh or self._is_quiet(queue, now)))
         ]
         certain = math.inf
-        if not (fresh or any(source.is_full for source in filled)):
-            told = (answered(source.topic) for source in self._awaited if source not in unsettled)
+        if not (fresh or any(queue.is_full for queue in filled)):
+            told = (answered(queue.topic) for queue in self._awaited if queue not in unsettled)
             certain = self._told_to(min(told, default=math.inf), max(map(_newest, filled)), now, wall_ms)
         released: list[Any] = []
         while filled:
@@ -174,7 +174,7 @@ class Merge:
             if not part:
                 break
             released += part
-            filled = [source for source in filled if source.waiting]
+            filled = [queue for queue in filled if queue.waiting]
         self._passed |= bool(released)
         return released
 
@@ -191,22 +191,22 @@ class Merge:
             self._certain = self._looks.popleft().newest
         return self._certain
 
-    def _horizon(self, first: Source, filled: list[Source], unsettled: list[Source]) -> float:
+    def _horizon(self, first: Queue, filled: list[Queue], unsettled: list[Queue]) -> float:
         """Return the time up to which a topic's records may pass: others' turn, or what may yet come."""
         place = filled.index(first)
-        before = [_head(source) - 1 for source in filled[:place]]  # at the same time they pass first
-        after = [_head(source) for source in filled[place + 1 :]]
-        reaches = [source.reach for source in unsettled if source is not first]
+        before = [_head(queue) - 1 for queue in filled[:place]]  # at the same time they pass first
+        after = [_head(queue) for queue in filled[place + 1 :]]
+        reaches = [queue.reach for queue in unsettled if queue is not first]
         return min(chain(before, after, reaches), default=math.inf)
 
-    def _is_quiet(self, source: Source, now: float) -> bool:
+    def _is_quiet(self, queue: Queue, now: float) -> bool:
         """Tell whether a topic has brought nothing for long enough, counted from where others began."""
-        return now - max(source.arrived, self._began) >= source.settle
+        return now - max(queue.arrived, self._began) >= queue.settle
 
 
-def _head(source: Source) -> float:
-    return source.waiting[0][0]
+def _head(queue: Queue) -> float:
+    return queue.waiting[0][0]
 
 
-def _newest(source: Source) -> float:
-    return source.waiting[-1][0]
+def _newest(queue: Queue) -> float:
+    return queue.waiting[-1][0]

@@ -32,9 +32,9 @@ def load_profile(name: str) -> Profile:
     path = Path(name)
     try:
         data = path.read_bytes().removeprefix(BOM_UTF8)
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError):
         names = ", ".join((SEED.name, *SHIPPED))
-        raise ProfileError(f"{name}: neither a profile's name ({names}) nor a file") from None
+        raise ProfileError(f"{name!r}: neither a profile's name ({names}) nor a file") from None
     except OSError as error:
         raise ProfileError(f"{name}: {error.strerror}") from error
     return read_profile(data, "json" if path.suffix == ".json" else "toml")

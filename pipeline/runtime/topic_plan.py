@@ -122,7 +122,7 @@ def _compare(wanted: Topic, found: Found | None, *, begun: bool) -> list[Problem
     if is_repartitioned(wanted, found):
         problems.append(partitions_problem(wanted, found))
     if found.replication_factor < wanted.replication_factor:
-        text = f"{found.replication_factor} replicas, not {wanted.replication_factor}"
+        text = f"{found.replication_factor} of {wanted.replication_factor} replicas"
         problems.append(
             Problem(wanted.name, text, "reassign its partitions with Kafka's tools", blocking=False)
         )
@@ -140,9 +140,8 @@ def partitions_problem(wanted: Topic, found: Found) -> Problem:
         f"set PIPELINE_PARTITIONS={found.partitions} if all topics have that many; otherwise delete the topic"
         f" and {APPLY}"
     )
-    return Problem(
-        wanted.name, f"{found.partitions} partitions, not {wanted.partitions}", remedy, blocking=True
-    )
+    text = f"the number of partitions is {found.partitions}, not {wanted.partitions}"
+    return Problem(wanted.name, text, remedy, blocking=True)
 
 
 def differences(wanted: Topic, found: Found) -> dict[str, str]:

@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from observe import Run
 
 JsonFile: TypeAlias = Annotated[
-    typer.FileTextWrite | None, typer.Option("--json", lazy=False, help="File for the figures.")
+    typer.FileTextWrite | None, typer.Option("--json", lazy=False, mode="a", help="File for the figures.")
 ]
-"""An option of a program; a file that cannot be written is refused before anything is measured."""
+"""An option of a program; a file that cannot be written is refused before anything is measured, and older
+figures stay until there are new ones."""
 PERCENTS = (50, 99, 99.9)
 PACKAGES = ("faust-streaming", "aiokafka", "uvloop", "msgspec")
 

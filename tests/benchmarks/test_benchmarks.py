@@ -4,10 +4,11 @@ import json
 from itertools import islice
 
 import pytest
+import typer
 from growth import Growth, summary
 from load import BUSY, SYMBOLS, in_arrays, keyed, liquidations
 from observe import Observation, Run, summarize
-from report import latency_summary, percentile, save, table, throughput_summary
+from report import JsonFile, latency_summary, percentile, save, table, throughput_summary
 from rich.console import Console
 from stopwatch import Stopwatch, key_of_event, key_of_signal
 from throughput import install_peers
@@ -97,12 +98,20 @@ def test_growth_is_told_by_what_is_above_the_fewest_symbols():
     assert (many["worker_MB"], many["KB_a_symbol"], many["times_the_CPU"]) == (200, 20.0, 1.5)
 
 
-def test_figures_take_the_place_of_those_before(tmp_path):
-    with (tmp_path / "figures.json").open("w") as file:
-        save(file, {"throughput": [1, 2, 3]})
-        save(file, {"latency": 1})
-        assert json.loads((tmp_path / "figures.json").read_text()) == {"latency": 1}
-    save(None, {})
+def test_figures_take_the_place_of_those_before_once_there_are_some(tmp_path):
+    file = tmp_path / "figures.json"
+    file.write_text("older ones")
+
+    def program(output: JsonFile = None):
+        assert file.read_text() == "older ones"
+        for figures in ({"throughput": [1, 2, 3]}, {"latency": 1}):
+            save(output, figures)
+            assert json.loads(file.read_text()) == figures
+
+    cli = typer.Typer()
+    cli.command()(program)
+    cli(["--json", str(file)], standalone_mode=False)
+    assert json.loads(file.read_text()) == {"latency": 1}
 
 
 def test_peers_that_cannot_be_installed_are_left_out_and_named(tmp_path, monkeypatch, capsys):

@@ -30,7 +30,7 @@ async def test_a_number_of_partitions_that_differs_is_an_error_that_says_what_to
     other = settings.model_copy(update={"partitions": 3})
     result = await cascade(other, "topics", "apply")
     assert result.exit_code == 1
-    assert "liquidations: 4 partitions, not 3: set PIPELINE_PARTITIONS=4" in result.stderr
+    assert "liquidations: the number of partitions is 4, not 3: set PIPELINE_PARTITIONS=4" in result.stderr
 
 
 @pytest.mark.parametrize(("key", "shown"), [(b"BTCUSDT", "BTCUSDT"), (b"\x1b[2J\nX", r"\x1b[2J\nX")])

@@ -7,12 +7,13 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import AsyncExitStack, ExitStack, contextmanager
+from contextlib import AsyncExitStack, ExitStack, contextmanager, suppress
 
 import pytest
 from aiokafka import AIOKafkaProducer
 from exchanges import Exchange
 from msgspec import convert
+from servers import free_port
 from venue_frames import CASES, T_MS
 from waiting import until
 from workers import Worker, produce, read_all, until_caught_up
@@ -254,8 +255,22 @@ async def test_a_recording_is_sent_again_as_it_was(settings, tmp_path):
     assert await read_all(settings, contract.LIQUIDATIONS) == live * 2
 
 
+async def test_figures_are_served_at_the_address_of_the_settings_alone(settings):
+    port = free_port()
+    elsewhere = settings.model_copy(update={"web_bind": "127.0.0.2"})
+    with collecting(elsewhere, "bybit", "--web-port", str(port)):
+        await until(lambda: answers("127.0.0.2", port), "not served", 60)
+        assert not answers("127.0.0.1", port)
+
+
+def answers(host, port):
+    with suppress(ConnectionRefusedError), socket.create_connection((host, port)):
+        return True
+    return False
+
+
 async def test_a_port_that_is_taken_is_told_without_a_traceback(settings):
-    with socket.create_server(("", 0)) as taken:
+    with socket.create_server((settings.web_bind, 0)) as taken:
         port = str(taken.getsockname()[1])
         code, _, error = await collected(settings, "bybit", "--web-port", port)
     assert code == 2

@@ -70,7 +70,7 @@ async def test_an_input_with_other_partitions_is_refused(settings):
     await add_partitions(settings, contract.LIQUIDATIONS, 6)
     code, errors = await work(settings)
     assert code == 1
-    assert "liquidations: 6 partitions, not 4: set PIPELINE_PARTITIONS=6 if all topics have" in errors
+    assert "the number of partitions is 6, not 4: set PIPELINE_PARTITIONS=6 if all topics have" in errors
 
 
 async def test_an_input_that_gets_more_partitions_ends_a_worker_that_says_so(settings):

@@ -2,7 +2,6 @@ import asyncio
 
 import pytest
 from aiokafka import AIOKafkaProducer
-from aiokafka.admin import NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from workers import Admin
 
@@ -54,16 +53,9 @@ async def test_checking_creates_nothing(settings):
 
 async def test_another_number_of_partitions_is_refused_before_anything_is_changed(settings):
     other = settings.model_copy(update={"app_id": f"{settings.app_id}-4", "partitions": 3})
-    with pytest.raises(TopicsError, match=r"liquidations: 4 partitions, not 3: set PIPELINE_PARTITIONS=4"):
+    with pytest.raises(TopicsError, match=r"the number of partitions is 4, not 3: set PIPELINE_PARTITIONS=4"):
         await apply_topics(other)
     assert changelog_topic(other.app_id, "velocity") not in await read_topics(other)
-
-
-async def test_dead_letters_may_have_any_number_of_partitions(settings):
-    await admin_does(settings, lambda client: client.delete_topics([contract.DEAD_LETTERS]))
-    new = NewTopic(contract.DEAD_LETTERS, 1, 1, topic_configs={"cleanup.policy": "delete"})
-    await admin_does(settings, lambda client: client.create_topics([new]))
-    assert all("partitions" not in problem.text for problem in await check_topics(settings))
 
 
 @pytest.mark.apache_kafka

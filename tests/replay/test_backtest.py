@@ -55,6 +55,7 @@ def test_a_report_tells_of_every_profile_baseline_level_and_threshold(done):
     assert set(found["gains"]["adaptive"]) == set(runs) - {"adaptive"}
     assert "2 episodes in 5.0 days" in text
     assert "too few to tell signals apart for certain" in text
+    assert "at the best threshold in hindsight with at most one false alarm a day" in text
 
 
 def test_parts_of_days_side_by_side_find_the_same_events(files, done, tmp_path):

@@ -27,3 +27,9 @@ def test_only_settings_read_the_environment(file):
 )
 def test_only_commands_print(file):
     assert "print" not in names_read(FILES[file])
+
+
+def test_what_is_public_is_shown_before_it_is_imported():
+    assert set(pipeline.__all__) <= set(dir(pipeline))
+    assert not set(pipeline.__all__) & vars(pipeline).keys()
+    assert all(hasattr(pipeline, name) for name in pipeline.__all__)

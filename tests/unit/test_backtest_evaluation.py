@@ -41,8 +41,10 @@ def test_a_hit_is_near_an_onset(after_min, lead, false):
     assert judged.early[0] == (lead is not None and lead >= 1)
 
 
-def test_an_alert_while_a_feed_is_down_is_neither_hit_nor_false():
-    assert not len(judge(np.array([START + DAY // 2]), LABELS).false_ms)  # the first day is not judged
+def test_an_alert_on_the_first_day_which_is_not_judged_is_neither_hit_nor_false():
+    judged = judge(np.array([START + DAY // 2]), LABELS)
+    assert len(judged.false_ms) == 0
+    assert np.isnan(judged.leads_min).all()
 
 
 @given(st.lists(st.tuples(st.sampled_from([0.0, 0.1, 0.5, 0.9]), st.booleans()), min_size=1, max_size=30))

@@ -39,14 +39,8 @@ def test_an_unusable_profile_ends_a_command_with_2_and_the_fields_name(tmp_path,
 
 
 @PROFILE_USERS
-def test_a_profile_that_is_not_there_ends_a_command_with_2(command):
-    result = invoke(*command, PIPELINE_PROFILE="/no/such/profile.toml", PIPELINE_BROKER="nowhere:1")
-    assert result.exit_code == 2
-    assert result.stderr.startswith("PIPELINE_PROFILE: ")
-    assert "/no/such/profile.toml" in result.stderr
-
-
-@PROFILE_USERS
-def test_a_profile_that_is_no_file_ends_a_command_with_2(tmp_path, command):
-    result = invoke(*command, PIPELINE_PROFILE=str(tmp_path), PIPELINE_BROKER="nowhere:1")
-    assert (result.exit_code, result.stderr) == (2, f"PIPELINE_PROFILE: {tmp_path}: Is a directory\n")
+@pytest.mark.parametrize("path", ["/no/such/profile.toml", "/"])
+def test_a_profile_that_is_no_file_ends_a_command_with_2(command, path):
+    result = invoke(*command, PIPELINE_PROFILE=path, PIPELINE_BROKER="nowhere:1")
+    reason = f"PIPELINE_PROFILE: '{path}': neither a profile's name (seed, adaptive) nor a file\n"
+    assert (result.exit_code, result.stderr) == (2, reason)

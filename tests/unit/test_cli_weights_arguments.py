@@ -21,7 +21,7 @@ COMPLETE = [
         ([*COMPLETE, "--profile", "adaptive"], "give six COMPONENT=WEIGHT, or --profile"),
         (
             ["--profile", "nowhere.toml"],
-            "--profile: nowhere.toml: neither a profile's name (seed, adaptive) nor a file",
+            "--profile: 'nowhere.toml': neither a profile's name (seed, adaptive) nor a file",
         ),
     ],
 )

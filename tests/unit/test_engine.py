@@ -61,7 +61,7 @@ def test_profiles_that_measure_otherwise_cannot_be_beside_each_other():
 
 
 @pytest.mark.parametrize(
-    "told", [{contract.SIGNALS}, {contract.VOLATILITY, contract.CONTEXT}, {contract.REGIME}]
+    "told", [contract.SIGNALS, {contract.VOLATILITY, contract.CONTEXT}, {contract.REGIME}]
 )
 def test_what_nobody_wants_is_left_out_and_the_rest_is_the_same(told):
     whole, some = Engine(), Engine(told=told)

@@ -134,7 +134,7 @@ def test_one_wrong_timestamp_holds_nothing_up_for_ever():
     total, merge, released = sum(map(len, backlog.values())), merge_of(), []
     for step in range(100):
         for topic, left in backlog.items():
-            if left and len(merge.sources[topic].waiting) < LONGEST_QUEUE:
+            if left and len(merge.queues[topic].waiting) < LONGEST_QUEUE:
                 merge.add(topic, left[:500], now=float(step))
                 del left[:500]
         released += merge.release(lambda topic: not backlog[topic], float(step) + 0.9, WALL)

@@ -1,6 +1,7 @@
 import msgspec
 import pytest
 
+from pipeline.runtime.profiles import load_profile
 from pipeline.signals.profile import SEED, Profile, ProfileError, read_profile
 
 
@@ -83,6 +84,12 @@ def test_what_cannot_be_used_is_refused_by_name(text, reason):
 def test_what_is_no_text_of_that_syntax_is_refused(data, syntax):
     with pytest.raises(ProfileError):
         read_profile(data, syntax)
+
+
+@pytest.mark.parametrize("name", ["", "nowhere.toml", "/"])
+def test_what_is_neither_a_name_nor_a_file_is_refused(name):
+    with pytest.raises(ProfileError, match=f"^'{name}': neither a profile's name .* nor a file$"):
+        load_profile(name)
 
 
 def test_the_seed_profile_may_be_written_out():

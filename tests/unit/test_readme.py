@@ -10,6 +10,7 @@ import pytest
 from commands import all_commands, command_of
 
 from pipeline import codec, contract, messages
+from pipeline.collect.venues import VENUES
 from pipeline.settings import Settings, variable, variables
 
 TOP = Path(__file__).parents[2]
@@ -178,10 +179,16 @@ def test_every_file_of_the_readme_is_there(path):
     assert (TOP / path).exists()
 
 
+def test_the_table_of_venues_says_what_each_leaves_out_as_its_check_does():
+    rows = {re.match(r"\w+", venue)[0].lower(): coverage for venue, coverage, *_ in table("## Live feeds")}
+    assert rows == {name: venue.COVERAGE for name, venue in VENUES.items()}
+
+
 def test_every_part_of_the_package_is_on_the_map():
     tree = README.split("pipeline/           the package\n")[1].split("tests/")[0]
     shown = re.findall(r"[├└]── (\w+)", tree)
-    parts = {path.stem for path in (TOP / "pipeline").iterdir() if not path.name.startswith("__")}
+    inside = (TOP / "pipeline").iterdir()
+    parts = {path.stem for path in inside if path.name != "py.typed" and not path.name.startswith("__")}
     assert sorted(shown) == sorted(parts)
 
 

@@ -3,6 +3,8 @@
 import doctest
 import json
 import re
+import subprocess
+import sys
 from itertools import chain
 from pathlib import Path
 
@@ -33,6 +35,15 @@ def test_the_session_in_python_goes_as_shown():
     example = doctest.DocTestParser().get_doctest(session, {}, "README", "README.md", 0)
     assert example.examples
     assert doctest.DocTestRunner().run(example).failed == 0
+
+
+def test_the_programs_agree_with_the_types_that_the_package_brings(tmp_path):
+    files = [tmp_path / f"program_{number}.py" for number, _ in enumerate(blocks("python"))]
+    for file, program in zip(files, blocks("python"), strict=True):
+        file.write_text(program)
+    command = [sys.executable, "-m", "mypy", *files]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
 
 
 def test_the_profile_is_one_and_changes_what_it_names():

@@ -249,11 +249,6 @@ def certificate(tmp_path):
     return paths
 
 
-def test_a_client_certificate_is_loaded(certificate):
-    chosen = dict(zip(("ssl_cert_file", "ssl_key_file"), certificate, strict=True))
-    assert Settings(security_protocol="SSL", **chosen).ssl_context() is not None
-
-
 def encrypted(path):
     key = serialization.load_pem_private_key(path.read_bytes(), None)
     return key.private_bytes(

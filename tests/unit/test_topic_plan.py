@@ -59,7 +59,7 @@ def test_too_few_replicas_are_reported_and_do_not_block():
     found = as_wanted(wanted())
     topics = wanted(replication_factor=2)
     problems = find_problems(topics.values(), found)
-    assert {problem.text for problem in problems} == {"1 replicas, not 2"}
+    assert {problem.text for problem in problems} == {"1 of 2 replicas"}
     assert not any(problem.blocking for problem in problems)
 
 
@@ -73,6 +73,7 @@ def test_a_shorter_retention_is_reported_and_does_not_block():
 def test_another_number_of_partitions_blocks_except_for_dead_letters():
     problems = find_problems(wanted(partitions=8).values(), as_wanted(wanted()))
     assert {problem.topic for problem in problems} == set(wanted()) - {contract.DEAD_LETTERS}
+    assert {problem.text for problem in problems} == {"the number of partitions is 4, not 8"}
     assert all(problem.blocking and "PIPELINE_PARTITIONS=4" in problem.remedy for problem in problems)
 
 

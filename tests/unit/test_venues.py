@@ -48,7 +48,7 @@ def test_the_side_is_that_of_the_position_and_sizes_are_coins_and_dollars(name, 
 
 def test_every_venue_but_hyperliquid_publishes_liquidations():
     assert sorted({*VENUES} - {*CASES}) == ["hyperliquid"]
-    assert VENUES["hyperliquid"].COVERAGE == "none"
+    assert VENUES["hyperliquid"].COVERAGE == "not published"
 
 
 @pytest.mark.parametrize(("party", "sides"), [("T", ["long"]), ("M", ["short"]), ("MT", ["short", "long"])])
@@ -435,24 +435,32 @@ def test_venues_that_ask_are_answered_in_their_own_words():
 
 
 @pytest.mark.parametrize(
-    ("name", "frame"),
+    ("name", "frame", "words"),
     [
-        ("binance", {"error": {"code": 2, "msg": "Invalid"}, "id": 1}),
-        ("bybit", {"success": False, "ret_msg": "error:handler not found", "op": "subscribe"}),
-        ("okx", {"event": "error", "code": "60018", "msg": "wrong"}),
-        ("bitget", {"event": "error", "code": 30_001, "msg": "no such channel"}),
-        ("gate", {"event": "subscribe", "channel": "futures.tickers", "error": {"code": 2}, "result": None}),
-        ("htx", {"op": "sub", "err-code": 2011, "err-msg": "illegal topic"}),
-        ("kraken", {"event": "error", "message": "Invalid product id"}),
-        ("kraken", {"event": "subscribed_failed", "feed": "trade"}),
-        ("deribit", {"id": 2, "error": {"code": 11_050, "message": "bad_request"}}),
-        ("hyperliquid", {"channel": "error", "data": "Invalid subscription"}),
+        ("binance", {"error": {"code": 2, "msg": "Invalid"}, "id": 1}, "Invalid"),
+        (
+            "bybit",
+            {"success": False, "ret_msg": "error:handler not found", "op": "subscribe"},
+            "handler not found",
+        ),
+        ("okx", {"event": "error", "code": "60018", "msg": "wrong"}, "60018 wrong"),
+        ("bitget", {"event": "error", "code": 30_001, "msg": "no such channel"}, "30001 no such channel"),
+        (
+            "gate",
+            {"event": "subscribe", "channel": "futures.tickers", "error": {"code": 17}, "result": None},
+            "17",
+        ),
+        ("htx", {"op": "sub", "err-code": 2011, "err-msg": "illegal topic"}, "2011 illegal topic"),
+        ("kraken", {"event": "error", "message": "Invalid product id"}, "Invalid product id"),
+        ("kraken", {"event": "subscribed_failed", "feed": "trade"}, "subscribed_failed"),
+        ("deribit", {"id": 2, "error": {"code": 11_050, "message": "bad_request"}}, "bad_request"),
+        ("hyperliquid", {"channel": "error", "data": "Invalid subscription"}, "Invalid subscription"),
     ],
 )
-def test_a_subscription_that_is_refused_is_told(name, frame):
+def test_a_subscription_that_is_refused_is_told_in_the_venue_s_words(name, frame, words):
     (told,) = parse(name, frame)
     assert isinstance(told, Refused)
-    assert told.reason
+    assert words in told.reason
 
 
 @pytest.mark.parametrize(

@@ -375,9 +375,10 @@ def test_the_log_names_what_was_strongest(live, market):
 
 def test_the_log_can_be_narrowed_to_high_levels(live):
     live.page.select_option("#log-level", "3")
-    live.until(
-        "![...document.querySelectorAll('#log li b')].some(b => /NONE|WATCH|ALERT/.test(b.textContent))"
-    )
+    live.until("""() => {
+        const levels = [...document.querySelectorAll('#log li b')].map((b) => b.textContent);
+        return levels.length > 0 && !levels.some((level) => /NONE|WATCH|ALERT/.test(level));
+    }""")
     live.page.select_option("#log-level", "0")
     live.until(
         "[...document.querySelectorAll('#log li b')].some(b => /NONE|WATCH|ALERT/.test(b.textContent))"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import typer
 
 from pipeline.backtest.report import (
+    NOTE,
     NOTHING,
     Report,
     SymbolReport,
@@ -42,6 +43,7 @@ def show(report: Report, ran: Mapping[tuple[str, str], Ran], out: Path) -> None:
     for symbol, found in report.symbols.items():
         typer.echo(in_words(symbol, found))
         show_table(_TITLES, [_row(name, run) for name, run in found.runs.items()])
+        typer.echo(NOTE)
         for name in report.profiles:
             _show_profile(name, found)
     for why, symbols in reasons(report.unlabelled).items():

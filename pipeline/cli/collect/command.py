@@ -71,7 +71,10 @@ def collect(  # noqa: PLR0913, PLR0917
         typer.Option(help="End after so long [default: never; 20 with --check].", min=0.1),
     ] = None,
     web_port: Annotated[
-        int | None, typer.Option(help="Serve /livez, /readyz and /metrics on this port.", min=1, max=65_535)
+        int | None,
+        typer.Option(
+            help="Serve /livez, /readyz and /metrics on this port of PIPELINE_WEB_BIND.", min=1, max=65_535
+        ),
     ] = None,
     check: Annotated[
         bool,

@@ -79,7 +79,7 @@ async def collect(
         sender = asyncio.create_task(outbox.run())
         try:
             async with (
-                _served(collectors, outbox, web_port),
+                _served(collectors, outbox, settings.web_bind, web_port),
                 among_peers(settings, collectors),
                 asyncio.timeout(seconds),
             ):
@@ -152,7 +152,9 @@ async def _collect_one(collector: Collector, wanted: Wanted) -> None:
 
 
 @asynccontextmanager
-async def _served(collectors: Sequence[Collector], outbox: Outbox, port: int | None) -> AsyncIterator[None]:
+async def _served(
+    collectors: Sequence[Collector], outbox: Outbox, host: str, port: int | None
+) -> AsyncIterator[None]:
     if port is None:
         yield
         return
@@ -160,7 +162,7 @@ async def _served(collectors: Sequence[Collector], outbox: Outbox, port: int | N
     await runner.setup()
     try:
         try:
-            await web.TCPSite(runner, port=port).start()
+            await web.TCPSite(runner, host, port).start()
         except OSError as error:
             fail(f"--web-port: {error}", USAGE)
         yield

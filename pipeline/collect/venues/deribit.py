@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from pipeline.messages import Side
 
 NAME: Final = "deribit"
-COVERAGE: Final = "all"
+COVERAGE: Final = "trades marked as such"
 HEARTBEAT: Final = Heartbeat(silence=45.0)
 LIMITS: Final = Limits(streams=400, frames_per_second=5.0, lifetime=None)
 WS: Final = "wss://streams.deribit.com/ws/api/v2"

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from pipeline.messages import Side
 
 NAME: Final = "gate"
-COVERAGE: Final = "all"
+COVERAGE: Final = "all since August 2026"
 HEARTBEAT: Final = Heartbeat(every=15.0, text=f'{{"time":{NOW},"channel":"futures.ping"}}', silence=45.0)
 LIMITS: Final = Limits(streams=400, frames_per_second=5.0, lifetime=None)
 WS: Final = "wss://fx-ws.gateio.ws/v4/ws/usdt"

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pipeline.collect.names import Names
 
 NAME: Final = "hyperliquid"
-COVERAGE: Final = "none"
+COVERAGE: Final = "not published"
 HEARTBEAT: Final = Heartbeat(every=30.0, text='{"method":"ping"}', silence=75.0)
 LIMITS: Final = Limits(streams=400, frames_per_second=10.0, lifetime=None, poll=15.0)
 WS: Final = "wss://api.hyperliquid.xyz/ws"

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from pipeline.collect.names import Names
 
 NAME: Final = "kraken"
-COVERAGE: Final = "all trades that are marked as liquidations"
+COVERAGE: Final = "trades marked as such"
 HEARTBEAT: Final = Heartbeat(every=30.0, text='{"event":"ping"}', silence=75.0)
 LIMITS: Final = Limits(streams=200, frames_per_second=5.0, lifetime=None)
 WS: Final = "wss://futures.kraken.com/ws/v1"
