@@ -96,6 +96,16 @@ def test_without_events_recall_is_not_told():
     assert spread(None, None) == "\N{EN DASH}"
 
 
+def test_where_every_minute_or_none_comes_before_an_event_nothing_has_skill():
+    told = series(LABELS.minutes, np.full(len(LABELS.minutes), 0.3))
+    for came in (True, False):
+        labels = LABELS._replace(positive=np.full(len(LABELS.minutes), came))
+        found = evaluate(told, labels)
+        assert (found.brier_skill, found.brier_skill_interval) == (None, None)
+        assert found.brier == pytest.approx(0.49 if came else 0.09)
+        assert gain(told, told, labels).pr_auc == (0.0 if came else None)
+
+
 def test_few_episodes_are_called_few():
     report = SymbolReport(
         **SPAN, days=5.0, minutes=7_200, base_rate=0.01, episodes=describe(LABELS), runs={}, gains={}
