@@ -7,7 +7,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.backtest import charts
-from pipeline.backtest.report import NOTHING, alert_cells, in_words, outcome, reasons, spread
+from pipeline.backtest.report import NOTE, NOTHING, alert_cells, in_words, outcome, reasons, spread
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -82,7 +82,11 @@ def _symbol(
             for threshold, each in found.runs[name].at.items()
         ]
         yield _section(f"Thresholds of {name}", _table(("probability", *ALERTS[1:]), rows), "")
-        yield _section("Gains of " + name, _table(GAINS, _gains(found, name)), "Above zero: surely better.")
+        yield _section(
+            "Gains of " + name,
+            _table(GAINS, _gains(found, name)),
+            "Both intervals above zero: surely better.",
+        )
     name = profiles[0]
     series, scores = told[name]
     yield _chart("Price, episodes, and alerts of " + name, charts.price(market, found, series))
@@ -107,10 +111,6 @@ RUNS: Final = (
 )
 ALERTS: Final = ("level", "recall", "early recall", "precision", "lead, min", "false alarms a day", "alerts")
 GAINS: Final = ("over", "PR-AUC", "Brier score, x 1000")
-NOTE: Final = (
-    "Recall, early recall and lead at the best threshold in hindsight with at most one false alarm a day: "
-    "what could be reached, no forecast. Profiles fitted to these very data are in sample."
-)
 
 
 def _run(item: tuple[str, Evaluation]) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 import importlib.util
 import json
+import re
 from pathlib import Path
 from types import ModuleType
 
@@ -55,6 +56,10 @@ def test_a_report_tells_of_every_profile_baseline_level_and_threshold(done):
     assert set(found["gains"]["adaptive"]) == set(runs) - {"adaptive"}
     assert "2 episodes in 5.0 days" in text
     assert "too few to tell signals apart for certain" in text
+    assert "at the best threshold in hindsight" in text
+    low, high = found["gains"]["seed"]["adaptive"]["pr_auc_interval"]
+    assert high < 0
+    assert re.search(rf"seed is not surely better than adaptive: PR-AUC \S+ \[{low:.4f} {high:.4f}\]", text)
 
 
 def test_parts_of_days_side_by_side_find_the_same_events(files, done, tmp_path):

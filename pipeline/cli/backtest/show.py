@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Final
 import typer
 
 from pipeline.backtest.report import (
+    NOTE,
     NOTHING,
     Report,
     SymbolReport,
     alert_cells,
+    gained,
     in_words,
     outcome,
     reasons,
@@ -44,6 +46,7 @@ def show(report: Report, ran: Mapping[tuple[str, str], Ran], out: Path) -> None:
         show_table(_TITLES, [_row(name, run) for name, run in found.runs.items()])
         for name in report.profiles:
             _show_profile(name, found)
+    typer.echo(NOTE)
     for why, symbols in reasons(report.unlabelled).items():
         typer.echo(f"{symbols}: not judged: {why}")
     for complaint in report.refused:
@@ -63,7 +66,7 @@ def _show_profile(name: str, found: SymbolReport) -> None:
     typer.echo(f"{name}, ALERT: {outcome(levels['ALERT'])}")
     for other, each in found.gains[name].items():
         if not each.is_certain:
-            typer.echo(f"{name} is not surely better than {other}: the gain's interval includes zero")
+            typer.echo(f"{name} is not surely better than {other}: {gained(each)}")
 
 
 def _row(name: str, run: Evaluation) -> tuple[str, ...]:
