@@ -12,7 +12,7 @@ from pipeline import contract
 from pipeline.cli import options
 from pipeline.cli.output import PROBLEM, USAGE, fail, run, show_table
 from pipeline.cli.recorded.progress import watched
-from pipeline.cli.recorded.recordings import Recorded, Recording, Recordings
+from pipeline.cli.recorded.recordings import Recorded, Recordings, open_files
 from pipeline.cli.recorded.rows import UnusableFileError
 from pipeline.cli.recorded.signal_rows import SignalFile, create_signal_file, signal_row
 from pipeline.cli.replay import kafka
@@ -76,7 +76,7 @@ def _open(sources: list[Source], period: Period) -> Recordings:
     if not sources:
         fail(f"nothing to replay: give some of {', '.join(options.FILE_OPTIONS)}", USAGE)
     try:
-        return Recordings([Recording(*source) for source in sources], period)
+        return Recordings(open_files(sources), period)
     except UnusableFileError as error:
         fail(str(error), USAGE)
 
