@@ -94,6 +94,12 @@ def reasons(unlabelled: Mapping[str, str]) -> dict[str, str]:
     return {why: ", ".join(symbols) for why, symbols in found.items()}
 
 
+def without_any(unlabelled: Mapping[str, str], wanted: str) -> str:
+    """Return why no symbol can be judged, or what is wanted where there is none."""
+    told = (f"{symbols}: {why}" for why, symbols in reasons(unlabelled).items())
+    return "; ".join(told) or f"no row that can be used: give {wanted}"
+
+
 def outcome(report: AlertReport) -> str:
     """Return in words what alerts were worth."""
     if report.recall is None:

@@ -75,7 +75,7 @@ def test_parts_of_days_side_by_side_find_the_same_events(files, done, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        ([], "no prices: give --prices"),
+        ([], "no row that can be used: give --prices"),
         (["--prices", "nowhere.csv"], "nowhere.csv"),
         (["--prices", "seconds.csv"], "refused: seconds.csv: timestamp_ms: expected milliseconds since 1970"),
         (["--out", "seconds.csv"], "--out: seconds.csv: File exists"),
