@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from backtest_cases import made_market, write_files
 from commands import invoke
 from pyarrow import parquet
 
@@ -284,6 +285,20 @@ def test_a_result_takes_the_place_of_an_older_one_behind_a_link_too(files, tmp_p
     assert invoke("replay", *files, "--out", link).exit_code == 0
     assert link.is_symlink()
     assert read(out)[0]["symbol"]
+
+
+@pytest.mark.parametrize("profile", ["seed", "adaptive"])
+def test_the_order_of_files_changes_no_signal(tmp_path, profile):
+    """Of prices of one moment the reference symbol's come first, as they do through workers."""
+    market = made_market(days=1, crashes=(0.8,))
+    words = [write_files(market, tmp_path, symbol) for symbol in ("ETHUSDT", "BTCUSDT")]
+    found = []
+    for number, (one, other) in enumerate((words, words[::-1])):
+        out = tmp_path / f"{number}.jsonl"
+        assert invoke("replay", *one, *other, "--profile", profile, "--out", out).exit_code == 0
+        found.append(sorted(read(out), key=lambda row: row["id"]))
+    assert len(found[0]) > 100
+    assert found[0] == found[1]
 
 
 def test_a_symbol_that_rows_name_may_be_told_as_well(tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from heapq import merge
-from itertools import compress
+from itertools import compress, groupby
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, cast
 
 from pipeline import codec, contract
@@ -29,7 +29,7 @@ from pipeline.cli.recorded.rows import (
 from pipeline.messages import Funding, Liquidation, OpenInterest, Price, millis
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator, Sequence
+    from collections.abc import Hashable, Iterable, Iterator, Sequence
     from pathlib import Path
 
 FIELDS: Final[dict[str, tuple[str, ...]]] = {
@@ -201,6 +201,15 @@ def open_files(sources: Sequence[Source]) -> list[Recording]:
     if known and (unknown := {each.symbol for each in sources} - known - {None}):
         raise UnusableFileError(f"--symbol: no row is of {min(map(str, unknown))}: all of them name another")
     return found
+
+
+def reference_first(records: Iterable[Recorded], reference: str) -> Iterator[Recorded]:
+    """Yield records as workers take them: of one moment and topic the reference symbol's before others'.
+
+    Its prices make the market's context, which others' prices of the same moment find already there.
+    """
+    for _, together in groupby(records, key=lambda found: (found.time_ms, found.topic)):
+        yield from sorted(together, key=lambda found: found.message.symbol != reference)
 
 
 def _first(found: Recorded, identity: Hashable, known: set[Hashable]) -> Recorded | Refusal:
