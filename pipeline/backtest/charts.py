@@ -146,8 +146,9 @@ def around(found: SymbolReport, series: Series, scores: Mapping[str, Floats]) ->
 
 
 def _menu(buttons: list[Any]) -> dict[str, Any]:
+    """Return a menu on the left: on the right plotly's tools would lie over it."""
     return {
-        "buttons": buttons, "x": 1, "xanchor": "right", "y": 1.16, "yanchor": "top",
+        "buttons": buttons, "x": 0, "xanchor": "left", "y": 1.16, "yanchor": "top",
         "bgcolor": _GREY, "font": {"color": "#000"},
     }  # fmt: skip
 
