@@ -114,6 +114,15 @@ def test_prices_alone_can_decide(files, tmp_path):
     assert (refused.exit_code, "--price-only" in refused.output) == (2, True)
 
 
+def test_a_report_tells_by_which_rule_it_judges(files, tmp_path):
+    rule = ("--side", "down", "--lag", "5", "--warm", "30", "--gap", "4", "--hold", "90")
+    result = invoke("backtest", *files, *rule, "--profile", "seed", "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    page = (tmp_path / "report.html").read_text().partition("<h2>")[0]
+    told = ("a fall of 15 minutes", "up to 5 minutes later", "for 90 s", "first 30 hours", "over 4 hours")
+    assert [words for words in told if words not in page] == []
+
+
 def test_rows_that_come_twice_change_nothing(files, done, tmp_path):
     """Overlapping files, or two venues' bars: of prices of the same time the first counts."""
     out, _ = done
