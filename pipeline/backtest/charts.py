@@ -123,7 +123,7 @@ def around(found: SymbolReport, series: Series, scores: Mapping[str, Floats]) ->
         )
         for name, column in scores.items()
     }
-    wanted = [name for name in COMPONENTS if onsets and np.nanmax(tables[name]) > 0]
+    wanted = [name for name in COMPONENTS if np.nanmax(tables[name]) > 0]
     choices = ["mean of all", *(_date(onset)[:16].replace("T", " ") for onset in onsets)]
     lines = []
     for place in range(len(choices)):
@@ -139,7 +139,7 @@ def around(found: SymbolReport, series: Series, scores: Mapping[str, Floats]) ->
         for place, label in enumerate(choices)
     ]
     return _figure(
-        lines, updatemenus=[_menu(buttons)] if onsets else [],
+        lines, updatemenus=[_menu(buttons)],
         xaxis={"title": {"text": "minutes from the first close"}, "zeroline": True},
         yaxis={"title": {"text": "score"}, "range": [0, 1.02]},
     )  # fmt: skip

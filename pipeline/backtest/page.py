@@ -95,10 +95,11 @@ def _symbol(
     series, scores = told[name]
     yield _chart("Price, episodes, and alerts of " + name, charts.price(market, found, series))
     yield "<div class=pair>"
-    yield _chart("Precision over recall, minute by minute", charts.precision_recall(found))
     yield _chart("Reliability: how often it came so", charts.reliability(found))
-    yield _chart("Lead times of ALERT and above", charts.leads(found, profiles))
-    yield _chart(f"Scores of {name} around each event", charts.around(found, series, scores))
+    if found.episodes:
+        yield _chart("Precision over recall, minute by minute", charts.precision_recall(found))
+        yield _chart("Lead times of ALERT and above", charts.leads(found, profiles))
+        yield _chart(f"Scores of {name} around each event", charts.around(found, series, scores))
     yield "</div>"
 
 

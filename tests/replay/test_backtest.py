@@ -123,6 +123,16 @@ def test_a_report_tells_by_which_rule_it_judges(files, tmp_path):
     assert [words for words in told if words not in page] == []
 
 
+def test_a_report_without_events_draws_no_empty_charts(tmp_path):
+    files = write_files(made_market(days=3, crashes=()), tmp_path)
+    result = invoke("backtest", *files, "--profile", "seed", "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    page = (tmp_path / "report.html").read_text()
+    assert "BTCUSDT: 0 episodes" in page
+    assert "nan" not in page.partition("<script>")[0]
+    assert re.findall("<h3>([A-Z][a-z]+)[^<]*</h3><div class=chart", page) == ["Price", "Reliability"]
+
+
 def test_rows_that_come_twice_change_nothing(files, done, tmp_path):
     """Overlapping files, or two venues' bars: of prices of the same time the first counts."""
     out, _ = done
