@@ -123,7 +123,7 @@ def around(found: SymbolReport, series: Series, scores: Mapping[str, Floats]) ->
         )
         for name, column in scores.items()
     }
-    wanted = [name for name in COMPONENTS if onsets and np.nanmax(tables[name]) > 0]
+    wanted = [name for name in COMPONENTS if np.nanmax(tables[name]) > 0]
     choices = ["mean of all", *(_date(onset)[:16].replace("T", " ") for onset in onsets)]
     lines = []
     for place in range(len(choices)):
@@ -139,15 +139,16 @@ def around(found: SymbolReport, series: Series, scores: Mapping[str, Floats]) ->
         for place, label in enumerate(choices)
     ]
     return _figure(
-        lines, updatemenus=[_menu(buttons)] if onsets else [],
+        lines, updatemenus=[_menu(buttons)],
         xaxis={"title": {"text": "minutes from the first close"}, "zeroline": True},
         yaxis={"title": {"text": "score"}, "range": [0, 1.02]},
     )  # fmt: skip
 
 
 def _menu(buttons: list[Any]) -> dict[str, Any]:
+    """Return a menu on the left: on the right plotly's tools would lie over it."""
     return {
-        "buttons": buttons, "x": 1, "xanchor": "right", "y": 1.16, "yanchor": "top",
+        "buttons": buttons, "x": 0, "xanchor": "left", "y": 1.16, "yanchor": "top",
         "bgcolor": _GREY, "font": {"color": "#000"},
     }  # fmt: skip
 

@@ -85,7 +85,7 @@ class Evaluation(Struct, kw_only=True):
 class Gain(Struct):
     """What signals were worth more than others on the same days: intervals of the paired difference."""
 
-    pr_auc: float
+    pr_auc: float | None
     pr_auc_interval: Interval
     brier: float
     brier_interval: Interval
@@ -115,7 +115,6 @@ def evaluate(
         if (labels.positive * (weights := days.weights(draw))).any()
     ]
     bins = reliability(told, labels.positive)
-    some = labels.positive.any()
     return Evaluation(
         signals=len(signals.times_ms),
         pr_auc=_known(area[0]),
@@ -123,11 +122,11 @@ def evaluate(
         pr_auc_early=_known(early),
         brier=error,
         brier_interval=interval([each for each, _ in drawn]),
-        brier_skill=skill if some else None,
-        brier_skill_interval=interval([each for _, each in drawn]) if some else None,
+        brier_skill=_known(skill),
+        brier_skill_interval=interval([each for _, each in drawn]),
         calibration_error=calibration_error(bins),
         reliability=bins,
-        precision_recall=_curve(ranked, labels) if some else [],
+        precision_recall=_curve(ranked, labels) if labels.positive.any() else [],
         levels={
             name: _report(signals.times_ms, signals.level >= number, labels, days)
             for number, name in enumerate(LEVELS)
@@ -170,7 +169,8 @@ def gain_at_minutes(one: Floats, other: Floats, minutes: Times, positive: NDArra
         first, second = (brier(each, positive, days.weights(draw))[0] for each in told)
         return second - first
 
-    return Gain(*estimate(days, area), *estimate(days, less_error))
+    gained, gained_interval = estimate(days, area)
+    return Gain(_known(gained), gained_interval, *estimate(days, less_error))
 
 
 def _judged(signals: Series, labels: Labels) -> Series:

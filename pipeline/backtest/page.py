@@ -47,18 +47,22 @@ def write_page(
 
 def _head(report: Report) -> str:
     rule = report.rule
+    move = "fall" if rule.side == "down" else "move"
     burst = (
-        f" with liquidations above the {100 * rule.quantile:g}% quantile of the 7 days before"
+        f" with liquidations, up to {rule.lag_min} minutes later, above the {100 * rule.quantile:g}% "
+        "quantile of the 7 days before"
         if rule.quantile is not None
         else ""
     )
     lines = [
         f"Profiles: {', '.join(report.profiles)}. Files: {', '.join(report.files)}.",
         (
-            f"An event is a move of 15 minutes of at least {rule.sigmas:g} of its usual deviations and "
+            f"An event is a {move} of 15 minutes of at least {rule.sigmas:g} of its usual deviations and "
             f"{100 * rule.floor:g}%{burst}; it never looks at a signal. An alert, at most one in 30 minutes, "
             "is a hit from 15 minutes before to 5 minutes after an event's first close; early is a minute "
-            f"before or more. Intervals are 90%, by drawing days. Version {report.version}."
+            f"before or more. A signal tells for {report.hold_s:g} s. Left out are the first {rule.warm_h:g} "
+            f"hours, and silences over {rule.gap_h:g} hours. Intervals are 90%, by drawing days. "
+            f"Version {report.version}."
         ),
     ]
     if report.split_days is not None:
@@ -82,15 +86,20 @@ def _symbol(
             for threshold, each in found.runs[name].at.items()
         ]
         yield _section(f"Thresholds of {name}", _table(("probability", *ALERTS[1:]), rows), "")
-        yield _section("Gains of " + name, _table(GAINS, _gains(found, name)), "Above zero: surely better.")
+        yield _section(
+            "Gains of " + name,
+            _table(GAINS, _gains(found, name)),
+            "Both intervals above zero: surely better.",
+        )
     name = profiles[0]
     series, scores = told[name]
     yield _chart("Price, episodes, and alerts of " + name, charts.price(market, found, series))
     yield "<div class=pair>"
-    yield _chart("Precision over recall, minute by minute", charts.precision_recall(found))
     yield _chart("Reliability: how often it came so", charts.reliability(found))
-    yield _chart("Lead times of ALERT and above", charts.leads(found, profiles))
-    yield _chart(f"Scores of {name} around each event", charts.around(found, series, scores))
+    if found.episodes:
+        yield _chart("Precision over recall, minute by minute", charts.precision_recall(found))
+        yield _chart("Lead times of ALERT and above", charts.leads(found, profiles))
+        yield _chart(f"Scores of {name} around each event", charts.around(found, series, scores))
     yield "</div>"
 
 

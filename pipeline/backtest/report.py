@@ -18,10 +18,12 @@ FEW: Final = 10
 NOTHING: Final = "\N{EN DASH}"
 """What stands where there is nothing to tell."""
 NOTE: Final = (
-    "Recall, early recall and lead at the best threshold in hindsight with at most one false alarm a day: "
-    "what could be reached, no forecast. Profiles fitted to these very data are in sample."
+    "Recall, early recall, lead and false alarms are at the best threshold in hindsight with at most one "
+    "false alarm a day: what could be reached, no forecast; "
+    f"{NOTHING} where no threshold has so few. Where all drawings of days gave the same, they tell no "
+    f"interval: [{NOTHING}]. Profiles fitted to these very data are in sample."
 )
-"""Of the table that compares signals."""
+"""How a table that compares signals is to be read."""
 
 
 class Episode(Struct):
@@ -75,7 +77,10 @@ def describe(labels: Labels) -> list[Episode]:
 def in_words(symbol: str, found: SymbolReport) -> str:
     """Return how much there was to go by."""
     count = len(found.episodes)
-    text = f"{symbol}: {count} episodes in {found.days:.1f} days, {100 * found.base_rate:.1f}% of the minutes"
+    episodes = f"{count} episode{'' if count == 1 else 's'}"
+    text = (
+        f"{symbol}: {episodes} in {found.days:.1f} days, {100 * found.base_rate:.1f}% of the minutes positive"
+    )
     if not count:
         return f"{text}: nothing to foretell, so recall, lead and PR-AUC say nothing"
     return f"{text}: too few to tell signals apart for certain" if count < FEW else text
@@ -89,22 +94,38 @@ def reasons(unlabelled: Mapping[str, str]) -> dict[str, str]:
     return {why: ", ".join(symbols) for why, symbols in found.items()}
 
 
+def without_any(unlabelled: Mapping[str, str], wanted: str) -> str:
+    """Return why no symbol can be judged, or what is wanted where there is none."""
+    told = (f"{symbols}: {why}" for why, symbols in reasons(unlabelled).items())
+    return "; ".join(told) or f"no row that can be used: give {wanted}"
+
+
 def outcome(report: AlertReport) -> str:
     """Return in words what alerts were worth."""
     if report.recall is None:
         return f"{report.false_alarms_day:.2f} false alarms a day"
     low, high = report.recall_interval or (report.recall, report.recall)
+    doubt = f"that may be {low:.2f} to {high:.2f}" if low < high else "on too little to tell an interval"
+    return f"a recall of {report.recall:.2f} {doubt}, at {report.false_alarms_day:.2f} false alarms a day"
+
+
+def gained(found: Gain) -> str:
+    """Return in words what signals were worth more than others."""
     return (
-        f"a recall of {report.recall:.2f} that may be {low:.2f} to {high:.2f}, "
-        f"at {report.false_alarms_day:.2f} false alarms a day"
+        f"PR-AUC {spread(found.pr_auc, found.pr_auc_interval, 4)}, "
+        f"Brier score less by {spread(found.brier, found.brier_interval, 4)}"
     )
 
 
 def spread(value: float | None, found: Interval, digits: int = 2) -> str:
-    """Return a figure with its interval."""
+    """Return a figure with its interval, which nothing is known of where all drawings gave the same."""
     if value is None:
         return NOTHING
-    return f"{value:z.{digits}f}" + (f" [{found[0]:z.{digits}f} {found[1]:z.{digits}f}]" if found else "")
+    text = f"{value:z.{digits}f}"
+    if found is None:
+        return text
+    low, high = found
+    return f"{text} [{low:z.{digits}f} {high:z.{digits}f}]" if low < high else f"{text} [{NOTHING}]"
 
 
 def alert_cells(found: AlertReport) -> tuple[str, str, str, str, str]:

@@ -71,10 +71,14 @@ def average_precision(ranked: Ranking, positive: NDArray[np.bool_], weights: Flo
 
 
 def brier(probability: Floats, positive: NDArray[np.bool_], weights: Floats) -> tuple[float, float]:
-    """Return the mean squared error, and its skill against always telling the base rate (1 is perfect)."""
+    """Return the mean squared error, and its skill against always telling the base rate (1 is perfect).
+
+    The skill is NaN where the base rate is 0 or 1: it is never wrong then.
+    """
     base = float(np.average(positive, weights=weights))
     error = float(np.average((np.clip(probability, 0, 1) - positive) ** 2, weights=weights))
-    return error, 1 - error / max(base * (1 - base), 1e-12)
+    uncertainty = base * (1 - base)
+    return error, 1 - error / uncertainty if uncertainty else float("nan")
 
 
 def reliability(probability: Floats, positive: NDArray[np.bool_]) -> list[Bin]:

@@ -56,7 +56,7 @@ def sources(named: Iterable[Files], symbol: str | None) -> list[Source]:
 def _source(topic: str, path: Path, symbol: str | None) -> Source:
     named, equals, file = str(path).partition("=")
     if equals and "/" not in named and not path.exists():
-        return Source(topic, Path(file), normal(named))
+        return Source(topic, Path(file), normal(named), alone=True)
     return Source(topic, path, symbol)
 
 

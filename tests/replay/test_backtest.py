@@ -1,5 +1,6 @@
 import importlib.util
 import json
+import re
 from pathlib import Path
 from types import ModuleType
 
@@ -55,7 +56,10 @@ def test_a_report_tells_of_every_profile_baseline_level_and_threshold(done):
     assert set(found["gains"]["adaptive"]) == set(runs) - {"adaptive"}
     assert "2 episodes in 5.0 days" in text
     assert "too few to tell signals apart for certain" in text
-    assert "at the best threshold in hindsight with at most one false alarm a day" in text
+    assert "at the best threshold in hindsight" in text
+    low, high = found["gains"]["seed"]["adaptive"]["pr_auc_interval"]
+    assert high < 0
+    assert re.search(rf"seed is not surely better than adaptive: PR-AUC \S+ \[{low:.4f} {high:.4f}\]", text)
 
 
 def test_parts_of_days_side_by_side_find_the_same_events(files, done, tmp_path):
@@ -71,7 +75,7 @@ def test_parts_of_days_side_by_side_find_the_same_events(files, done, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        ([], "no prices: give --prices"),
+        ([], "no row that can be used: give --prices"),
         (["--prices", "nowhere.csv"], "nowhere.csv"),
         (["--prices", "seconds.csv"], "refused: seconds.csv: timestamp_ms: expected milliseconds since 1970"),
         (["--out", "seconds.csv"], "--out: seconds.csv: File exists"),
@@ -108,6 +112,25 @@ def test_prices_alone_can_decide(files, tmp_path):
     assert "2 episodes" in result.output
     refused = invoke("backtest", *files[2:], "--out", tmp_path)
     assert (refused.exit_code, "--price-only" in refused.output) == (2, True)
+
+
+def test_a_report_tells_by_which_rule_it_judges(files, tmp_path):
+    rule = ("--side", "down", "--lag", "5", "--warm", "30", "--gap", "4", "--hold", "90")
+    result = invoke("backtest", *files, *rule, "--profile", "seed", "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    page = (tmp_path / "report.html").read_text().partition("<h2>")[0]
+    told = ("a fall of 15 minutes", "up to 5 minutes later", "for 90 s", "first 30 hours", "over 4 hours")
+    assert [words for words in told if words not in page] == []
+
+
+def test_a_report_without_events_draws_no_empty_charts(tmp_path):
+    files = write_files(made_market(days=3, crashes=()), tmp_path)
+    result = invoke("backtest", *files, "--profile", "seed", "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    page = (tmp_path / "report.html").read_text()
+    assert "BTCUSDT: 0 episodes" in page
+    assert "nan" not in page.partition("<script>")[0]
+    assert re.findall("<h3>([A-Z][a-z]+)[^<]*</h3><div class=chart", page) == ["Price", "Reliability"]
 
 
 def test_rows_that_come_twice_change_nothing(files, done, tmp_path):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from backtest_cases import made_market, write_files
 from commands import invoke
 from pyarrow import parquet
 
@@ -286,6 +287,29 @@ def test_a_result_takes_the_place_of_an_older_one_behind_a_link_too(files, tmp_p
     assert read(out)[0]["symbol"]
 
 
+@pytest.mark.parametrize("profile", ["seed", "adaptive"])
+def test_the_order_of_files_changes_no_signal(tmp_path, profile):
+    """Of prices of one moment the reference symbol's come first, as they do through workers."""
+    market = made_market(days=1, crashes=(0.8,))
+    words = [write_files(market, tmp_path, symbol) for symbol in ("ETHUSDT", "BTCUSDT")]
+    found = []
+    for number, (one, other) in enumerate((words, words[::-1])):
+        out = tmp_path / f"{number}.jsonl"
+        assert invoke("replay", *one, *other, "--profile", profile, "--out", out).exit_code == 0
+        found.append(sorted(read(out), key=lambda row: row["id"]))
+    assert len(found[0]) > 100
+    assert found[0] == found[1]
+
+
+def test_a_symbol_that_rows_name_may_be_told_as_well(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("bars.csv").write_text("timestamp_ms,close\n1760000000000,1\n1760000060000,1\n")
+    Path("named.csv").write_text("timestamp_ms,symbol,price\n1760000000000,btcusdt,1\n")
+    for files in (("BTCUSDT=named.csv",), ("named.csv", "ETHUSDT=bars.csv", "--symbol", "BTCUSDT")):
+        result = invoke("replay", "--out", "x.csv", "--prices", *files)
+        assert result.exit_code == 0, result.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -302,6 +326,14 @@ def test_a_result_takes_the_place_of_an_older_one_behind_a_link_too(files, tmp_p
         (("--out", "x.csv", "--prices", "bars.csv", "--symbol", "a b"), "symbol: no spaces"),
         (("--out", "x.csv", "--prices", "a b=bars.csv"), "symbol: no spaces"),
         (("--out", "x.csv", "--prices", "X=none.csv"), "none.csv: no such file"),
+        (
+            ("--out", "x.csv", "--prices", "X=named.csv"),
+            "named.csv: a row is of BTCUSDT, not of X: leave out X=",
+        ),
+        (
+            ("--out", "x.csv", "--prices", "named.csv", "--symbol", "X"),
+            "--symbol: no row is of X: all of them name another",
+        ),
         (("--out", "x.csv", "--prices", "data/symbol=X/none.csv"), "data/symbol=X/none.csv: no such file"),
         (("--out", "x.txt", "--prices", "bars.csv", "--symbol", "X"), "x.txt: expected .parquet"),
         (("--out", LONG, "--prices", "bars.csv", "--symbol", "X"), f"{LONG}: File name too long"),
@@ -325,6 +357,7 @@ def test_a_result_takes_the_place_of_an_older_one_behind_a_link_too(files, tmp_p
 def test_impossible_arguments_end_with_2_and_say_why(tmp_path, monkeypatch, arguments, message):
     monkeypatch.chdir(tmp_path)
     Path("bars.csv").write_text("timestamp_ms,close,volume\n1760000000000,1,1\n1760000060000,1,1\n")
+    Path("named.csv").write_text("timestamp_ms,symbol,price\n1760000000000,btcusdt,1\n")
     result = invoke("replay", *arguments)
     assert result.exit_code == 2
     assert message in result.stderr

@@ -98,11 +98,32 @@ def test_without_events_recall_is_not_told():
     assert spread(None, None) == "\N{EN DASH}"
 
 
+def test_where_all_drawings_are_alike_no_interval_is_told():
+    knows = evaluate(series(LABELS.minutes, LABELS.positive, 4 * LABELS.positive), LABELS)
+    assert outcome(knows.levels["ALERT"]).startswith(
+        "a recall of 1.00 on too little to tell an interval, at "
+    )
+    assert spread(1.0, (1.0, 1.0)) == "1.00 [\N{EN DASH}]"
+    assert spread(0.9, (0.8, 1.0)) == "0.90 [0.80 1.00]"
+
+
+def test_where_every_minute_or_none_comes_before_an_event_nothing_has_skill():
+    told = series(LABELS.minutes, np.full(len(LABELS.minutes), 0.3))
+    for came in (True, False):
+        labels = LABELS._replace(positive=np.full(len(LABELS.minutes), came))
+        found = evaluate(told, labels)
+        assert (found.brier_skill, found.brier_skill_interval) == (None, None)
+        assert found.brier == pytest.approx(0.49 if came else 0.09)
+        assert gain(told, told, labels).pr_auc == (0.0 if came else None)
+
+
 def test_few_episodes_are_called_few():
     report = SymbolReport(
         **SPAN, days=5.0, minutes=7_200, base_rate=0.01, episodes=describe(LABELS), runs={}, gains={}
     )
     assert in_words("BTCUSDT", report).endswith("too few to tell signals apart for certain")
+    report.episodes = report.episodes[:1]
+    assert in_words("BTCUSDT", report).startswith("BTCUSDT: 1 episode in 5.0 days, 1.0% of the minutes")
 
 
 def test_days_are_drawn_whole_and_always_the_same():

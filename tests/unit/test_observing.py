@@ -1,7 +1,8 @@
 from pathlib import Path
 
 import pytest
-from backtest_cases import made_market, write_files
+import typer
+from backtest_cases import START, made_market, write_files
 from commands import invoke
 
 from pipeline import contract
@@ -69,6 +70,21 @@ def test_rows_that_cannot_be_used_are_told(tmp_path, three_crashes, capsys):
     files = [Source(contract.LIQUIDATIONS, Path(liquidations)), Source(contract.PRICES, Path(prices))]
     assert list(open_feed(files, Period()).markets) == ["BTCUSDT"]
     assert "refused: BTCUSDT-bars.csv: price: Expected `float` > 0.0: 1" in capsys.readouterr().err
+
+
+def test_where_nothing_can_be_fitted_it_says_why(tmp_path, three_crashes, capsys):
+    _, liquidations, _, prices = map(Path, write_files(three_crashes, tmp_path))
+    files = [Source(contract.LIQUIDATIONS, liquidations), Source(contract.PRICES, prices)]
+    wanted = "no row that can be used: give --liquidations and --prices"
+    for given, end_ms, why in (
+        (files[:1], float("inf"), "BTCUSDT: no events without prices: give bars of 1, 3 or 5 minutes"),
+        (files[1:], float("inf"), "BTCUSDT: no liquidations"),
+        (files, START, wanted),
+        ([], float("inf"), wanted),
+    ):
+        with pytest.raises(typer.Exit):
+            open_feed(given, Period(end_ms=end_ms))
+        assert capsys.readouterr().err.splitlines()[-1] == f"nothing to fit: {why}"
 
 
 @pytest.mark.parametrize("command", ["calibrate", "optimise"])

@@ -23,6 +23,11 @@ def test_a_report_opens_without_a_network_and_draws_its_charts(tmp_path):
             page.goto((out / "report.html").as_uri())
             look.until("document.querySelectorAll('.chart .main-svg').length >= 5")
             assert page.evaluate("document.documentElement.scrollWidth") <= width
+            tools = page.evaluate("[...document.querySelectorAll('.modebar-btn')].map(b => b.dataset.title)")
+            assert set(tools) == {"Download plot as a PNG", "Zoom", "Pan", "Reset axes"}
+            page.locator(".updatemenu-header").first.click()
+            page.locator(".updatemenu-dropdown-button").nth(1).click()
+            look.until("document.querySelector('.updatemenu-header text').textContent.startsWith('2023-')")
             cells = look.texts("table:first-of-type tbody td:first-child")
             assert look.complaints == []
     assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []

@@ -13,7 +13,7 @@ from msgspec import ValidationError, convert
 from pipeline import codec
 from pipeline.backtest.labels import NO_LIQUIDATIONS, EventRule, Labels, Recorded, UnlabelledError, label
 from pipeline.backtest.page import write_page
-from pipeline.backtest.report import Report, reasons
+from pipeline.backtest.report import Report, without_any
 from pipeline.cli import options
 from pipeline.cli.backtest.judge import Wish, carry_out_all, judged, tasks_of
 from pipeline.cli.backtest.run import Sources, collect
@@ -148,8 +148,7 @@ def _labelled(
         except UnlabelledError as error:
             unlabelled[symbol] = str(error)
     if not labels:
-        told = reasons(unlabelled).items()
-        text = "; ".join(f"{symbols}: {why}" for why, symbols in told) or "no prices: give --prices"
+        text = without_any(unlabelled, "--prices")
         if NO_LIQUIDATIONS in unlabelled.values():
             text += " (--price-only lets prices alone decide)"
         fail("\n".join((f"nothing to judge by: {text}", *complaints)), USAGE)

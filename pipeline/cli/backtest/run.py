@@ -14,7 +14,7 @@ from pipeline import contract
 from pipeline.backtest.evaluation import Series
 from pipeline.backtest.labels import DAY, MINUTE, Recorded
 from pipeline.cli.recorded.progress import watched
-from pipeline.cli.recorded.recordings import Period, Recording, Recordings, Source
+from pipeline.cli.recorded.recordings import Period, Recordings, Source, open_files, reference_first
 from pipeline.cli.recorded.signal_rows import create_signal_file, signal_row
 from pipeline.cli.recorded.ticking import ticking
 from pipeline.engine import Engine, Output
@@ -42,8 +42,7 @@ class Sources(NamedTuple):
 
     def open(self, period: Period | None = None) -> Recordings:
         """Return the files, for reading once."""
-        found = [Recording(*file) for file in self.files]
-        return Recordings(found, self.period if period is None else period)
+        return Recordings(open_files(self.files), self.period if period is None else period)
 
     def ticking(self, period: Period, what: str | None = None) -> Iterable[recordings.Recorded]:
         """Return the records of a period, with prices repeated if so wished; a bar tells `what` for."""
@@ -135,7 +134,7 @@ def outputs_of_events(
 ) -> Iterator[list[Output]]:
     """Yield what an engine makes of each record that concerns some symbols."""
     reference = engine.profile.reference
-    for record in records:
+    for record in reference_first(records, reference):
         if _concerns(record, symbols, reference):
             yield engine.feed(record.topic, record.message)
 

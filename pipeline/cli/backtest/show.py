@@ -12,6 +12,7 @@ from pipeline.backtest.report import (
     Report,
     SymbolReport,
     alert_cells,
+    gained,
     in_words,
     outcome,
     reasons,
@@ -43,9 +44,9 @@ def show(report: Report, ran: Mapping[tuple[str, str], Ran], out: Path) -> None:
     for symbol, found in report.symbols.items():
         typer.echo(in_words(symbol, found))
         show_table(_TITLES, [_row(name, run) for name, run in found.runs.items()])
-        typer.echo(NOTE)
         for name in report.profiles:
             _show_profile(name, found)
+    typer.echo(NOTE)
     for why, symbols in reasons(report.unlabelled).items():
         typer.echo(f"{symbols}: not judged: {why}")
     for complaint in report.refused:
@@ -65,7 +66,7 @@ def _show_profile(name: str, found: SymbolReport) -> None:
     typer.echo(f"{name}, ALERT: {outcome(levels['ALERT'])}")
     for other, each in found.gains[name].items():
         if not each.is_certain:
-            typer.echo(f"{name} is not surely better than {other}: the gain's interval includes zero")
+            typer.echo(f"{name} is not surely better than {other}: {gained(each)}")
 
 
 def _row(name: str, run: Evaluation) -> tuple[str, ...]:

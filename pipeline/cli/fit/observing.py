@@ -14,7 +14,7 @@ from pipeline import contract
 from pipeline.backtest.evaluation import Series
 from pipeline.backtest.labels import MINUTE, EventRule, Labels, Recorded, UnlabelledError, label
 from pipeline.backtest.pooling import Moments, figures
-from pipeline.backtest.report import FEW, reasons
+from pipeline.backtest.report import FEW, reasons, without_any
 from pipeline.cli.backtest.run import WARM_UP_MS, Sources, collect, outputs_of_events, signals_of_events
 from pipeline.cli.moments import iso
 from pipeline.cli.output import USAGE, counted, fail
@@ -93,12 +93,12 @@ def open_feed(files: Sequence[Source], period: Period) -> Feed:
                 left_out[name] = str(error)
     except (UnusableFileError, OSError, ValueError) as error:
         fail(str(error), USAGE)
-    for why, names in reasons(left_out).items():
-        typer.echo(f"{names}: left out: {why}", err=True)
     for complaint in recordings.complaints:
         typer.echo(complaint, err=True)
     if not markets:
-        fail("nothing to fit: give --liquidations and --prices", USAGE)
+        fail(f"nothing to fit: {without_any(left_out, '--liquidations and --prices')}", USAGE)
+    for why, names in reasons(left_out).items():
+        typer.echo(f"{names}: left out: {why}", err=True)
     found = Feed(sources, markets)
     episodes, days = sum(len(each.onsets) for each in found.labels), sum(each.days for each in found.labels)
     if episodes < FEWEST:

@@ -10,6 +10,7 @@ import typer
 from msgspec import structs
 
 from pipeline.backtest.pooling import at_minutes, pooled
+from pipeline.backtest.report import gained
 from pipeline.cli.fit.calibrate import (
     BaseProfile,
     FalseAlarms,
@@ -34,7 +35,6 @@ from pipeline.messages import COMPONENTS
 from pipeline.signals.weights import name_weights, read_weights
 
 if TYPE_CHECKING:
-    from pipeline.backtest.evaluation import Gain
     from pipeline.backtest.labels import Floats
     from pipeline.cli.fit.observing import Observed
     from pipeline.signals.profile import Profile
@@ -68,11 +68,11 @@ def optimise(  # noqa: PLR0913, PLR0917
     except ValueError as error:
         fail(f"nothing to judge weights by: {error}")
     found = gain_of(forward)
-    typer.echo(_in_words(found))
+    typer.echo(f"on days not learnt from: {gained(found)}")
     typer.echo(
         "weights: " + ", ".join(f"{c} {w:.3f}" for c, w in zip(COMPONENTS, forward.weights, strict=True))
     )
-    if not found.is_certain:
+    if found.pr_auc is None or not found.is_certain:
         fail("not recommended: the gain's interval does not lie above zero; nothing is written", PROBLEM)
     weights = read_weights(dict(zip(COMPONENTS, forward.weights.tolist(), strict=True)))
     better = structs.replace(base, score=structs.replace(base.score, weights=name_weights(weights)))
@@ -90,14 +90,3 @@ def factored(seen: Observed, profile: Profile, weights: Floats) -> Floats:
     factor = np.where(whole > 0, seen.raw / np.where(whole > 0, whole, 1.0), 1.0)
     found: Floats = seen.scores * factor[:, None]
     return found
-
-
-def _in_words(found: Gain) -> str:
-    def shown(value: float, interval: tuple[float, float] | None) -> str:
-        low, high = interval or (float("nan"), float("nan"))
-        return f"{value:+.4f} [{low:+.4f} {high:+.4f}]"
-
-    return (
-        f"on days not learnt from: PR-AUC {shown(found.pr_auc, found.pr_auc_interval)}, "
-        f"Brier score less by {shown(found.brier, found.brier_interval)}"
-    )

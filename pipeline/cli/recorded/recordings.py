@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from heapq import merge
-from itertools import compress
+from itertools import compress, groupby
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, cast
 
 from pipeline import codec, contract
@@ -29,7 +29,7 @@ from pipeline.cli.recorded.rows import (
 from pipeline.messages import Funding, Liquidation, OpenInterest, Price, millis
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator, Sequence
+    from collections.abc import Hashable, Iterable, Iterator, Sequence
     from pathlib import Path
 
 FIELDS: Final[dict[str, tuple[str, ...]]] = {
@@ -67,11 +67,12 @@ class Period(NamedTuple):
 
 
 class Source(NamedTuple):
-    """A file, the topic whose messages it holds, and the symbol of rows that name none."""
+    """A file, its topic, the symbol of rows that name none, and whether no row may name another."""
 
     topic: str
     path: Path
     symbol: str | None = None
+    alone: bool = False
 
 
 class Recording:
@@ -83,22 +84,26 @@ class Recording:
         What the file holds, and where it is.
     symbol
         The symbol of rows that name none.
+    alone
+        Whether no row may name another.
 
     Attributes
     ----------
     size
         How many rows the file has.
+    symbols
+        Those that rows name, and `symbol` where one names none.
     begin_ms
         The earliest time in it, None when it holds none that can be one.
 
     Raises
     ------
     UnusableFileError
-        The file cannot be read at all, or nobody says whose its rows are.
+        The file cannot be read at all, nobody says whose its rows are, or they say otherwise.
 
     """
 
-    def __init__(self, topic: str, path: Path, symbol: str | None = None) -> None:
+    def __init__(self, topic: str, path: Path, symbol: str | None = None, *, alone: bool = False) -> None:
         self.topic = topic
         self.path = path
         self.symbol = symbol
@@ -113,6 +118,12 @@ class Recording:
             raise UnusableFileError(f"{path}: no row holds any of {', '.join(COLUMNS)}{next(reasons, '')}")
         if self.size and symbol is None and "symbol" not in columns:
             raise UnusableFileError(f"{path}: no column `symbol`: say SYMBOL={path}, or --symbol for all")
+        named = {name for name, _ in {place.series for place in places}}
+        self.symbols = {symbol if name is None else name.strip().upper() for name in named}
+        if alone and (others := self.symbols - {symbol}):
+            raise UnusableFileError(
+                f"{path}: a row is of {min(map(str, others))}, not of {symbol}: leave out {symbol}="
+            )
         self.begin_ms = min((time for _, time in places if time is not None), default=None)
         self._bars = self._bar_lengths(places) if "close" in columns and "price" not in columns else None
         self._moments = list(map(self._moment, places))
@@ -174,6 +185,31 @@ class Recording:
         if moment is not None:
             fields["timestamp"] = moment / 1000
         return fields
+
+
+def open_files(sources: Sequence[Source]) -> list[Recording]:
+    """Open recorded files.
+
+    Raises
+    ------
+    UnusableFileError
+        One cannot be used, or a symbol is told for files of which no row is.
+
+    """
+    found = [Recording(each.topic, each.path, each.symbol, alone=each.alone) for each in sources]
+    known = set().union(*(file.symbols for file in found))
+    if known and (unknown := {each.symbol for each in sources} - known - {None}):
+        raise UnusableFileError(f"--symbol: no row is of {min(map(str, unknown))}: all of them name another")
+    return found
+
+
+def reference_first(records: Iterable[Recorded], reference: str) -> Iterator[Recorded]:
+    """Yield records as workers take them: of one moment and topic the reference symbol's before others'.
+
+    Its prices make the market's context, which others' prices of the same moment find already there.
+    """
+    for _, together in groupby(records, key=lambda found: (found.time_ms, found.topic)):
+        yield from sorted(together, key=lambda found: found.message.symbol != reference)
 
 
 def _first(found: Recorded, identity: Hashable, known: set[Hashable]) -> Recorded | Refusal:

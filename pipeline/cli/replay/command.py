@@ -12,7 +12,7 @@ from pipeline import contract
 from pipeline.cli import options
 from pipeline.cli.output import PROBLEM, USAGE, fail, run, show_table
 from pipeline.cli.recorded.progress import watched
-from pipeline.cli.recorded.recordings import Recorded, Recording, Recordings
+from pipeline.cli.recorded.recordings import Recorded, Recordings, open_files, reference_first
 from pipeline.cli.recorded.rows import UnusableFileError
 from pipeline.cli.recorded.signal_rows import SignalFile, create_signal_file, signal_row
 from pipeline.cli.replay import kafka
@@ -76,7 +76,7 @@ def _open(sources: list[Source], period: Period) -> Recordings:
     if not sources:
         fail(f"nothing to replay: give some of {', '.join(options.FILE_OPTIONS)}", USAGE)
     try:
-        return Recordings([Recording(*source) for source in sources], period)
+        return Recordings(open_files(sources), period)
     except UnusableFileError as error:
         fail(str(error), USAGE)
 
@@ -121,7 +121,7 @@ def _replay_offline(recordings: Recordings, out: Path, profile: Profile) -> None
 
 def process(records: Iterable[Recorded], engine: Engine, file: SignalFile, counts: SignalCounts) -> None:
     """Feed recorded messages to an engine, write the signals and count what comes out."""
-    for recorded in records:
+    for recorded in reference_first(records, engine.profile.reference):
         for output in engine.feed(recorded.topic, recorded.message):
             counts.add(output)
             if output.topic == contract.SIGNALS and isinstance(output.body, Signal):
