@@ -194,6 +194,16 @@ async def test_open_interest_is_asked_for_where_it_is_not_pushed(exchange_of):
         assert outbox.of(contract.OPEN_INTEREST)[0].open_interest_usd == 600_000
 
 
+async def test_what_is_traded_is_told_with_the_price_though_quotes_come_by_another_connection(exchange_of):
+    trade = {"e": "aggTrade", "s": "BTCUSDT", "p": "60000", "q": "2", "T": T_MS}
+    async with exchange_of("binance") as (exchange, collector, outbox):
+        await exchange.send(fresh(trade), fresh(trade), asked="/market/")
+        await until(lambda: collector.account.frames == 2, "no trade came")
+        await exchange.send(fresh(BOOK), fresh(BOOK, ahead_s=1), asked="/public/")
+        await until(lambda: len(outbox.of(contract.PRICES)) == 2, "no price came")
+        assert [price.volume_usd for price in outbox.of(contract.PRICES)] == [240_000, 0]
+
+
 async def test_only_wanted_topics_are_published(exchange_of):
     async with exchange_of("binance", reading={"topics": [contract.PRICES]}) as (exchange, _, outbox):
         await exchange.send(CASES["binance"].long, BOOK)
