@@ -16,13 +16,14 @@ import pytest
 from aiokafka.errors import KafkaTimeoutError
 from exchanges import Exchange
 from rich.console import Console
+from structlog.testing import capture_logs
 from venue_frames import CASES, T_MS
 from waiting import until
 
 from pipeline import codec, contract
 from pipeline.cli.collect import live
 from pipeline.cli.collect.show import table_of
-from pipeline.collect import asking, bundles, conversation, link
+from pipeline.collect import asking, bundles, conversation, link, recording
 from pipeline.collect import collector as collector_module
 from pipeline.collect import outbox as outbox_module
 from pipeline.collect import reading as reading_module
@@ -878,6 +879,23 @@ async def test_frames_that_are_bytes_are_kept_as_they_are(exchange_of, tmp_path)
     again = Kept()
     replay(Reading(VENUES["htx"], again), recorded(recordings(tmp_path)[0][1]))
     assert again.of(contract.LIQUIDATIONS) == live.of(contract.LIQUIDATIONS)
+
+
+async def test_a_full_disk_ends_the_recording_and_no_feed(exchange_of, tmp_path, monkeypatch):
+    monkeypatch.setattr(recording, "_FLUSH", 0.0)
+    for seconds in range(60):
+        began = time.strftime("%Y%m%dT%H%M%S", time.gmtime(time.time() + seconds))
+        (tmp_path / f"okx-{began}.jsonl.gz").symlink_to("/dev/full")
+    recorder = Recorder(tmp_path, "okx")
+    with capture_logs() as logs:
+        async with exchange_of("okx", record=recorder.write) as (exchange, _, outbox):
+            for number in range(3):
+                await exchange.send(fresh(CASES["okx"].long))
+                await until(lambda: len(outbox.of(contract.LIQUIDATIONS)) > number, "a frame was lost")  # noqa: B023
+            assert exchange.connections == 1
+            assert outbox.gaps == []
+    recorder.close()
+    assert len([each for each in logs if "recording" in each["event"] and "No space" in each["reason"]]) == 1
 
 
 async def test_a_recording_that_was_cut_short_is_read_up_to_there(exchange_of, tmp_path):
