@@ -204,6 +204,28 @@ def test_velocities_of_longer_windows_are_drawn_as_kafka_told_them(live, market)
         assert set(live.page.evaluate(line)) <= {each[f"velocity_{seconds}s"] for each in told}
 
 
+def test_prices_of_coins_that_cost_millionths_have_figures_and_room(live):
+    found = live.page.evaluate(
+        """async (prices) => prices.map((await import("/assets/format.js")).price)""",
+        [0.00000712, 0.0000087004, 0.012345678, 0.5, 1, 123.456, 61_234.5],
+    )
+    expected = ["0.0000071200", "0.0000087004", "0.012346", "0.50000", "1.000", "123.46", "61,235"]
+    assert found == expected
+
+    def tiny(route):
+        detail = route.fetch().json()
+        detail["history"]["price"] = [value and value * 1e-10 for value in detail["history"]["price"]]
+        route.fulfill(json=detail)
+
+    ticks = "[...document.querySelectorAll('#figure .yaxislayer-above .ytick text')]"
+    left = "document.getElementById('figure').getBoundingClientRect().left"
+    details = re.compile("/api/symbols/")
+    live.page.route(details, tiny)
+    live.until("(document.getElementById('figure').data?.[0].y.findLast((value) => value) ?? 1) < 0.001")
+    live.until(f"{ticks}.length && {ticks}.every((text) => text.getBoundingClientRect().left >= {left})")
+    live.page.unroute(details)
+
+
 @pytest.mark.parametrize(
     ("age", "kind", "word"),
     [
