@@ -16,6 +16,7 @@ from pipeline.cli.simulated.simulation import Market
 from pipeline.features.stage import SHARED
 
 pytestmark = pytest.mark.chromium
+NOTHING = "\N{EN DASH}"
 
 
 @pytest.fixture(scope="module")
@@ -202,6 +203,48 @@ def test_velocities_of_longer_windows_are_drawn_as_kafka_told_them(live, market)
     told = [each for each in done(read_all(market.settings, contract.VELOCITY)) if each["symbol"] == symbol]
     for seconds, line in lines.items():
         assert set(live.page.evaluate(line)) <= {each[f"velocity_{seconds}s"] for each in told}
+
+
+def test_what_was_told_a_minute_ago_is_not_shown_as_if_it_were_of_now(live):
+    """Other symbols go on meanwhile, so that all in all the page is live."""
+
+    def silent(route):
+        found = route.fetch().json()
+        found["symbols"][0]["timestamp"] -= 61
+        route.fulfill(json=found)
+
+    def unknown(route):
+        found = route.fetch().json()
+        found["regime"] = None
+        route.fulfill(json=found)
+
+    def past(route):
+        found = route.fetch().json()
+        found["regime"]["timestamp"] -= 61
+        route.fulfill(json=found)
+
+    old = "[...document.querySelectorAll('#rows tr[data-old=true]')]"
+    live.page.route("**/api/symbols", silent)
+    live.until(f"{old}.length === 1 && Number(getComputedStyle({old}[0]).opacity) < 1")
+    live.page.unroute("**/api/symbols")
+    live.until(f"{old}.length === 0")
+
+    live.page.route("**/api/stream*", lambda route: route.abort())
+    live.page.reload()
+    live.page.route("**/api/regime", past)
+    live.until("document.getElementById('notice-text').textContent.includes('no price of BTCUSDT since')")
+    live.until("Number(getComputedStyle(document.getElementById('facts')).opacity) < 1")
+    assert re.fullmatch(r"at \d\d:\d\d:\d\d", live.text("#regime-held"))
+    assert live.text("#health-word") == "live"
+    live.page.unroute("**/api/regime")
+    live.until("document.getElementById('notice').hidden")
+    live.page.route("**/api/regime", unknown)
+    live.until("document.getElementById('regime').textContent === 'unknown'")
+    assert [live.text(f"#{name}") for name in ("regime-held", "liquidity", "trend")] == ["", NOTHING, NOTHING]
+    live.page.unroute("**/api/regime")
+    live.page.unroute("**/api/stream*")
+    live.page.reload()
+    live.complaints = [each for each in live.complaints if "Failed to load resource" not in each]
 
 
 def test_prices_of_coins_that_cost_millionths_have_figures_and_room(live):

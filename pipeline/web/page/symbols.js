@@ -2,6 +2,7 @@
 import { to } from "./address.js";
 import { byId, make, setAttribute, setText } from "./dom.js";
 import * as format from "./format.js";
+import { isOld } from "./health.js";
 import { LEVELS, short } from "./levels.js";
 import { drawSpark, makeSpark } from "./spark.js";
 import { now } from "./time.js";
@@ -30,6 +31,7 @@ class Row {
   show(row) {
     const [mark, , probability, , velocity, dollars, split, venue] = this.cells;
     this.lastEvent = row.last_event;
+    this.told = row.timestamp;
     setAttribute(this.node, "class", `level-${row.signal_level}`);
     setText(mark, short(row.signal_level));
     setAttribute(mark, "aria-label", LEVELS[row.signal_level].name);
@@ -50,6 +52,7 @@ class Row {
   grow() {
     const cell = this.cells[8];
     const event = this.lastEvent;
+    setAttribute(this.node, "data-old", String(isOld(this.told, now())));
     setText(cell, event === null ? "–" : format.age(now() - event));
     if (event !== null) setAttribute(cell, "title", `${format.moment(event, now())} UTC, ${format.local(event)}`);
   }
