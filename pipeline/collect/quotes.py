@@ -28,7 +28,7 @@ class Quote:
         """
         crossed = not 0 < self.bid <= self.ask
         price = self.mark if crossed else (self.bid + self.ask) / 2
-        if time_ms < self.told_ms + every_ms or price <= 0:
+        if abs(time_ms - self.told_ms) < every_ms or price <= 0:  # a time may have been wrong, and far ahead
             return None
         self.told_ms = time_ms
         return Price(
