@@ -27,6 +27,7 @@ from pipeline.collect import asking, bundles, conversation, link, recording
 from pipeline.collect import collector as collector_module
 from pipeline.collect import outbox as outbox_module
 from pipeline.collect import reading as reading_module
+from pipeline.collect.account import Account
 from pipeline.collect.bundles import References
 from pipeline.collect.clock import Clock
 from pipeline.collect.collector import Collector
@@ -38,9 +39,11 @@ from pipeline.collect.reading import Listing, Reading, VenueError
 from pipeline.collect.recording import Line, Recorder, recorded, recordings
 from pipeline.collect.replay import Replay
 from pipeline.collect.sides import SideCheck
+from pipeline.collect.silence import Silence
 from pipeline.collect.venue import LARGEST, NOTED, Connection, Heartbeat, Limits
 from pipeline.collect.venues import VENUES
 from pipeline.messages import FeedStatus, Liquidation, Price
+from pipeline.signals.feeds import Feeds
 
 BOOK = {"e": "bookTicker", "s": "BTCUSDT", "b": "59990", "a": "60010", "T": T_MS}
 
@@ -264,6 +267,17 @@ async def test_a_gap_that_began_before_a_collector_ran_ends_with_its_first_data(
         assert all(each.since == 1e9 for each in outbox.gaps)
         assert not told or 1e9 < outbox.gaps[-1].until <= time.time()
         assert collector.account.reconnects == 0
+
+
+def test_a_gap_ends_though_the_clock_was_put_back_meanwhile():
+    told, since = [], time.time()
+    silence = Silence("okx", Account(), SimpleNamespace(tell=told.append))
+    silence.tell("a", link.Gap(since, None, "cut"))
+    silence.tell("a", link.Gap(since, since - 2, "cut"))
+    feeds = Feeds(300_000_000)
+    for each in told:
+        feeds.take(each)
+    assert feeds.gaps == []
 
 
 async def test_a_gap_of_a_connection_that_is_no_more_is_told_to_be_over(exchange_of):
