@@ -354,6 +354,24 @@ def test_the_list_obeys_the_keyboard(live):
     live.until(f"document.getElementById('symbol-name').textContent === {chosen!r}")
 
 
+def test_a_symbol_beyond_the_hottest_is_opened_by_its_name(live):
+    def hottest(route):
+        found = route.fetch().json()
+        found["symbols"] = [row for row in found["symbols"] if row["symbol"] != symbol]
+        route.fulfill(json=found)
+
+    symbol = Market().symbols[-1]
+    live.page.route("**/api/symbols", hottest)
+    live.until(
+        f"![...document.querySelectorAll('#rows .name')].some((each) => each.textContent === {symbol!r})"
+    )
+    live.page.fill("#filter", symbol.lower())
+    assert "None of the hottest 7" in live.text("#list-empty")
+    live.page.press("#filter", "Enter")
+    live.until(f"document.getElementById('symbol-name').textContent === {symbol!r}")
+    live.page.unroute("**/api/symbols")
+
+
 def test_of_hundreds_of_symbols_only_rows_in_view_are_on_the_page(live, market):
     start = time.time()
     done(produce(market.settings, [liquidated(f"S{number}", start) for number in range(300)]))

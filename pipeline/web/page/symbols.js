@@ -115,7 +115,9 @@ function arrange() {
   byId("below").style.height = `${(names.length - first - shown.length) * height}px`;
   setAttribute(table, "aria-rowcount", String(names.length + 1));
   setText(byId("list-count"), total > names.length ? `${names.length} of ${format.number(total)}` : `${total}`);
-  const nothing = names.length ? "" : order.length ? "No symbol with this in its name." : "No symbol yet.";
+  const some = order.length < total ? `None of the hottest ${order.length}` : "No symbol";
+  const open = order.length < total ? ": Enter opens the one that is named so." : ".";
+  const nothing = names.length ? "" : order.length ? `${some} with this in its name${open}` : "No symbol yet.";
   byId("list-empty").hidden = !nothing;
   setText(byId("list-empty"), nothing);
   markChosen(chosen);
@@ -123,9 +125,10 @@ function arrange() {
 }
 
 function visible() {
-  const wanted = filter.value.trim().toUpperCase();
-  return order.filter((symbol) => symbol.includes(wanted));
+  return order.filter((symbol) => symbol.includes(asked()));
 }
+
+const asked = () => filter.value.trim().toUpperCase();
 
 function activate(symbol) {
   active = symbol;
@@ -160,7 +163,7 @@ table.addEventListener("focus", () => found.has(active) || activate(found.has(ch
 filter.addEventListener("keydown", (event) => {
   if (event.key === "ArrowDown" || event.key === "Enter") {
     activate(visible()[0] ?? null);
-    if (event.key === "Enter" && active !== null) location.hash = to(active);
+    if (event.key === "Enter" && (active ?? asked())) location.hash = to(active ?? asked());
     table.focus();
     event.preventDefault();
   }
