@@ -8,7 +8,8 @@ from aiohttp.test_utils import TestClient, TestServer
 from structlog.testing import capture_logs
 from waiting import until
 
-from pipeline.web import server
+from pipeline.messages import normal_symbol
+from pipeline.web import query, server
 from pipeline.web.server import LARGEST_BODY, application_options
 
 
@@ -83,3 +84,10 @@ async def test_who_does_not_take_his_answer_is_cut_off(client, monkeypatch):
 async def test_a_large_answer_comes_whole(client):
     async with client.get("/large") as response:
         assert await response.read() == bytes(LARGE)
+
+
+def test_what_is_asked_for_takes_no_room_for_spaces_around_it():
+    normal_symbol.cache_clear()
+    for number in range(10):
+        assert query.read_symbol(" " * 1_000 * number + "btcusdt") == "BTCUSDT"
+    assert normal_symbol.cache_info().currsize == 1
