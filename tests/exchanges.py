@@ -83,11 +83,13 @@ class Exchange:
         """The addresses as options of `cascade collect`."""
         return [part for old, new in self.endpoints.items() for part in ("--endpoint", f"{old}={new}")]
 
-    async def send(self, *frames: Any) -> None:
-        """Send frames to all that are connected, as the venue writes them."""
+    async def send(self, *frames: Any, asked: str = "") -> None:
+        """Send frames, as the venue writes them, to all connections whose address has a text in it."""
         for frame in frames:
             for socket in list(self.sockets):
-                await self._write(socket, frame)
+                assert socket._req is not None
+                if asked in socket._req.path_qs:
+                    await self._write(socket, frame)
 
     async def cut(self) -> None:
         """Cut all connections without a word."""

@@ -15,33 +15,27 @@ _BASIS_POINTS: Final = 10_000
 class Quote:
     """What is known of one instrument's price; 0 is not known."""
 
-    __slots__ = ("ask", "bid", "mark", "told_ms", "traded_usd")
+    __slots__ = ("ask", "bid", "mark", "told_ms")
 
     def __init__(self) -> None:
         self.bid = self.ask = self.mark = 0.0
-        self.traded_usd = 0.0
         self.told_ms = 0
 
-    def trade(self, usd: float) -> None:
-        """Add a trade to the volume of the next tick."""
-        self.traded_usd += usd
+    def tick(self, instrument: Instrument, time_ms: int, every_ms: int, traded_usd: float) -> Price | None:
+        """Return a tick with what was traded, unless the last one is too young or the price is not known.
 
-    def tick(self, instrument: Instrument, time_ms: int, every_ms: int) -> Price | None:
-        """Return a tick, unless the last one is too young or the price is not known.
-
-        The price is the middle of the best quotes, or the mark price where there are none; the volume is the
-        sum of the trades since the last tick, never a difference of a rolling sum.
+        The price is the middle of the best quotes, or the mark price where there are none.
         """
         crossed = not 0 < self.bid <= self.ask
         price = self.mark if crossed else (self.bid + self.ask) / 2
-        if time_ms < self.told_ms + every_ms or price <= 0:
+        if abs(time_ms - self.told_ms) < every_ms or price <= 0:  # a time may have been wrong, and far ahead
             return None
-        self.told_ms, traded, self.traded_usd = time_ms, self.traded_usd, 0.0
+        self.told_ms = time_ms
         return Price(
             symbol=instrument.symbol,
             exchange=instrument.venue,
             price=instrument.price(price),
             timestamp=time_ms / 1_000,
-            volume_usd=traded,
+            volume_usd=traded_usd,
             spread_bps=None if crossed else (self.ask - self.bid) / price * _BASIS_POINTS,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import zlib
+from collections import defaultdict
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 from weakref import WeakSet
@@ -134,6 +135,7 @@ class Reading:
         self._names = names
         self._bundles = Bundles(venue.NAME, references or References())
         self._states: WeakSet[State] = WeakSet()
+        self._traded = defaultdict[str, float](float)
 
     def next_page(self, request: Request, answer: Any) -> Request | None:
         """Return what to ask for the rest of an answer with instruments.
@@ -213,7 +215,7 @@ class Reading:
 
     def state(self, listing: Listing, began_ms: int) -> State:
         """Return the state of a conversation that begins."""
-        state = State(listing.chosen, listing.known, began_ms, self._price_every_ms)
+        state = State(listing.chosen, listing.known, began_ms, self._price_every_ms, self._traded)
         self._states.add(state)
         return state
 

@@ -9,8 +9,10 @@ import base64
 import gzip
 import time
 import zlib
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Literal
 
+import structlog
 from msgspec import Struct
 
 from pipeline import codec
@@ -18,6 +20,8 @@ from pipeline import codec
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+log = structlog.get_logger(__name__)
 
 _FLUSH: Final = 1.0
 """Seconds after which what was written is on the disk."""
@@ -63,7 +67,7 @@ def said(content: str | bytes) -> dict[str, str]:
 
 
 class Recorder:
-    """Writes what one venue says to a file of its own.
+    """Writes what one venue says to a file of its own, as long as the disk takes it: a full one ends no feed.
 
     Raises
     ------
@@ -75,19 +79,35 @@ class Recorder:
     def __init__(self, directory: Path, venue: str) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         began = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
-        self._file = gzip.open(directory / f"{venue}-{began}.jsonl.gz", "ab")  # noqa: SIM115 - as long as it runs
+        self._path = directory / f"{venue}-{began}.jsonl.gz"
+        self._file = gzip.open(self._path, "ab")  # noqa: SIM115 - as long as it runs
         self._flushed = time.monotonic()
+        self._ended = False
 
     def write(self, line: Line) -> None:
         """Write a line; it is on the disk a second later at most, once another one comes."""
-        self._file.write(codec.encode(line) + b"\n")
-        if time.monotonic() - self._flushed > _FLUSH:
-            self._file.flush()
-            self._flushed = time.monotonic()
+        if self._ended:
+            return
+        with self._ending():
+            self._file.write(codec.encode(line) + b"\n")
+            if time.monotonic() - self._flushed > _FLUSH:
+                self._file.flush()
+                self._flushed = time.monotonic()
 
     def close(self) -> None:
         """Write the rest."""
-        self._file.close()
+        with self._ending():
+            self._file.close()
+
+    @contextmanager
+    def _ending(self) -> Iterator[None]:
+        """End the recording, and say so, where the disk does not take it."""
+        try:
+            yield
+        except OSError as error:
+            if not self._ended:
+                log.warning("a recording ends: it cannot be written", path=str(self._path), reason=str(error))
+            self._ended = True
 
 
 def recorded(path: Path) -> Iterator[Line]:

@@ -100,7 +100,8 @@ class Silence:
             self._tell(stream, Gap(time.time(), None, "collector stopped"))
 
     def _tell(self, stream: str, gap: Gap) -> FeedStatus:
-        status = FeedStatus(self._venue, stream, gap.since, gap.until, gap.reason, time.time())
+        until = None if gap.until is None else max(gap.since, gap.until)  # the clock may have been put back
+        status = FeedStatus(self._venue, stream, gap.since, until, gap.reason, time.time())
         self._said.append(status)
         self._outbox.tell(status)
         return status

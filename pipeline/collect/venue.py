@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar
 
@@ -144,6 +144,9 @@ class State:
         When it was begun, by this machine's clock.
     price_every_ms
         From one price of a symbol to the next, at least.
+    traded
+        What was traded since the last price in US dollars, by instrument: of all the venue's connections, as
+        trades need not come on that of the quotes.
 
     Attributes
     ----------
@@ -160,10 +163,12 @@ class State:
         known: Collection[str] = (),
         began_ms: int = 0,
         price_every_ms: int = 1_000,
+        traded: defaultdict[str, float] | None = None,
     ) -> None:
         self.relist(instruments, known)
         self._began_ms = began_ms
         self._price_every_ms = price_every_ms
+        self._traded = defaultdict[str, float](float) if traded is None else traded
         self._quotes: dict[str, Quote] = {}
         self.fields: dict[str, dict[str, Any]] = {}
         self.now_ms = began_ms
@@ -194,9 +199,16 @@ class State:
         return quote
 
     def tick(self, instrument: Instrument, time_ms: int) -> list[Told]:
-        """Return the price that is due, or that the quote is noted."""
-        price = self.quote(instrument.name).tick(instrument, time_ms, self._price_every_ms)
-        return [NOTED if price is None else price]
+        """Return the price that is due, or that the quote is noted.
+
+        Its volume is the sum of the trades since the last one, never a difference of a rolling sum.
+        """
+        name = instrument.name
+        price = self.quote(name).tick(instrument, time_ms, self._price_every_ms, self._traded[name])
+        if price is None:
+            return [NOTED]
+        self._traded[name] = 0.0
+        return [price]
 
     def quoted(
         self, instrument: Instrument, time_ms: int, bid: float, ask: float, mark: float | None = None
@@ -210,7 +222,7 @@ class State:
 
     def trade(self, instrument: Instrument, size: float | str, price: float | str) -> Noted:
         """Add a trade to the volume of the instrument's next price."""
-        self.quote(instrument.name).trade(instrument.usd(size, price))
+        self._traded[instrument.name] += instrument.usd(size, price)
         return NOTED
 
     def replayed(self, time_ms: int) -> bool:

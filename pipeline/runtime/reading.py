@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from pipeline.messages import millis
 from pipeline.runtime.connections import keep_steady
 from pipeline.runtime.headers import read_any_names
 from pipeline.runtime.topics import count_partitions
@@ -40,7 +41,12 @@ async def connected(settings: Settings, **more: Any) -> AsyncIterator[AIOKafkaCo
 
 
 async def read_topic(
-    settings: Settings, topic: str, newest: int | None = None, *, only: int | None = None
+    settings: Settings,
+    topic: str,
+    newest: int | None = None,
+    *,
+    since: float | None = None,
+    only: int | None = None,
 ) -> AsyncIterator[ConsumerRecord]:
     """Yield what each partition of a topic holds now, in order; some that come meanwhile may follow.
 
@@ -48,6 +54,8 @@ async def read_topic(
     ----------
     newest
         Leave out all but about this many of each partition.
+    since
+        Leave out what is before the first record of this time (Unix seconds), or a later one.
     only
         The partition that is read; all are by default.
 
@@ -62,7 +70,11 @@ async def read_topic(
     async with connected(settings) as consumer:
         ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
         consumer.assign(partitions)
-        for partition, first in (await consumer.beginning_offsets(partitions)).items():
+        begins = await consumer.beginning_offsets(partitions)
+        if since is not None:
+            found = await consumer.offsets_for_times(dict.fromkeys(partitions, millis(since)))
+            begins = {each: ends[each] if place is None else place.offset for each, place in found.items()}
+        for partition, first in begins.items():
             consumer.seek(partition, first if newest is None else max(first, ends[partition] - newest))
         for partition in partitions:
             end = ends[partition]

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-_NEWEST: Final = 1_000
-"""Records of each partition that are read: every minute has one of each venue's collectors."""
 _FRESH: Final = 10.0
 """Seconds for which what was read is told again."""
 _DAY: Final = 86_400.0
@@ -66,7 +64,7 @@ def _unheard(told: Iterable[FeedStatus], now: float) -> list[FeedStatus]:
 
 
 async def told_of_feeds(settings: Settings) -> list[FeedStatus]:
-    """Return what collectors told last.
+    """Return what collectors told within a day.
 
     Raises
     ------
@@ -74,7 +72,8 @@ async def told_of_feeds(settings: Settings) -> list[FeedStatus]:
         The topic is missing.
 
     """
-    records = read_topic(settings, contract.FEED_STATUS, _NEWEST, only=0)  # each has a copy
+    since = time.time() - _DAY
+    records = read_topic(settings, contract.FEED_STATUS, since=since, only=0)  # each has a copy
     return [each async for record in records for each in statuses(record.value)]
 
 

@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeVar
 
 import msgspec
 import structlog
-from aiohttp import ClientError, ClientTimeout
+from aiohttp import ClientError, ClientPayloadError, ClientTimeout
 
 from pipeline import codec, contract
 from pipeline.web.answers import Missing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+    from aiohttp import ClientResponse
 
     from pipeline.runtime.application import Application
     from pipeline.web.picture import Picture
@@ -28,6 +30,8 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 PATIENCE: Final = 3.0
 """Seconds that another worker has to answer."""
+LARGEST: Final = 16 << 20
+"""Bytes of its answer, at most: twice what the most rows have."""
 OWN: Final = {"scope": "worker"}
 """The query that asks a worker about its own partitions alone."""
 
@@ -96,11 +100,19 @@ class Fleet:
                 timeout=ClientTimeout(PATIENCE),
                 allow_redirects=False,
             ) as response:
-                body = await response.read()
                 if response.status != 200:  # noqa: PLR2004
                     return f"answered {response.status}"
-                return msgspec.json.decode(body, type=kind)
+                return msgspec.json.decode(await _read(response), type=kind)
         except TimeoutError:
             return f"no answer within {PATIENCE:.0f} s"
         except (ClientError, OSError, *codec.UNREADABLE) as error:
             return f"no answer: {error}"
+
+
+async def _read(response: ClientResponse) -> bytearray:
+    body = bytearray()
+    async for part in response.content.iter_any():
+        body += part
+        if len(body) > LARGEST:
+            raise ClientPayloadError(f"more than {LARGEST} bytes")
+    return body

@@ -70,7 +70,7 @@ def only_symbol(request: web.Request) -> str | None:
 def read_symbol(text: str) -> str:
     """Return a symbol in its normal form."""
     try:
-        return normal_symbol(text)
+        return normal_symbol(text.strip())  # which remembers what it was given
     except ValueError as error:
         raise web.HTTPBadRequest(reason=str(error)) from None
 

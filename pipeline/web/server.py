@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import structlog
@@ -25,6 +26,8 @@ LARGEST_BODY: Final = 64 << 10
 """Bytes of a request's body, at most."""
 ANSWER_WITHIN: Final = 10.0
 """Seconds in which a request is read and answered; a stream goes on for longer."""
+TAKEN_WITHIN: Final = 60.0
+"""Seconds in which an answer is taken: it is kept until then, for each who asks."""
 LIMIT: Final = web.RequestKey("limit", asyncio.Timeout)
 """Of a request: when it has to be answered."""
 _HEADERS: Final = {
@@ -112,7 +115,25 @@ async def _protect(request: web.Request, handler: Handler) -> web.StreamResponse
     if not response.prepared:
         for name, value in _HEADERS.items():
             response.headers.setdefault(name, value)
+        await _send(request, response)
     return response
+
+
+async def _send(request: web.Request, response: web.StreamResponse) -> None:
+    """Send an answer; who takes it too slowly is cut off."""
+    try:
+        with suppress(ConnectionResetError):
+            async with asyncio.timeout(TAKEN_WITHIN):
+                await response.prepare(request)
+                await response.write_eof()
+    except TimeoutError:
+        cut_off(request)
+
+
+def cut_off(request: web.Request) -> None:
+    """Leave whoever asks, and what he was still to be sent."""
+    if request.transport is not None:
+        request.transport.abort()
 
 
 @web.middleware

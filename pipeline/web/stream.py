@@ -20,7 +20,7 @@ from pipeline import codec, contract
 from pipeline.runtime.connections import keep_steady
 from pipeline.signals.levels import ALERT
 from pipeline.web import query
-from pipeline.web.server import LIMIT, problem
+from pipeline.web.server import LIMIT, cut_off, problem
 
 if TYPE_CHECKING:
     from pipeline.settings import Settings
@@ -203,6 +203,5 @@ async def _send(request: web.Request, response: web.StreamResponse, listener: Li
                     return
                 await response.write(event)
         except TimeoutError:
-            if request.transport is not None:
-                request.transport.abort()
+            cut_off(request)
             return

@@ -20,6 +20,7 @@ from workers import Worker, produce, read_all, until_caught_up
 
 from pipeline import contract
 from pipeline.cli.simulated.scenario import Tick
+from pipeline.features.stage import SHARED
 from pipeline.messages import FeedStatus
 from pipeline.web.feeds import gaps, told_of_feeds
 
@@ -208,6 +209,23 @@ async def test_a_feed_is_silent_once_no_collector_hears_it_and_a_killed_one_is_m
             second.terminate()
             assert second.wait(30) == 0
     assert await silent_feeds(settings) == ["collector stopped"]
+
+
+async def test_a_gap_that_began_hours_ago_is_told_however_often_collectors_said_since_that_they_run(settings):
+    now = time.time()
+    gap = {"exchange": "bybit", "stream": "a", "from": now - 20_000, "to": None, "reason": "cut"}
+    beats = [
+        {"exchange": name, "stream": contract.FEED_COLLECTOR, "from": at, "to": at, "reason": ""}
+        for at in (now - 20_000 + 60 * number for number in range(330))
+        for name in ("bybit", "gate", "htx", "okx")
+    ]
+    old = gap | {"stream": "b", "from": now - 100_000}
+    told = [old, gap, *beats]
+    await produce(settings, [Tick(contract.FEED_STATUS, SHARED, each, each["from"]) for each in told])
+    lasting = [each for each in await told_of_feeds(settings) if each.until is None]
+    assert [(each.exchange, each.since) for each in lasting] == [
+        ("bybit", pytest.approx(gap["from"], rel=0, abs=1e-3))
+    ]
 
 
 @pytest.mark.parametrize("value", [b'{"exchange": "\xff"}', b"[" * 100_000, None])

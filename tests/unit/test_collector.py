@@ -16,16 +16,18 @@ import pytest
 from aiokafka.errors import KafkaTimeoutError
 from exchanges import Exchange
 from rich.console import Console
+from structlog.testing import capture_logs
 from venue_frames import CASES, T_MS
 from waiting import until
 
 from pipeline import codec, contract
 from pipeline.cli.collect import live
 from pipeline.cli.collect.show import table_of
-from pipeline.collect import asking, bundles, conversation, link
+from pipeline.collect import asking, bundles, conversation, link, recording
 from pipeline.collect import collector as collector_module
 from pipeline.collect import outbox as outbox_module
 from pipeline.collect import reading as reading_module
+from pipeline.collect.account import Account
 from pipeline.collect.bundles import References
 from pipeline.collect.clock import Clock
 from pipeline.collect.collector import Collector
@@ -37,9 +39,11 @@ from pipeline.collect.reading import Listing, Reading, VenueError
 from pipeline.collect.recording import Line, Recorder, recorded, recordings
 from pipeline.collect.replay import Replay
 from pipeline.collect.sides import SideCheck
+from pipeline.collect.silence import Silence
 from pipeline.collect.venue import LARGEST, NOTED, Connection, Heartbeat, Limits
 from pipeline.collect.venues import VENUES
 from pipeline.messages import FeedStatus, Liquidation, Price
+from pipeline.signals.feeds import Feeds
 
 BOOK = {"e": "bookTicker", "s": "BTCUSDT", "b": "59990", "a": "60010", "T": T_MS}
 
@@ -194,6 +198,16 @@ async def test_open_interest_is_asked_for_where_it_is_not_pushed(exchange_of):
         assert outbox.of(contract.OPEN_INTEREST)[0].open_interest_usd == 600_000
 
 
+async def test_what_is_traded_is_told_with_the_price_though_quotes_come_by_another_connection(exchange_of):
+    trade = {"e": "aggTrade", "s": "BTCUSDT", "p": "60000", "q": "2", "T": T_MS}
+    async with exchange_of("binance") as (exchange, collector, outbox):
+        await exchange.send(fresh(trade), fresh(trade), asked="/market/")
+        await until(lambda: collector.account.frames == 2, "no trade came")
+        await exchange.send(fresh(BOOK), fresh(BOOK, ahead_s=1), asked="/public/")
+        await until(lambda: len(outbox.of(contract.PRICES)) == 2, "no price came")
+        assert [price.volume_usd for price in outbox.of(contract.PRICES)] == [240_000, 0]
+
+
 async def test_only_wanted_topics_are_published(exchange_of):
     async with exchange_of("binance", reading={"topics": [contract.PRICES]}) as (exchange, _, outbox):
         await exchange.send(CASES["binance"].long, BOOK)
@@ -253,6 +267,17 @@ async def test_a_gap_that_began_before_a_collector_ran_ends_with_its_first_data(
         assert all(each.since == 1e9 for each in outbox.gaps)
         assert not told or 1e9 < outbox.gaps[-1].until <= time.time()
         assert collector.account.reconnects == 0
+
+
+def test_a_gap_ends_though_the_clock_was_put_back_meanwhile():
+    told, since = [], time.time()
+    silence = Silence("okx", Account(), SimpleNamespace(tell=told.append))
+    silence.tell("a", link.Gap(since, None, "cut"))
+    silence.tell("a", link.Gap(since, since - 2, "cut"))
+    feeds = Feeds(300_000_000)
+    for each in told:
+        feeds.take(each)
+    assert feeds.gaps == []
 
 
 async def test_a_gap_of_a_connection_that_is_no_more_is_told_to_be_over(exchange_of):
@@ -868,6 +893,23 @@ async def test_frames_that_are_bytes_are_kept_as_they_are(exchange_of, tmp_path)
     again = Kept()
     replay(Reading(VENUES["htx"], again), recorded(recordings(tmp_path)[0][1]))
     assert again.of(contract.LIQUIDATIONS) == live.of(contract.LIQUIDATIONS)
+
+
+async def test_a_full_disk_ends_the_recording_and_no_feed(exchange_of, tmp_path, monkeypatch):
+    monkeypatch.setattr(recording, "_FLUSH", 0.0)
+    for seconds in range(60):
+        began = time.strftime("%Y%m%dT%H%M%S", time.gmtime(time.time() + seconds))
+        (tmp_path / f"okx-{began}.jsonl.gz").symlink_to("/dev/full")
+    recorder = Recorder(tmp_path, "okx")
+    with capture_logs() as logs:
+        async with exchange_of("okx", record=recorder.write) as (exchange, _, outbox):
+            for number in range(3):
+                await exchange.send(fresh(CASES["okx"].long))
+                await until(lambda: len(outbox.of(contract.LIQUIDATIONS)) > number, "a frame was lost")  # noqa: B023
+            assert exchange.connections == 1
+            assert outbox.gaps == []
+    recorder.close()
+    assert len([each for each in logs if "recording" in each["event"] and "No space" in each["reason"]]) == 1
 
 
 async def test_a_recording_that_was_cut_short_is_read_up_to_there(exchange_of, tmp_path):

@@ -240,6 +240,16 @@ def test_quotes_and_trades_between_two_prices_are_data_too(name):
     assert all(parse(name, frame, state) for frame in BOOKS[name] * 2)
 
 
+@pytest.mark.parametrize("off", [1_000, 1 + 1e-6])
+def test_one_time_that_is_far_ahead_holds_up_no_price_after_it(off):
+    _, book = _binance_like()
+    state = state_of("binance")
+    parse("binance", book | {"T": round(T_MS * off)}, state)
+    times = [T_MS, T_MS + 500, T_MS + 1_000]
+    told = [each for time in times for each in parse("binance", book | {"T": time}, state)]
+    assert [price.timestamp for price in only(told, Price)] == [T_MS / 1_000, T_MS / 1_000 + 1]
+
+
 def test_volumes_add_up_to_the_trades_whenever_prices_are_told():
     state, told = state_of("binance", price_every_ms=250), []
     for number in range(100):

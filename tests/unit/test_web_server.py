@@ -6,8 +6,10 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from structlog.testing import capture_logs
+from waiting import until
 
-from pipeline.web import server
+from pipeline.messages import normal_symbol
+from pipeline.web import query, server
 from pipeline.web.server import LARGEST_BODY, application_options
 
 
@@ -23,10 +25,17 @@ async def echo(request):
     return web.Response(body=await request.read())
 
 
+async def large(_request):
+    return web.Response(body=bytes(LARGE))
+
+
+LARGE = 64 << 20
+
+
 @pytest.fixture
 async def client():
     app = web.Application(**application_options())
-    for path, handler in (("/slow", slow), ("/broken", broken), ("/echo", echo)):
+    for path, handler in (("/slow", slow), ("/broken", broken), ("/echo", echo), ("/large", large)):
         app.router.add_route("*", path, handler)
     async with TestClient(TestServer(app)) as found:
         yield found
@@ -60,3 +69,25 @@ async def test_every_answer_says_how_a_browser_may_use_it(client):
             assert response.headers["X-Content-Type-Options"] == "nosniff"
             assert response.headers["X-Frame-Options"] == "DENY"
             assert response.headers["Cache-Control"] == "no-store"
+
+
+async def test_who_does_not_take_his_answer_is_cut_off(client, monkeypatch):
+    """Else a hundred who do not read would hold a gigabyte for as long as they like."""
+    monkeypatch.setattr(server, "TAKEN_WITHIN", 0.2)
+    reader, writer = await asyncio.open_connection(client.host, client.port)
+    writer.write(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+    await reader.readuntil(b"\r\n\r\n")
+    await until(lambda: not client.server.runner.server.connections, "not cut off")
+    writer.close()
+
+
+async def test_a_large_answer_comes_whole(client):
+    async with client.get("/large") as response:
+        assert await response.read() == bytes(LARGE)
+
+
+def test_what_is_asked_for_takes_no_room_for_spaces_around_it():
+    normal_symbol.cache_clear()
+    for number in range(10):
+        assert query.read_symbol(" " * 1_000 * number + "btcusdt") == "BTCUSDT"
+    assert normal_symbol.cache_info().currsize == 1

@@ -16,6 +16,7 @@ from pipeline.cli.simulated.simulation import Market
 from pipeline.features.state import SHARED
 
 pytestmark = pytest.mark.chromium
+NOTHING = "\N{EN DASH}"
 
 
 @pytest.fixture(scope="module")
@@ -204,6 +205,70 @@ def test_velocities_of_longer_windows_are_drawn_as_kafka_told_them(live, market)
         assert set(live.page.evaluate(line)) <= {each[f"velocity_{seconds}s"] for each in told}
 
 
+def test_what_was_told_a_minute_ago_is_not_shown_as_if_it_were_of_now(live):
+    """Other symbols go on meanwhile, so that all in all the page is live."""
+
+    def silent(route):
+        found = route.fetch().json()
+        found["symbols"][0]["timestamp"] -= 61
+        route.fulfill(json=found)
+
+    def unknown(route):
+        found = route.fetch().json()
+        found["regime"] = None
+        route.fulfill(json=found)
+
+    def past(route):
+        found = route.fetch().json()
+        found["regime"]["timestamp"] -= 61
+        route.fulfill(json=found)
+
+    old = "[...document.querySelectorAll('#rows tr[data-old=true]')]"
+    live.page.route("**/api/symbols", silent)
+    live.until(f"{old}.length === 1 && Number(getComputedStyle({old}[0]).opacity) < 1")
+    live.page.unroute("**/api/symbols")
+    live.until(f"{old}.length === 0")
+
+    live.page.route("**/api/stream*", lambda route: route.abort())
+    live.page.reload()
+    live.page.route("**/api/regime", past)
+    live.until("document.getElementById('notice-text').textContent.includes('no price of BTCUSDT since')")
+    live.until("Number(getComputedStyle(document.getElementById('facts')).opacity) < 1")
+    assert re.fullmatch(r"at \d\d:\d\d:\d\d", live.text("#regime-held"))
+    assert live.text("#health-word") == "live"
+    live.page.unroute("**/api/regime")
+    live.until("document.getElementById('notice').hidden")
+    live.page.route("**/api/regime", unknown)
+    live.until("document.getElementById('regime').textContent === 'unknown'")
+    assert [live.text(f"#{name}") for name in ("regime-held", "liquidity", "trend")] == ["", NOTHING, NOTHING]
+    live.page.unroute("**/api/regime")
+    live.page.unroute("**/api/stream*")
+    live.page.reload()
+    live.complaints = [each for each in live.complaints if "Failed to load resource" not in each]
+
+
+def test_prices_of_coins_that_cost_millionths_have_figures_and_room(live):
+    found = live.page.evaluate(
+        """async (prices) => prices.map((await import("/assets/format.js")).price)""",
+        [0.00000712, 0.0000087004, 0.012345678, 0.5, 1, 123.456, 61_234.5],
+    )
+    expected = ["0.0000071200", "0.0000087004", "0.012346", "0.50000", "1.000", "123.46", "61,235"]
+    assert found == expected
+
+    def tiny(route):
+        detail = route.fetch().json()
+        detail["history"]["price"] = [value and value * 1e-10 for value in detail["history"]["price"]]
+        route.fulfill(json=detail)
+
+    ticks = "[...document.querySelectorAll('#figure .yaxislayer-above .ytick text')]"
+    left = "document.getElementById('figure').getBoundingClientRect().left"
+    details = re.compile("/api/symbols/")
+    live.page.route(details, tiny)
+    live.until("(document.getElementById('figure').data?.[0].y.findLast((value) => value) ?? 1) < 0.001")
+    live.until(f"{ticks}.length && {ticks}.every((text) => text.getBoundingClientRect().left >= {left})")
+    live.page.unroute(details)
+
+
 @pytest.mark.parametrize(
     ("age", "kind", "word"),
     [
@@ -287,6 +352,24 @@ def test_the_list_obeys_the_keyboard(live):
     assert hash_of(live) == f"#{chosen}"
     live.page.reload()
     live.until(f"document.getElementById('symbol-name').textContent === {chosen!r}")
+
+
+def test_a_symbol_beyond_the_hottest_is_opened_by_its_name(live):
+    def hottest(route):
+        found = route.fetch().json()
+        found["symbols"] = [row for row in found["symbols"] if row["symbol"] != symbol]
+        route.fulfill(json=found)
+
+    symbol = Market().symbols[-1]
+    live.page.route("**/api/symbols", hottest)
+    live.until(
+        f"![...document.querySelectorAll('#rows .name')].some((each) => each.textContent === {symbol!r})"
+    )
+    live.page.fill("#filter", symbol.lower())
+    assert "None of the hottest 7" in live.text("#list-empty")
+    live.page.press("#filter", "Enter")
+    live.until(f"document.getElementById('symbol-name').textContent === {symbol!r}")
+    live.page.unroute("**/api/symbols")
 
 
 def test_of_hundreds_of_symbols_only_rows_in_view_are_on_the_page(live, market):

@@ -94,11 +94,9 @@ async def collect(
 
 async def _end(outbox: Outbox, sender: asyncio.Task[None], recorders: Iterable[Recorder]) -> None:
     outbox.close()
-    try:
-        for recorder in recorders:
-            recorder.close()
-    finally:  # a full disk is no reason to lose what waits
-        await _finish(outbox, sender)
+    for recorder in recorders:
+        recorder.close()
+    await _finish(outbox, sender)
     if outbox.dropped:
         log.warning(
             "while Kafka was slow or away, of all but liquidations the oldest were dropped",

@@ -1,6 +1,7 @@
 // The chosen symbol: its figures, why its level is what it is, windows, components, thresholds.
 import { byId, make, setAttribute, setRows, setText } from "./dom.js";
 import * as format from "./format.js";
+import { isOld } from "./health.js";
 import { LEVELS, long, short } from "./levels.js";
 
 const number = (text, more = {}) => ({ text, class: "number", ...more });
@@ -13,7 +14,10 @@ export function showDetail(detail, now) {
   setAttribute(byId("symbol-level"), "class", `badge level-${row.signal_level}`);
   setText(byId("symbol-level"), long(row.signal_level));
   setText(byId("symbol-probability"), format.number(row.probability, 2));
-  const since = row.level_since === null ? "" : `for ${format.duration(now - row.level_since)}`;
+  const old = isOld(row.timestamp, now);
+  setAttribute(byId("detail"), "data-old", String(old));
+  const level = row.level_since === null ? "" : `for ${format.duration(now - row.level_since)}`;
+  const since = old ? `unknown, no signal for ${format.duration(now - row.timestamp)}` : level;
   const silent = (latest?.context.feeds ?? []).map((gap) => gap.exchange).join(", ");
   const unknown = row.stale ? ", market unknown" : "";
   setText(byId("symbol-since"), since + unknown + (silent && `, without all data of ${silent}`));

@@ -15,9 +15,11 @@ export function usd(value) {
   return letter ? `${number(value / size, 1)} ${letter}` : number(value);
 }
 
+// Of less than 1 the first five figures that are not 0: some coins cost millionths.
 export function price(value) {
   if (value === null || value === undefined) return NOTHING;
-  const digits = value >= 10_000 ? 0 : value >= 100 ? 2 : value >= 1 ? 3 : 5;
+  const small = value < 1 && Math.min(20, 4 - Math.floor(Math.log10(value)));
+  const digits = value >= 10_000 ? 0 : value >= 100 ? 2 : small || 3;
   return number(value, digits);
 }
 

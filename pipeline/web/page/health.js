@@ -3,6 +3,9 @@
 const FRESH = 5; // seconds without any event after which data are old
 const STALE = 15; // seconds after which that is no longer a pause between events
 const BEHIND = 5; // seconds of lag that are no catching up yet
+const LASTS = 60; // seconds for which a signal, or the market's state, tells of now; then it is unknown
+
+export const isOld = (time, now) => time !== null && now - time > LASTS;
 
 // When the newest event of the whole market was, null before the first.
 function newestEvent(symbols, fleet) {

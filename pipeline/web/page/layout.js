@@ -24,6 +24,7 @@ export function layout({ row, thresholds, history }, seconds, moment, now, colou
   const shorts = history.short_usd.map((value) => -value); // of null, where it is not known, 0
   const liquidated = aligned([...history.long_usd, ...shorts], history.volume_usd);
   const steps = thresholds.map((each) => each.probability);
+  const tiny = history.price.some((value) => value !== null && value < 0.01); // no room for all its zeros
   const velocity = aligned([...history.velocity, ...history.velocity_60s, ...history.velocity_300s], history.acceleration);
   return {
     autosize: true,
@@ -42,7 +43,7 @@ export function layout({ row, thresholds, history }, seconds, moment, now, colou
       ...lines, type: "date", range: range(seconds, moment, now), anchor: "y5", tickformatstops: TICKS, nticks: 8,
       showspikes: true, spikemode: "across", spikesnap: "cursor", spikethickness: -2, spikecolor: colours.soft, spikedash: "solid",
     },
-    yaxis: { ...axis, domain: domain(0), tickformat: ",", nticks: 4 },
+    yaxis: { ...axis, domain: domain(0), tickformat: tiny ? "~e" : ",", nticks: 4 },
     yaxis2: { ...axis, domain: domain(1), range: [0, 1.02], tickvals: [0, ...steps], tickformat: ".1f" },
     yaxis3: { ...axis, domain: domain(2), range: liquidated.left, tickformat: ".3~s", nticks: 4, zerolinecolor: colours.soft },
     yaxis4: { ...axis, domain: domain(3), range: velocity.left, tickformat: ".3~r", nticks: 4 },

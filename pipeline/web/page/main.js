@@ -103,11 +103,11 @@ const WAITING = [
 
 // What has to be right every second, also when nothing comes.
 function showTrust() {
-  const { symbols, fleet } = state;
+  const { symbols, fleet, market } = state;
   const health = judge(symbols, fleet, connection.connected, now());
   showClock(now());
   showHealth(health, now());
-  showNotice(health, symbols, fleet, connection, gone(), now());
+  showNotice(health, symbols, fleet, market, connection, gone(), now());
 }
 
 // Symbols that were shown and lie on partitions of which nothing is known.

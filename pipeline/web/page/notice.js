@@ -1,15 +1,16 @@
 // The line below the top bar: what is wrong with what is shown, and what to do.
 import { byId, setText } from "./dom.js";
 import * as format from "./format.js";
+import { isOld } from "./health.js";
 
-export function showNotice(health, symbols, fleet, connection, gone, now) {
-  const text = words(health, symbols, fleet, connection, gone, now);
+export function showNotice(health, symbols, fleet, market, connection, gone, now) {
+  const text = words(health, symbols, fleet, market, connection, gone, now);
   byId("notice").hidden = !text;
   byId("again").hidden = health.kind !== "disconnected";
   setText(byId("notice-text"), text);
 }
 
-function words(health, symbols, fleet, connection, gone, now) {
+function words(health, symbols, fleet, market, connection, gone, now) {
   const at = health.since === null ? "" : ` Figures are of ${format.moment(health.since, now)} UTC.`;
   if (health.kind === "disconnected") {
     const left = connection.next === null ? 0 : Math.max(0, connection.next - performance.now());
@@ -21,7 +22,9 @@ function words(health, symbols, fleet, connection, gone, now) {
   if (troubles) return `Not ready.${troubles}${health.kind === "live" ? "" : at}`;
   if (health.kind === "catching up") return `Catching up with Kafka.${at}`;
   if (health.kind === "stale") return `No liquidation and no price since then: is a producer down?${at}`;
-  return "";
+  const { reference, regime } = market ?? {};
+  if (!isOld(regime?.timestamp ?? null, now)) return "";
+  return `The market is unknown: no price of ${reference} since ${format.moment(regime.timestamp, now)} UTC.`;
 }
 
 export const inWords = ({ partitions, reason }) =>

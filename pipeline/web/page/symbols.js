@@ -2,6 +2,7 @@
 import { to } from "./address.js";
 import { byId, make, setAttribute, setText } from "./dom.js";
 import * as format from "./format.js";
+import { isOld } from "./health.js";
 import { LEVELS, short } from "./levels.js";
 import { drawSpark, makeSpark } from "./spark.js";
 import { now } from "./time.js";
@@ -30,6 +31,7 @@ class Row {
   show(row) {
     const [mark, , probability, , velocity, dollars, split, venue] = this.cells;
     this.lastEvent = row.last_event;
+    this.told = row.timestamp;
     setAttribute(this.node, "class", `level-${row.signal_level}`);
     setText(mark, short(row.signal_level));
     setAttribute(mark, "aria-label", LEVELS[row.signal_level].name);
@@ -50,6 +52,7 @@ class Row {
   grow() {
     const cell = this.cells[8];
     const event = this.lastEvent;
+    setAttribute(this.node, "data-old", String(isOld(this.told, now())));
     setText(cell, event === null ? "–" : format.age(now() - event));
     if (event !== null) setAttribute(cell, "title", `${format.moment(event, now())} UTC, ${format.local(event)}`);
   }
@@ -112,7 +115,9 @@ function arrange() {
   byId("below").style.height = `${(names.length - first - shown.length) * height}px`;
   setAttribute(table, "aria-rowcount", String(names.length + 1));
   setText(byId("list-count"), total > names.length ? `${names.length} of ${format.number(total)}` : `${total}`);
-  const nothing = names.length ? "" : order.length ? "No symbol with this in its name." : "No symbol yet.";
+  const some = order.length < total ? `None of the hottest ${order.length}` : "No symbol";
+  const open = order.length < total ? ": Enter opens the one that is named so." : ".";
+  const nothing = names.length ? "" : order.length ? `${some} with this in its name${open}` : "No symbol yet.";
   byId("list-empty").hidden = !nothing;
   setText(byId("list-empty"), nothing);
   markChosen(chosen);
@@ -120,9 +125,10 @@ function arrange() {
 }
 
 function visible() {
-  const wanted = filter.value.trim().toUpperCase();
-  return order.filter((symbol) => symbol.includes(wanted));
+  return order.filter((symbol) => symbol.includes(asked()));
 }
+
+const asked = () => filter.value.trim().toUpperCase();
 
 function activate(symbol) {
   active = symbol;
@@ -157,7 +163,7 @@ table.addEventListener("focus", () => found.has(active) || activate(found.has(ch
 filter.addEventListener("keydown", (event) => {
   if (event.key === "ArrowDown" || event.key === "Enter") {
     activate(visible()[0] ?? null);
-    if (event.key === "Enter" && active !== null) location.hash = to(active);
+    if (event.key === "Enter" && (active ?? asked())) location.hash = to(active ?? asked());
     table.focus();
     event.preventDefault();
   }

@@ -1,6 +1,7 @@
 // The top bar: the market's state, how many symbols are at each level, and whether data are fresh.
 import { byId, make, setAttribute, setText } from "./dom.js";
 import * as format from "./format.js";
+import { isOld } from "./health.js";
 import { LEVELS } from "./levels.js";
 
 const badges = LEVELS.map((level, place) => {
@@ -37,14 +38,20 @@ export function showLevels(symbols) {
 export function showMarket({ reference, regime, volatility }, now) {
   setText(byId("reference"), reference);
   const word = byId("regime");
-  setText(word, regime === null ? "unknown" : regime.market_regime);
-  setAttribute(word, "data-regime", regime === null ? "unknown" : regime.market_regime);
+  setText(word, regime?.market_regime ?? "unknown");
+  setAttribute(word, "data-regime", regime?.market_regime ?? "unknown");
   setText(byId("reference-price"), format.price(volatility?.price));
   const warming = volatility?.warming ? " (warming)" : "";
   setText(byId("risk"), volatility ? `× ${format.number(volatility.cascade_risk_multiplier, 2)}${warming}` : "–");
-  if (regime === null) return;
-  const held = regime.time_in_regime + Math.max(0, now - regime.timestamp);
-  setText(byId("regime-held"), `for ${format.duration(held)}`);
-  setText(byId("liquidity"), regime.liquidity_regime.toLowerCase().replaceAll("_", " "));
-  setText(byId("trend"), regime.trend_regime.toLowerCase().replaceAll("_", " "));
+  setText(byId("regime-held"), regime ? held(regime, now) : "");
+  setText(byId("liquidity"), words(regime?.liquidity_regime));
+  setText(byId("trend"), words(regime?.trend_regime));
+  setAttribute(byId("facts"), "data-old", String(isOld(regime?.timestamp ?? null, now)));
+}
+
+const words = (name) => name?.toLowerCase().replaceAll("_", " ") ?? "–";
+
+function held({ timestamp, time_in_regime: seconds }, now) {
+  if (isOld(timestamp, now)) return `at ${format.moment(timestamp, now)}`;
+  return `for ${format.duration(seconds + Math.max(0, now - timestamp))}`;
 }
