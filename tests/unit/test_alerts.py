@@ -7,6 +7,9 @@ import pytest
 import yaml
 from servers import PROMETHEUS
 
+from pipeline.collect.observed import Figures
+from pipeline.collect.outbox import Outbox
+
 RUNBOOK = PROMETHEUS.parent / "RUNBOOK.md"
 RULES = [
     rule
@@ -48,3 +51,11 @@ def test_every_alert_is_tested_to_come_and_not_to_come():
     names = {rule["alert"] for rule in RULES}
     assert {case["alertname"] for case in cases if case.get("exp_alerts")} == names
     assert {case["alertname"] for case in cases if not case.get("exp_alerts")} == names
+
+
+@pytest.mark.parametrize("path", ["deploy/prometheus/alerts.yml", "deploy/RUNBOOK.md", "README.md"])
+def test_every_metric_of_collectors_that_is_named_is_one(path):
+    named = set(re.findall(r"\bcollect_\w+", (PROMETHEUS.parents[1] / path).read_text()))
+    figures = Figures([], Outbox(None)).collect()
+    assert named
+    assert named <= {each.name + "_total" * (each.type == "counter") for each in figures}
