@@ -152,6 +152,19 @@ def test_symbol_of_a_row_comes_before_the_one_that_was_asked_for(tmp_path, suffi
     assert [r.message.symbol for r in Recordings([recording])] == ["ETHUSDT"]
 
 
+def test_what_overlapping_files_share_counts_once(tmp_path, suffix):
+    """What one file holds twice stays: the engine says what is a repeat."""
+    one, two, three = ({"timestamp_ms": T + moment, **LIQUIDATION} for moment in (0, 0, 1_000))
+    other = one | {"exchange": "okx"}
+    first = write(tmp_path / f"first{suffix}", [one, two])
+    second = write(tmp_path / f"second{suffix}", [one, other, three])
+    found, recordings = read((contract.LIQUIDATIONS, first), (contract.LIQUIDATIONS, second))
+    venues = [(item.time_ms - T, item.message.exchange) for item in found]
+    assert venues == [(0, "bybit"), (0, "bybit"), (0, "okx"), (1_000, "bybit")]
+    assert recordings.refused == {(second.name, "repeats a row of an overlapping file"): 1}
+    assert recordings.done == recordings.size == 5
+
+
 def test_every_unusable_row_is_counted_with_its_reason(tmp_path, suffix):
     good = {"timestamp_ms": T, **LIQUIDATION}
     rows = [

@@ -1,14 +1,15 @@
 """Recorded market data as messages, merged by time.
 
-Every row is used or counted with a reason. Messages of one file come in the order of time; files are merged
-by timestamp in whole milliseconds, then by topic in the order of `contract.INPUTS`, then as they were named.
+Every row is used or counted with a reason; files of liquidations may overlap. Messages of one file come in
+the order of time; files are merged by timestamp in whole milliseconds, then by topic in the order of
+`contract.INPUTS`, then as they were named.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from heapq import merge
-from itertools import compress, groupby
+from itertools import compress, groupby, repeat
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, cast
 
 from pipeline import codec, contract
@@ -26,6 +27,7 @@ from pipeline.cli.recorded.rows import (
     text,
     time_objection,
 )
+from pipeline.features.duplicates import digest
 from pipeline.messages import Funding, Liquidation, OpenInterest, Price, millis
 
 if TYPE_CHECKING:
@@ -273,9 +275,16 @@ class Recordings:
     def __iter__(self) -> Iterator[Recorded]:
         known: set[Hashable] = set()
         streams = [
-            file.read(self.period, refused, known)
-            for file, refused in zip(self.files, self._refused, strict=True)
+            zip(repeat(place), file.read(self.period, self._refused[place], known))
+            for place, file in enumerate(self.files)
         ]
-        for found in merge(*streams, key=lambda item: (item.time_ms, _ORDER[item.topic])):
+        moment, firsts = 0, dict[tuple[str, int], int]()  # of which file each liquidation of a moment is
+        for place, found in merge(*streams, key=lambda item: (item[1].time_ms, _ORDER[item[1].topic])):
+            if isinstance(found.message, Liquidation):
+                if found.time_ms != moment:
+                    moment, firsts = found.time_ms, {}
+                if firsts.setdefault((found.message.symbol, digest(found.message)), place) != place:
+                    self._refused[place]["repeats a row of an overlapping file"] += 1
+                    continue
             self.used[found.topic] += 1
             yield found
