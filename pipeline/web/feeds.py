@@ -23,6 +23,8 @@ log = structlog.get_logger(__name__)
 
 _FRESH: Final = 10.0
 """Seconds for which what was read is told again."""
+_PATIENCE: Final = 3.0
+"""Seconds that the broker has to tell them: whoever asks for more than them is not to wait for it."""
 _DAY: Final = 86_400.0
 
 
@@ -91,8 +93,9 @@ class Feeds:
         async with self._reading:
             if time.monotonic() - self._read_at >= _FRESH:
                 try:
-                    self._gaps = gaps(await told_of_feeds(self._settings), time.time())
+                    async with asyncio.timeout(_PATIENCE):
+                        self._gaps = gaps(await told_of_feeds(self._settings), time.time())
                 except NO_KAFKA as error:
-                    log.info("what collectors tell of feeds cannot be read", reason=str(error))
+                    log.info("what collectors tell of feeds cannot be read", reason=repr(error))
                 self._read_at = time.monotonic()
         return self._gaps

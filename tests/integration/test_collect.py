@@ -257,6 +257,16 @@ async def test_a_check_tells_what_can_be_reached_and_what_it_brings(settings):
     assert "Cannot connect" in dict(zip(header, bad, strict=True))["trouble"]
 
 
+async def test_a_check_misses_no_prices_that_are_not_asked_for(settings):
+    async with Exchange("binance").running() as exchange:
+        exchange.greeting = lambda: [frames(now_ms())["binance"], book()]
+        options = ["--check", "--seconds", "2", "--symbols", "BTCUSDT", "--topics", contract.LIQUIDATIONS]
+        code, out, _ = await collected(settings, "binance", *options, *exchange.options)
+    header, row = (line.split("\t") for line in out.splitlines())
+    told = dict(zip(header, row, strict=True))
+    assert (code, told["liquidations"], told["prices"], told["trouble"]) == (0, "2", "0", "")
+
+
 async def test_a_recording_is_sent_again_as_it_was(settings, tmp_path):
     async with Exchange("bybit").running() as exchange:
         options = ["bybit", "--symbols", "BTCUSDT"]

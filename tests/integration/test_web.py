@@ -300,6 +300,9 @@ async def test_a_worker_that_makes_no_progress_says_so(own_settings, own_broker,
                 worker, browser, "/status", lambda status: status["problems"], "no problem is told"
             )
             assert (await browser.text(worker, "/readyz"))[0] == 503
+            await browser.ask(
+                worker, "/api/feeds"
+            )  # else the page would call the worker away, and tell no problem
         finally:
             own_broker.resume()
     assert found["problems"]

@@ -506,6 +506,23 @@ def test_a_feed_that_collectors_tell_to_be_silent_is_shown_until_it_is_back(live
     live.until("document.getElementById('feeds').textContent === '1 gap of feeds in the last day'")
 
 
+def test_however_many_feeds_are_silent_the_workers_are_seen(live):
+    def silent(route):
+        reason = "https://fapi.exchange.example/" + "v1/" * 60 + ": HTTP 451"
+        gap = {"exchange": "binance", "from": time.time() - 60, "to": None, "reason": reason}
+        route.fulfill(json={"gaps": [gap | {"stream": str(number)} for number in range(20)]})
+
+    live.page.route("**/api/feeds", silent)
+    live.until("document.getElementById('feeds').textContent.split('HTTP 451').length === 21")
+    for width in (390, 1024, 1600):
+        live.page.set_viewport_size({"width": width, "height": 900})
+        seen = "document.querySelector('.strip .scroll').clientWidth"
+        live.until(f"document.documentElement.scrollWidth <= {width} && {seen} > {width // 2}")
+        strip = live.page.evaluate("document.querySelector('.strip').getBoundingClientRect().height")
+        assert width < 820 or strip < 150
+    live.page.unroute("**/api/feeds")
+
+
 @pytest.mark.endurance
 def test_symbols_of_a_worker_that_is_silent_are_said_to_be_missing(live, market):
     with Worker(market.settings) as other:

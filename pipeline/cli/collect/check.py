@@ -68,7 +68,8 @@ async def _collect_for(collector: Collector, wanted: Wanted, seconds: float) -> 
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await collector.run()
-    missing = not collector.account.messages[contract.PRICES]
+    asked_for = contract.PRICES in collector.reading.topics
+    missing = asked_for and not collector.account.messages[contract.PRICES]
     return f"{len(listing.known):,}", "connected, but no prices came" if missing else ""
 
 
