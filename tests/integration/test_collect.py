@@ -20,7 +20,7 @@ from workers import Worker, produce, read_all, until_caught_up
 
 from pipeline import contract
 from pipeline.cli.simulated.scenario import Tick
-from pipeline.features.stage import SHARED
+from pipeline.features.state import SHARED
 from pipeline.messages import FeedStatus
 from pipeline.web.feeds import gaps, told_of_feeds
 
