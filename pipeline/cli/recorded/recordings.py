@@ -200,7 +200,7 @@ def open_files(sources: Sequence[Source]) -> list[Recording]:
     """
     found = [Recording(each.topic, each.path, each.symbol, alone=each.alone) for each in sources]
     known = set().union(*(file.symbols for file in found))
-    if known and (unknown := {each.symbol for each in sources} - known - {None}):
+    if unknown := {file.symbol for file in found if file.size} - known - {None}:
         raise UnusableFileError(f"--symbol: no row is of {min(map(str, unknown))}: all of them name another")
     return found
 
