@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from pipeline.collect.instruments import Instrument
 
 _BASIS_POINTS: Final = 10_000
+_WRONG_MS: Final = 10_000
+"""So far before the last tick a time shows that the last one's was wrong; a smaller step back is disorder."""
 
 
 class Quote:
@@ -28,7 +30,7 @@ class Quote:
         """
         crossed = not 0 < self.bid <= self.ask
         price = self.mark if crossed else (self.bid + self.ask) / 2
-        if abs(time_ms - self.told_ms) < every_ms or price <= 0:  # a time may have been wrong, and far ahead
+        if self.told_ms - _WRONG_MS < time_ms < self.told_ms + every_ms or price <= 0:
             return None
         self.told_ms = time_ms
         return Price(

@@ -127,7 +127,8 @@ class Partition:
         """
         found = self.states[place].forget(self.market_time, self._all_committed)
         gone = {key for key in found if not any(key in each for each in self.states)}
-        self.roster.forget(gone - {event.symbol for unit in self.on_their_way for event in unit.events})
+        if gone:
+            self.roster.forget(gone - {event.symbol for unit in self.on_their_way for event in unit.events})
         return found, gone
 
     def made_anew(self) -> dict[str, int]:

@@ -13,7 +13,7 @@ from pipeline.runtime.headers import read_any_names
 from pipeline.runtime.topics import count_partitions
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
     from aiokafka import ConsumerRecord
 
@@ -70,11 +70,7 @@ async def read_topic(
     async with connected(settings) as consumer:
         ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
         consumer.assign(partitions)
-        begins = await consumer.beginning_offsets(partitions)
-        if since is not None:
-            found = await consumer.offsets_for_times(dict.fromkeys(partitions, millis(since)))
-            begins = {each: ends[each] if place is None else place.offset for each, place in found.items()}
-        for partition, first in begins.items():
+        for partition, first in (await _begins(consumer, ends, since)).items():
             consumer.seek(partition, first if newest is None else max(first, ends[partition] - newest))
         for partition in partitions:
             end = ends[partition]
@@ -83,3 +79,14 @@ async def read_topic(
                 # last batch plus one as the end.
                 for record in (await consumer.getmany(partition, timeout_ms=200)).get(partition, ()):
                     yield record
+
+
+async def _begins(
+    consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int], since: float | None
+) -> dict[TopicPartition, int]:
+    """Return where partitions begin, or where the records of a time or a later one do."""
+    if since is None:
+        begins: dict[TopicPartition, int] = await consumer.beginning_offsets(ends)
+        return begins
+    found = await consumer.offsets_for_times(dict.fromkeys(ends, millis(since)))
+    return {each: ends[each] if place is None else place.offset for each, place in found.items()}

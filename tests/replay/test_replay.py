@@ -305,7 +305,12 @@ def test_a_symbol_that_rows_name_may_be_told_as_well(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("bars.csv").write_text("timestamp_ms,close\n1760000000000,1\n1760000060000,1\n")
     Path("named.csv").write_text("timestamp_ms,symbol,price\n1760000000000,btcusdt,1\n")
-    for files in (("BTCUSDT=named.csv",), ("named.csv", "ETHUSDT=bars.csv", "--symbol", "BTCUSDT")):
+    Path("empty.csv").write_text("timestamp_ms,price\n")
+    for files in (
+        ("BTCUSDT=named.csv",),
+        ("named.csv", "ETHUSDT=bars.csv", "--symbol", "BTCUSDT"),
+        ("named.csv", "ETHUSDT=empty.csv"),
+    ):
         result = invoke("replay", "--out", "x.csv", "--prices", *files)
         assert result.exit_code == 0, result.stderr
 

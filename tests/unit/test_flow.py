@@ -34,6 +34,14 @@ def fold(flow, work):
     return [flow.fold(place, work) for place in range(len(flow.stages))]
 
 
+async def checkpointed(flow, gone=()):
+    """Return what gives the snapshots of a table's partition, as a checkpoint stores them; none of some."""
+    barrier = flow.barrier()
+    fold(flow, barrier)
+    found = {table: {} if table in gone else await barrier.snapshots(table) for table in TABLES}
+    return lambda table, number: {key: data for (at, key), data in found[table].items() if at == number}
+
+
 async def test_a_unit_says_where_its_batch_ends_in_each_topic(flow):
     unit = take(flow, price(7), liquidation(3), liquidation(4), price(8))
     assert unit.offsets == {contract.PRICES: 9, contract.LIQUIDATIONS: 5}
@@ -82,15 +90,17 @@ async def test_records_batches_and_letters_are_counted(flow):
 
 async def test_states_are_looked_at_only_once_all_is_recovered(flow):
     """Whoever looked earlier would find, and keep, what was read of a changelog by then."""
-    assert flow.look(HOME, "velocity", SYMBOL) is None
-    flow.note_end(TP(contract.LIQUIDATIONS, HOME), 1)
-    assert flow.look(HOME, "velocity", SYMBOL) is None
-    flow.made_anew()
-    take_and_fold = take(flow, liquidation(0))
-    for place in range(len(flow.stages)):
-        flow.fold(place, take_and_fold)
-    assert flow.look(HOME, "velocity", SYMBOL).windows.longest.count(NOW * 1_000_000) == 1
-    assert flow.look(HOME, "velocity", "NOBODY") is None
+    fold(flow, take(flow, liquidation(0)))
+    stored, recovered = await checkpointed(flow), asyncio.Event()
+    again = Flow(create_stages(SEED), lambda *place: stored(*place) if recovered.is_set() else {}, PARTITIONS)
+    again.begin()
+    assert again.look(HOME, "velocity", SYMBOL) is None
+    again.note_end(TP(contract.LIQUIDATIONS, HOME), 1)
+    assert again.look(HOME, "velocity", SYMBOL) is None
+    recovered.set()
+    again.made_anew()
+    assert again.look(HOME, "velocity", SYMBOL).windows.longest.count(NOW * 1_000_000) == 1
+    assert again.look(HOME, "velocity", "NOBODY") is None
 
 
 async def test_no_batch_is_taken_before_an_epoch_begins_or_once_it_is_closed(flow):
@@ -121,9 +131,10 @@ async def test_a_unit_of_an_older_epoch_does_nothing(flow):
 
 async def test_a_new_epoch_begins_with_what_is_stored_alone(flow):
     fold(flow, take(flow, liquidation(0)))
-    flow.note_end(TP(contract.LIQUIDATIONS, HOME), 0)
+    flow.note_end(TP(contract.LIQUIDATIONS, HOME), 1)
+    flow.made_anew()
     flow.begin()
-    assert flow.made_anew() == {}
+    assert flow.look(HOME, "velocity", SYMBOL) is None
     unit = take(flow, liquidation(0))
     fold(flow, unit)
     assert [output.message["sequence"] for output in unit.outputs()] == [1, 1]
@@ -190,13 +201,7 @@ async def test_partitions_know_nothing_of_each_other(flow):
 
 async def test_a_new_epoch_goes_on_from_what_was_stored(flow):
     fold(flow, take(flow, liquidation(0)))
-    barrier = flow.barrier()
-    fold(flow, barrier)
-    packed = {table: await barrier.snapshots(table) for table in TABLES}
-
-    def stored(table, partition):
-        return {key: data for (at, key), data in packed[table].items() if at == partition}
-
+    stored = await checkpointed(flow)
     again = Flow(create_stages(SEED), stored, PARTITIONS)
     again.begin()
     repeat, following = take(again, liquidation(0)), take(again, liquidation(1, at=NOW + 11))
@@ -209,13 +214,7 @@ async def test_a_new_epoch_goes_on_from_what_was_stored(flow):
 @pytest.mark.parametrize(("end", "committed"), [(5, 0), (6, 7)], ids=["by a state", "by the group"])
 async def test_a_topic_that_ends_before_what_was_read_of_it_is_read_anew_by_all(flow, end, committed):
     fold(flow, take(flow, liquidation(0, symbol="ETHUSDT"), liquidation(5)))
-    barrier = flow.barrier()
-    fold(flow, barrier)
-    packed = {table: await barrier.snapshots(table) for table in TABLES}
-
-    def stored(table, _partition):
-        return {key: data for (_, key), data in packed[table].items()}
-
+    stored = await checkpointed(flow)
     again = Flow(create_stages(SEED), stored, PARTITIONS, committed=lambda *_: committed)
     again.begin()
     again.note_end(TP(contract.LIQUIDATIONS, HOME), end)
@@ -244,13 +243,7 @@ async def test_a_table_without_states_is_missed_when_another_tells_of_records_fo
     flow, gone, committed, found
 ):
     fold(flow, take(flow, liquidation(0)))
-    barrier = flow.barrier()
-    fold(flow, barrier)
-    packed = {table: await barrier.snapshots(table) for table in TABLES}
-
-    def stored(table, _partition):
-        return {} if table in gone else {key: data for (_, key), data in packed[table].items()}
-
+    stored = await checkpointed(flow, gone)
     again = Flow(create_stages(SEED), stored, PARTITIONS, committed=lambda *_: committed)
     again.begin()
     again.note_end(TP(contract.LIQUIDATIONS, HOME), 1)

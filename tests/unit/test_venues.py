@@ -250,6 +250,16 @@ def test_one_time_that_is_far_ahead_holds_up_no_price_after_it(off):
     assert [price.timestamp for price in only(told, Price)] == [T_MS / 1_000, T_MS / 1_000 + 1]
 
 
+def test_quotes_in_disorder_are_no_more_prices_and_none_goes_back():
+    _, book = _binance_like()
+    state, times = (
+        state_of("binance"),
+        [T_MS + step + back for step in range(0, 3_000, 100) for back in (0, -1_200)],
+    )
+    told = [each for time in times for each in parse("binance", book | {"T": time}, state)]
+    assert [price.timestamp for price in only(told, Price)] == [T_MS / 1_000 + number for number in range(3)]
+
+
 def test_volumes_add_up_to_the_trades_whenever_prices_are_told():
     state, told = state_of("binance", price_every_ms=250), []
     for number in range(100):

@@ -86,8 +86,6 @@ class Recording:
         What the file holds, and where it is.
     symbol
         The symbol of rows that name none.
-    alone
-        Whether no row may name another.
 
     Attributes
     ----------
@@ -101,11 +99,11 @@ class Recording:
     Raises
     ------
     UnusableFileError
-        The file cannot be read at all, nobody says whose its rows are, or they say otherwise.
+        The file cannot be read at all, or nobody says whose its rows are.
 
     """
 
-    def __init__(self, topic: str, path: Path, symbol: str | None = None, *, alone: bool = False) -> None:
+    def __init__(self, topic: str, path: Path, symbol: str | None = None) -> None:
         self.topic = topic
         self.path = path
         self.symbol = symbol
@@ -122,10 +120,6 @@ class Recording:
             raise UnusableFileError(f"{path}: no column `symbol`: say SYMBOL={path}, or --symbol for all")
         named = {name for name, _ in {place.series for place in places}}
         self.symbols = {symbol if name is None else name.strip().upper() for name in named}
-        if alone and (others := self.symbols - {symbol}):
-            raise UnusableFileError(
-                f"{path}: a row is of {min(map(str, others))}, not of {symbol}: leave out {symbol}="
-            )
         self.begin_ms = min((time for _, time in places if time is not None), default=None)
         self._bars = self._bar_lengths(places) if "close" in columns and "price" not in columns else None
         self._moments = list(map(self._moment, places))
@@ -195,12 +189,16 @@ def open_files(sources: Sequence[Source]) -> list[Recording]:
     Raises
     ------
     UnusableFileError
-        One cannot be used, or a symbol is told for files of which no row is.
+        One cannot be used, or rows are not of the symbol that is told for their file, or for all files.
 
     """
-    found = [Recording(each.topic, each.path, each.symbol, alone=each.alone) for each in sources]
+    found = [Recording(each.topic, each.path, each.symbol) for each in sources]
+    for file, source in zip(found, sources, strict=True):
+        if source.alone and (others := file.symbols - {file.symbol}):
+            told = f"a row is of {min(map(str, others))}, not of {file.symbol}: leave out {file.symbol}="
+            raise UnusableFileError(f"{file.path}: {told}")
     known = set().union(*(file.symbols for file in found))
-    if known and (unknown := {each.symbol for each in sources} - known - {None}):
+    if unknown := {file.symbol for file in found if file.size} - known - {None}:
         raise UnusableFileError(f"--symbol: no row is of {min(map(str, unknown))}: all of them name another")
     return found
 
