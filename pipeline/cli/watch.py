@@ -50,6 +50,8 @@ async def _watch(settings: Settings, printer: _Printer, *, redis: bool) -> None:
     subscriber = _from_redis(settings) if redis else _from_kafka(settings)
     printer.subscriber = subscriber
     await subscriber.subscribe([contract.CHANNEL_SIGNALS if redis else contract.SIGNALS], printer)
+    if printer.trouble is not None:
+        raise printer.trouble
 
 
 async def _ask_redis(settings: Settings) -> None:
@@ -74,9 +76,10 @@ def _from_kafka(settings: Settings) -> SignalSubscriber:
 
 
 class _Printer:
-    """Prints the wanted signals; ends the subscription when nobody reads any more."""
+    """Prints the wanted signals; ends the subscription when nobody reads any more, or there is no room."""
 
     subscriber: SignalSubscriber
+    trouble: OSError | None = None
 
     def __init__(self, symbols: Iterable[str | None], least: int) -> None:
         self._symbols = set(symbols)
@@ -90,7 +93,8 @@ class _Printer:
             return
         try:
             self._print(signal["signal"], describe(signal))
-        except BrokenPipeError:
+        except OSError as error:
+            self.trouble = None if isinstance(error, BrokenPipeError) else error
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             await self.subscriber.close()
 
