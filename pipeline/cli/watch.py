@@ -16,6 +16,7 @@ from pipeline.cli.marks import marked
 from pipeline.cli.options import normal
 from pipeline.cli.output import USAGE, fail, on_terminal, run
 from pipeline.messages import LEVELS, Level
+from pipeline.runtime.logs import visible
 from pipeline.runtime.topics import count_partitions
 from pipeline.settings import load_settings
 from pipeline.sinks.connection import connect, without_database
@@ -106,10 +107,10 @@ class _Printer:
 
 
 def describe(signal: dict[str, Any]) -> str:
-    """Return a signal as one line."""
+    """Return a signal as one line, without control characters: it may come from anybody."""
     metrics, context, meta = signal["metrics"], signal["context"], signal["meta"]
     time = datetime.fromtimestamp(signal["timestamp"], UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3]
-    return (
+    return visible(
         f"{time}Z {signal['signal']:<8} {signal['symbol']:<12} probability={signal['probability']:.4f}"
         f" by={meta['level_reason']} velocity={metrics['velocity']:.2f}/s"
         f" acceleration={metrics['acceleration']:.2f}/s2 volume={metrics['volume_usd']:.0f}USD/s"

@@ -47,6 +47,10 @@ def test_a_signal_that_explains_itself_tells_what_its_components_add():
     assert " market=ELEVATED parts=velocity:0.4000,volume:0.2512 id=" in describe(signal)
 
 
+def test_a_signal_that_somebody_else_wrote_commands_no_terminal():
+    assert describe(sent_signal("BTCUSDT", "ALERT", 0) | {"id": "\x1b[2J\n"}).endswith(r" id=\x1b[2J\n")
+
+
 @asynccontextmanager
 async def watching(settings, *arguments, stdout=asyncio.subprocess.PIPE):
     process = await asyncio.create_subprocess_exec(
