@@ -15,6 +15,8 @@ from urllib.parse import parse_qs, unquote_plus, urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from redis.asyncio import ConnectionPool
+from redis.exceptions import RedisError
 
 from pipeline.messages import Level  # noqa: TC001 - pydantic reads annotations
 
@@ -249,13 +251,15 @@ class Settings(BaseSettings):
     @classmethod
     def _check_redis_url(cls, url: str) -> str:
         try:
+            connections: Any = ConnectionPool.from_url(url)
+            connections.make_connection()  # which connects to nothing yet
             usable = _is_redis_url(url)
-        except ValueError:  # its text may show a part of the password
+        except (ValueError, TypeError, RedisError):  # its text may show a part of the password
             usable = False
         if not usable:
             raise ValueError(
                 "expected redis://HOST:PORT/DATABASE, rediss:// or unix://, the database a number and a"
-                " password's special characters percent-encoded"
+                " password's special characters percent-encoded, and after a ? options of redis-py"
             )
         return url
 

@@ -238,8 +238,9 @@ class SignalSubscriber:
         # and what was published to that subscription would be lost.
         retry = Retry(NoBackoff(), 0, supported_errors=())
         options = {"socket_connect_timeout": _ANSWER_S, "socket_timeout": _ANSWER_S} | self._options
-        options["decode_responses"] = False  # messages are decoded here, whatever else the client is used for
         client: Redis = Redis.from_url(self._url, retry=retry, **options)
+        # Messages are decoded here, whatever the options or the URL want.
+        client.connection_pool.connection_kwargs["decode_responses"] = False
         async with client, client.pubsub() as pubsub:
             await pubsub.subscribe(*channels)
             outage.end()

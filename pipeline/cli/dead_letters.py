@@ -10,7 +10,7 @@ import typer
 from pipeline import codec, contract
 from pipeline.cli.moments import moment_ms
 from pipeline.cli.output import USAGE, Commands, counted, fail, run, show_table
-from pipeline.runtime.dead_letters import Letter, read_letters, replay_letters
+from pipeline.runtime.dead_letters import Letter, can_be_sent, read_letters, replay_letters
 from pipeline.settings import load_settings
 
 if TYPE_CHECKING:
@@ -62,10 +62,11 @@ def replay(
     """Send what dead letters hold to their topics again; letters stay, so name what is new by --since."""
     settings = load_settings()
     letters = [found.letter for found in _find(settings, topic, since)]
-    truncated = sum(letter.truncated for letter in letters)
-    typer.echo(f"{counted(len(letters), 'dead letter')}, {truncated} of them truncated, which cannot be sent")
-    if len(letters) > truncated:
-        yes or typer.confirm(f"Send {counted(len(letters) - truncated, 'record')}?", abort=True)
+    whole = sum(map(can_be_sent, letters))
+    lost = f"{len(letters) - whole} of them truncated or empty, which cannot be sent"
+    typer.echo(f"{counted(len(letters), 'dead letter')}, {lost}")
+    if whole:
+        yes or typer.confirm(f"Send {counted(whole, 'record')}?", abort=True)
         typer.echo(f"{counted(run(replay_letters(settings, letters)), 'record')} sent")
 
 

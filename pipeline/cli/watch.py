@@ -16,6 +16,7 @@ from pipeline.cli.marks import marked
 from pipeline.cli.options import normal
 from pipeline.cli.output import USAGE, fail, on_terminal, run
 from pipeline.messages import LEVELS, Level
+from pipeline.runtime.logs import visible
 from pipeline.runtime.topics import count_partitions
 from pipeline.settings import load_settings
 from pipeline.sinks.connection import connect, without_database
@@ -50,6 +51,8 @@ async def _watch(settings: Settings, printer: _Printer, *, redis: bool) -> None:
     subscriber = _from_redis(settings) if redis else _from_kafka(settings)
     printer.subscriber = subscriber
     await subscriber.subscribe([contract.CHANNEL_SIGNALS if redis else contract.SIGNALS], printer)
+    if printer.trouble is not None:
+        raise printer.trouble
 
 
 async def _ask_redis(settings: Settings) -> None:
@@ -74,9 +77,10 @@ def _from_kafka(settings: Settings) -> SignalSubscriber:
 
 
 class _Printer:
-    """Prints the wanted signals; ends the subscription when nobody reads any more."""
+    """Prints the wanted signals; ends the subscription when nobody reads any more, or there is no room."""
 
     subscriber: SignalSubscriber
+    trouble: OSError | None = None
 
     def __init__(self, symbols: Iterable[str | None], least: int) -> None:
         self._symbols = set(symbols)
@@ -90,7 +94,8 @@ class _Printer:
             return
         try:
             self._print(signal["signal"], describe(signal))
-        except BrokenPipeError:
+        except OSError as error:
+            self.trouble = None if isinstance(error, BrokenPipeError) else error
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             await self.subscriber.close()
 
@@ -102,10 +107,10 @@ class _Printer:
 
 
 def describe(signal: dict[str, Any]) -> str:
-    """Return a signal as one line."""
+    """Return a signal as one line, without control characters: it may come from anybody."""
     metrics, context, meta = signal["metrics"], signal["context"], signal["meta"]
     time = datetime.fromtimestamp(signal["timestamp"], UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3]
-    return (
+    return visible(
         f"{time}Z {signal['signal']:<8} {signal['symbol']:<12} probability={signal['probability']:.4f}"
         f" by={meta['level_reason']} velocity={metrics['velocity']:.2f}/s"
         f" acceleration={metrics['acceleration']:.2f}/s2 volume={metrics['volume_usd']:.0f}USD/s"

@@ -27,10 +27,14 @@ async def read_weights(settings: Settings) -> list[Control | None]:
     newest: list[Control | None] = [None] * await count_partitions(settings, contract.CONTROL)
     async for record in read_topic(settings, contract.CONTROL):
         for message in codec.decode(contract.CONTROL, record.value).messages:
-            known = newest[record.partition]
-            if isinstance(message, Control) and (known is None or message.version > known.version):
+            if isinstance(message, Control) and _order(message) > _order(newest[record.partition]):
                 newest[record.partition] = message
     return newest
+
+
+def _order(copy: Control | None) -> tuple[float, int]:
+    """Return where weights stand in the order that workers go by: they ignore what is not newer."""
+    return (0.0, 0) if copy is None else (copy.timestamp, copy.version)
 
 
 class InForce(NamedTuple):
@@ -43,16 +47,15 @@ class InForce(NamedTuple):
 
 def in_force(copies: Sequence[Control | None]) -> InForce:
     """Return what is in force by the copies of each partition; version 0 are the profile's weights."""
-    versions = [0 if copy is None else copy.version for copy in copies]
-    newest = copies[versions.index(max(versions))]
-    behind = [partition for partition, version in enumerate(versions) if version < max(versions)]
-    return InForce(max(versions), None if newest is None else newest.weights, behind)
+    newest = max(copies, key=_order)
+    behind = [partition for partition, copy in enumerate(copies) if _order(copy) < _order(newest)]
+    return InForce(0, None, behind) if newest is None else InForce(newest.version, newest.weights, behind)
 
 
 async def send_weights(settings: Settings, weights: Mapping[str, float] | None) -> Control:
     """Put weights in force everywhere from now on; None goes back to the profile's.
 
-    The version follows the highest one of any partition, so a second call also mends a first that reached
+    The version follows the newest one of any partition, so a second call also mends a first that reached
     only some of them. Those that were set by a clock that is ahead of this one are followed in time as well:
     workers ignore what is older than what they have.
     """

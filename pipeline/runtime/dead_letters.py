@@ -43,12 +43,17 @@ async def read_letters(
             yield found
 
 
+def can_be_sent(letter: DeadLetter) -> bool:
+    """Tell whether a letter holds a whole record, of which aiokafka (0.14) wants a key or a value."""
+    return not letter.truncated and (letter.key, letter.value) != (None, None)
+
+
 async def replay_letters(settings: Settings, letters: Iterable[DeadLetter]) -> int:
     """Send what dead letters hold to their topics again, under their keys; return how many were sent.
 
-    Truncated ones are left out: what they held is not there any more.
+    Those that cannot be sent are left out.
     """
-    whole = [letter for letter in letters if not letter.truncated]
+    whole = [letter for letter in letters if can_be_sent(letter)]
     async with AIOKafkaProducer(**settings.kafka_client_options(), acks="all") as producer:
         await asyncio.gather(*[await _send(producer, letter) for letter in whole])
     return len(whole)

@@ -8,6 +8,7 @@ import time
 from typing import Any, Final, Literal
 
 import structlog
+from rich.console import Console
 
 _CHATTY: Final = ("faust", "mode", "aiokafka")
 """Libraries that log every step at INFO."""
@@ -112,9 +113,11 @@ def _renderers(form: Literal["console", "json"]) -> list[Any]:
 
 
 def _for_people() -> list[Any]:
+    screen = Console(stderr=True)
     # The default shows the local variables of a traceback, and among them may be a secret.
     console = structlog.dev.ConsoleRenderer(
-        colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        colors=screen.color_system is not None and not screen.no_color,
+        exception_formatter=structlog.dev.plain_traceback,
     )
     return [structlog.processors.format_exc_info, _write_out, console]
 

@@ -13,6 +13,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import (
     GroupCoordinatorNotAvailableError,
     KafkaError,
+    TopicAlreadyExistsError,
     TopicAuthorizationFailedError,
     UnknownTopicOrPartitionError,
     for_code,
@@ -210,7 +211,8 @@ async def _create(client: AIOKafkaAdminClient, topics: Sequence[Topic]) -> None:
         ]
     )
     for name, code, text in response.topic_errors:
-        _raise_for(name, code, text)
+        if code != TopicAlreadyExistsError.errno:  # another `apply` has just made it
+            _raise_for(name, code, text)
 
 
 async def _configure(

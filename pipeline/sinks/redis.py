@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import structlog
-from redis.asyncio import RedisCluster
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError
 
@@ -123,9 +122,9 @@ class RedisSink:
         try:
             yield
         except (*TROUBLE, RuntimeError) as error:
-            # A cluster's client asks who holds what when it starts, not when a node fails.
-            if isinstance(self._client, RedisCluster):
-                await self._client.aclose()
+            # The next try connects anew: the address may be another server's by now, while the old one goes
+            # on as a replica, and a cluster's client asks who holds what only when it starts.
+            await self.close()
             if isinstance(error, RuntimeError):
                 raise RedisConnectionError(str(error)) from error
             raise

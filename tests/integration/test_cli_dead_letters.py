@@ -91,10 +91,12 @@ async def test_a_replay_sends_the_same_bytes_and_headers_under_the_same_key(sett
     assert (funding.key, funding.value) == (None, b"keyless")
 
 
-async def test_truncated_letters_are_not_replayed(settings):
-    await write(settings, letter(b"x" * (codec.LARGEST_LETTER + 1)), letter(b"whole", offset=1))
+async def test_letters_that_hold_nothing_whole_are_not_replayed(settings):
+    cut, nothing = letter(b"x" * (codec.LARGEST_LETTER + 1)), letter(None, key=None)
+    await write(settings, cut, nothing, letter(b"whole", offset=1))
     result = await cascade(settings, "dead-letters", "replay", "--yes")
-    assert result.stdout.splitlines()[0] == "2 dead letters, 1 of them truncated, which cannot be sent"
+    assert result.exit_code == 0
+    assert result.stdout.startswith("3 dead letters, 2 of them truncated or empty, which cannot be sent\n")
     assert [record.value for record in await records(settings, contract.PRICES)] == [b"whole"]
 
 
@@ -103,7 +105,7 @@ async def test_nothing_is_sent_without_a_yes(settings):
     result = await cascade(settings, "dead-letters", "replay", answer="n\n")
     assert result.exit_code == 1
     assert result.stdout.startswith(
-        "1 dead letter, 0 of them truncated, which cannot be sent\nSend 1 record? "
+        "1 dead letter, 0 of them truncated or empty, which cannot be sent\nSend 1 record? "
     )
     assert await records(settings, contract.PRICES) == []
     result = await cascade(settings, "dead-letters", "replay", answer="y\n")

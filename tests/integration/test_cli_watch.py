@@ -5,11 +5,13 @@ import signal
 import sys
 from contextlib import asynccontextmanager, suppress
 from itertools import count, cycle
+from pathlib import Path
 
 import orjson
 import pytest
 from aiokafka import AIOKafkaProducer
 from redis.asyncio import Redis
+from workers import PATIENCE
 
 from pipeline import contract
 from pipeline.cli.watch import describe
@@ -45,11 +47,15 @@ def test_a_signal_that_explains_itself_tells_what_its_components_add():
     assert " market=ELEVATED parts=velocity:0.4000,volume:0.2512 id=" in describe(signal)
 
 
+def test_a_signal_that_somebody_else_wrote_commands_no_terminal():
+    assert describe(sent_signal("BTCUSDT", "ALERT", 0) | {"id": "\x1b[2J\n"}).endswith(r" id=\x1b[2J\n")
+
+
 @asynccontextmanager
-async def watching(settings, *arguments):
+async def watching(settings, *arguments, stdout=asyncio.subprocess.PIPE):
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "pipeline", "watch", *arguments),
-        stdout=asyncio.subprocess.PIPE,
+        stdout=stdout,
         stderr=asyncio.subprocess.PIPE,
         env=settings.child_environment(),
     )
@@ -89,6 +95,15 @@ async def publish_until_read(publish, process, *signals):
         await asyncio.wait({sending})
 
 
+async def publish_until_ended(publish, process):
+    async with asyncio.timeout(PATIENCE):
+        for number in count(1_000_000):
+            if process.returncode is not None:
+                break
+            await publish(orjson.dumps(sent_signal("BTCUSDT", "ALERT", number)))
+            await asyncio.sleep(0.05)
+
+
 @pytest.mark.parametrize(("publisher", "arguments"), [(kafka_publisher, ()), (redis_publisher, ("--redis",))])
 async def test_the_wanted_signals_are_shown_as_plain_lines_until_interrupted(settings, publisher, arguments):
     chosen = (*arguments, "--symbol", "btcusdt", "--min-level", "alert")
@@ -107,11 +122,20 @@ async def test_a_watch_ends_when_nobody_reads_any_more(settings):
     async with watching(settings) as process, kafka_publisher(settings) as publish:
         await publish_until_read(publish, process, ("BTCUSDT", "ALERT"))
         process._transport.get_pipe_transport(1).close()
-        numbers = count(1_000_000)
-        while process.returncode is None:
-            await publish(orjson.dumps(sent_signal("BTCUSDT", "ALERT", next(numbers))))
-            await asyncio.sleep(0.05)
+        await publish_until_ended(publish, process)
         assert (process.returncode, await process.stderr.read()) == (0, b"")
+
+
+@pytest.fixture
+def full_disk():
+    with Path("/dev/full").open("wb") as file:
+        yield file
+
+
+async def test_a_watch_that_finds_no_room_ends_with_1_and_one_line(settings, full_disk):
+    async with watching(settings, stdout=full_disk) as process, kafka_publisher(settings) as publish:
+        await publish_until_ended(publish, process)
+        assert (process.returncode, await process.stderr.read()) == (1, b"output: No space left on device\n")
 
 
 async def test_an_unknown_level_is_refused(settings):

@@ -77,6 +77,21 @@ async def test_weights_set_by_a_slower_clock_than_the_last_ones_are_in_force_too
     assert sent.version == 2
 
 
+async def test_of_weights_that_two_set_at_once_the_later_ones_are_shown_as_workers_take_them(settings):
+    now = time.time()
+    early, late = (Control("weights", 1, now + after, NEW | {"volume": after}) for after in (1, 2))
+    async with AIOKafkaProducer(**settings.kafka_client_options()) as producer:
+        for partition in range(settings.partitions):
+            for control in (late, early) if partition % 2 else (early, late):
+                await producer.send_and_wait(contract.CONTROL, codec.encode(control), WEIGHTS, partition)
+    for partition in range(settings.partitions):
+        engine = Engine()
+        async for record in read_topic(settings, contract.CONTROL, only=partition):
+            engine.process(contract.CONTROL, record.value)
+        assert engine.statistics.current_weights == name_weights(read_weights_of(late.weights))
+    assert await read_weights(settings) == [late] * settings.partitions
+
+
 async def test_what_is_no_control_record_is_passed_over(settings):
     async with AIOKafkaProducer(**settings.kafka_client_options()) as producer:
         await producer.send_and_wait(contract.CONTROL, b"nonsense", key=WEIGHTS, partition=0)

@@ -19,7 +19,7 @@ from redis.exceptions import (
 )
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
-from servers import HOST
+from servers import HOST, ValkeyServer, running
 from workers import PATIENCE
 
 from pipeline import codec, contract
@@ -309,6 +309,23 @@ async def test_a_read_only_replica_is_trouble(own_client, own_sink):
     assert "set PIPELINE_REDIS_URL to the primary" in advise(trouble.value)
 
 
+async def test_an_address_is_followed_to_a_new_primary_though_the_old_one_stays_up(own_client, clock):
+    """It keeps its connections, as a replica, when a name or a virtual address is switched."""
+    with running(ValkeyServer()) as new:
+        async with Passage(own_client.get_connection_kwargs()["port"]) as passage, connect(new.url) as client:
+            sink = RedisSink(connect(f"redis://{HOST}:{passage.port}/1"), now=clock)
+            projection = Projection(sink, longest_wait_s=0.2)
+            await projection.project([record(signal(1))])
+            await own_client.replicaof(HOST, new.port)
+            waiting = asyncio.create_task(projection.project([record(signal(2))]))
+            await until_down(projection)
+            passage.target = new.port
+            async with asyncio.timeout(10):
+                await waiting
+            assert (await held(client))["sequence"] == 2
+            await projection.close()
+
+
 async def test_a_key_that_redis_evicts_is_written_again_and_ends_with_the_newest(own_client, own_sink):
     await own_sink.write([record(signal(2))])
     await own_client.flushdb()
@@ -351,7 +368,7 @@ async def test_a_signal_that_a_user_may_not_publish_is_published_once_that_is_al
         with pytest.raises(RedisError) as trouble:
             await sink.write([record(signal())])
         assert "&cascade:*" in advise(trouble.value)
-    await admin.acl_setuser("writer", channels=["cascade:*"])
+    await admin.acl_setuser("writer", enabled=True, channels=["cascade:*"])
     await sink.write([record(signal())])
     assert (sink.written, sink.published) == (1, 1)
     await sink.close()

@@ -86,9 +86,12 @@ async def test_channels_may_be_one_or_whatever_yields_them(client, subscriber, c
     assert await inbox.sequences(1) == [1]
 
 
-async def test_a_client_that_is_to_decode_what_it_gets_may_do_so(client, own_valkey):
+@pytest.mark.parametrize(
+    ("query", "options"), [("", {"decode_responses": True}), ("?decode_responses=1", {})]
+)
+async def test_a_client_that_is_to_decode_what_it_gets_may_do_so(client, own_valkey, query, options):
     inbox = Inbox()
-    subscriber = SignalSubscriber(own_valkey.url, decode_responses=True)
+    subscriber = SignalSubscriber(own_valkey.url + query, **options)
     listening = listen(subscriber, inbox)
     await heard(client)
     await publish(client, 1)

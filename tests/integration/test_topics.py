@@ -44,6 +44,13 @@ async def test_missing_topics_block_a_worker_and_are_created(settings):
     assert await check_topics(other) == []
 
 
+async def test_two_may_apply_at_once(settings):
+    for number in range(3):
+        other = settings.model_copy(update={"app_id": f"{settings.app_id}-both-{number}"})
+        await asyncio.gather(apply_topics(other), apply_topics(other))
+        assert await check_topics(other) == []
+
+
 async def test_checking_creates_nothing(settings):
     other = settings.model_copy(update={"app_id": f"{settings.app_id}-3"})
     await check_topics(other)

@@ -1,5 +1,9 @@
 import json
 import logging
+import os
+import pty
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -98,3 +102,24 @@ def test_a_timer_that_a_slow_broker_holds_up_says_so_once_in_a_while(capsys, mon
     said = [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()]
     first = "Timer commit is overlapping (runtime=2.0)"
     assert said == [first, f"{first} (and 3 more like it)"]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "coloured"),
+    [("TERM", "xterm", True), ("TERM", "dumb", False), ("NO_COLOR", "1", False)],
+)
+def test_a_terminal_that_shows_no_colours_gets_none(variable, value, coloured):
+    said = (
+        "import structlog; from pipeline.runtime.logs import log_to_stderr; log_to_stderr();"
+        " structlog.get_logger().warning('said')"
+    )
+    reading, writing = pty.openpty()
+    subprocess.run(
+        [sys.executable, "-c", said],
+        stderr=writing,
+        check=True,
+        env=os.environ | {"TERM": "xterm", variable: value},
+    )
+    os.close(writing)
+    assert (b"\x1b" in os.read(reading, 100_000)) == coloured
+    os.close(reading)
