@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import msgspec
 import structlog
 
-from pipeline import contract
 from pipeline.collect.asking import LISTED, Asking
 from pipeline.collect.link import OVERLAP, Gap, Link
 from pipeline.collect.reading import Listing, VenueError
@@ -187,7 +186,7 @@ class Collector:
         link.forget()
 
     def _connections(self) -> dict[str, Connection]:
-        wanted = self.venue.subscriptions(self._listing.chosen, frozenset(contract.FEEDS))
+        wanted = self.venue.subscriptions(self._listing.chosen)
         return {
             stream: msgspec.structs.replace(each, url=self.asking.at(each.url))
             for stream, each in by_stream(wanted).items()

@@ -283,8 +283,11 @@ class Venue(Protocol):
     def clock_ms(self, answer: Any) -> float:
         """Return the venue's Unix time in milliseconds."""
 
-    def subscriptions(self, instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:
-        """Return the connections that bring those topics of those instruments."""
+    def subscriptions(self, instruments: Sequence[Instrument]) -> list[Connection]:
+        """Return the connections that bring all feeds of those instruments, whatever is published.
+
+        Prices tell whether a connection lives, what a bundle is worth, and which side a move went against.
+        """
 
     def parse(self, frame: Any, state: State) -> list[Told]:
         """Return what a decoded frame tells."""

@@ -512,23 +512,21 @@ def test_a_compressed_frame_that_is_too_large_or_none_is_unreadable(frame):
         VENUES["htx"].decode(frame)
 
 
-@pytest.mark.parametrize("topics", [set(contract.FEEDS), {contract.LIQUIDATIONS}, {contract.PRICES}])
 @pytest.mark.parametrize("name", EVERY)
-def test_no_connection_has_more_subscriptions_than_the_venue_allows(name, topics):
+def test_no_connection_has_more_subscriptions_than_the_venue_allows(name):
     venue = VENUES[name]
     many = [msgspec.structs.replace(each, name=f"N{n}") for n in range(900) for each in _first(name)]
-    connections = venue.subscriptions(many, topics)
+    connections = venue.subscriptions(many)
     named = [text for each in connections for text in (each.url, *each.frames)]
     for each in connections:
         assert max(text.count("N") for text in (each.url, *each.frames)) <= 3 * venue.LIMITS.streams
-    if contract.PRICES in topics:
-        assert all(any(f"{n}".lower() in text.lower() for text in named) for n in ("N0", "N899"))
+    assert all(any(f"{n}".lower() in text.lower() for text in named) for n in ("N0", "N899"))
 
 
 @pytest.mark.parametrize("name", EVERY)
 def test_each_connection_has_a_name_of_its_own_that_can_be_told(name):
     many = [msgspec.structs.replace(each, name=f"N{n}") for n in range(900) for each in _first(name)]
-    connections = VENUES[name].subscriptions(many, set(contract.FEEDS))
+    connections = VENUES[name].subscriptions(many)
     names = by_stream(connections)
     assert len(names) == len(connections)
     told = [codec.encode(FeedStatus(name, stream, 1.7e9, None, "cut")) for stream in names]

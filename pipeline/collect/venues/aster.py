@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from pipeline import contract
 from pipeline.collect.names import USUAL
 from pipeline.collect.venue import Connection, Heartbeat, Limits, Request, decode_json, groups
 from pipeline.collect.venues import binance
@@ -42,14 +41,11 @@ def instruments(answers: Sequence[Any], names: Names = USUAL) -> tuple[list[Inst
     return binance.listed(NAME, answers, names)
 
 
-def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:
-    """Return the connections that bring those topics, as many as the streams need."""
+def subscriptions(instruments: Sequence[Instrument]) -> list[Connection]:
+    """Return as many connections as the streams need."""
     names = [each.name.lower() for each in instruments]
-    streams = ["!markPrice@arr@1s"]
-    if contract.LIQUIDATIONS in topics:
-        streams.append("!forceOrder@arr")
-    if contract.PRICES in topics:
-        streams += [f"{name}@{kind}" for name in names for kind in ("bookTicker", "aggTrade")]
+    streams = ["!markPrice@arr@1s", "!forceOrder@arr"]
+    streams += [f"{name}@{kind}" for name in names for kind in ("bookTicker", "aggTrade")]
     return [
         Connection(url=f"{WS}/stream?streams={'/'.join(group)}") for group in groups(streams, LIMITS.streams)
     ]

@@ -94,17 +94,12 @@ def clock_ms(answer: Any) -> float:
     return float(answer["serverTime"])
 
 
-def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:
+def subscriptions(instruments: Sequence[Instrument]) -> list[Connection]:
     """Return a connection for each root, or more where there are many instruments."""
     names = [each.name.lower() for each in instruments]
-    market = [_CONTROL]
-    if contract.LIQUIDATIONS in topics:
-        market.append("!forceOrder@arr")
-    if contract.PRICES in topics:
-        market += [f"{name}@aggTrade" for name in names if f"{name}@aggTrade" != _CONTROL]
-    if not {contract.FUNDING, contract.PRICES}.isdisjoint(topics):
-        market.append("!markPrice@arr@1s")
-    book = [f"{name}@bookTicker" for name in names] if contract.PRICES in topics else []
+    trades = [f"{name}@aggTrade" for name in names]
+    market = ["!forceOrder@arr", "!markPrice@arr@1s", *dict.fromkeys([_CONTROL, *trades])]
+    book = [f"{name}@bookTicker" for name in names]
     return [
         Connection(url=f"{WS}/{root}/stream?streams={'/'.join(group)}")
         for root, streams in (("market", market), ("public", book))

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from pipeline import contract
 from pipeline.collect.names import USUAL
 from pipeline.collect.venue import (
     HISTORY,
@@ -32,7 +31,7 @@ from pipeline.collect.venue import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from pipeline.collect.instruments import Instrument
     from pipeline.collect.names import Names
@@ -89,13 +88,15 @@ def clock_ms(answer: Any) -> float:
     return float(answer["requestTime"])
 
 
-def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:
-    """Return the connections that bring those topics; liquidations come for all pairs at once."""
-    args = [{"instType": _KIND, "topic": "liquidation"}] if contract.LIQUIDATIONS in topics else []
-    kinds = ["ticker"] if topics != {contract.LIQUIDATIONS} else []
-    kinds += ["publicTrade"] if contract.PRICES in topics else []
-    args += [
-        {"instType": _KIND, "topic": kind, "symbol": each.name} for each in instruments for kind in kinds
+def subscriptions(instruments: Sequence[Instrument]) -> list[Connection]:
+    """Return as many connections as the topics need; liquidations come for all pairs at once."""
+    args = [
+        {"instType": _KIND, "topic": "liquidation"},
+        *(
+            {"instType": _KIND, "topic": kind, "symbol": each.name}
+            for each in instruments
+            for kind in _TOPICS
+        ),
     ]
     return subscribed(WS, args, LIMITS.streams, LIMITS.streams)
 

@@ -8,7 +8,6 @@ from urllib.parse import quote
 
 import msgspec
 
-from pipeline import contract
 from pipeline.collect.names import USUAL
 from pipeline.collect.venue import (
     Accepted,
@@ -32,7 +31,7 @@ from pipeline.collect.venue import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from pipeline.collect.instruments import Instrument
     from pipeline.collect.names import Names
@@ -99,16 +98,9 @@ def clock_ms(answer: Any) -> float:
     return float(answer["time"])
 
 
-def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:
-    """Return the connections that bring those topics."""
-    kinds = []
-    if contract.LIQUIDATIONS in topics:
-        kinds.append("allLiquidation")
-    if topics != {contract.LIQUIDATIONS}:
-        kinds.append("tickers")
-    if contract.PRICES in topics:
-        kinds.append("publicTrade")
-    names = [f"{kind}.{each.name}" for each in instruments for kind in kinds]
+def subscriptions(instruments: Sequence[Instrument]) -> list[Connection]:
+    """Return as many connections as the topics need."""
+    names = [f"{kind}.{each.name}" for each in instruments for kind in _TOPICS]
     return subscribed(WS, names, LIMITS.streams, _FRAME)
 
 

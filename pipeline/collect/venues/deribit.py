@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from pipeline import contract
 from pipeline.collect.names import USUAL
 from pipeline.collect.venue import (
     Accepted,
@@ -31,7 +30,7 @@ from pipeline.collect.venue import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from pipeline.collect.instruments import Instrument
     from pipeline.collect.names import Names
@@ -84,11 +83,9 @@ def clock_ms(answer: Any) -> float:
     return float(answer["result"])
 
 
-def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:
-    """Return the connections that bring those topics; trades bring liquidations and volumes."""
-    kinds = ["trades"] if not {contract.LIQUIDATIONS, contract.PRICES}.isdisjoint(topics) else []
-    kinds += ["ticker"] if topics != {contract.LIQUIDATIONS} else []
-    channels = [f"{kind}.{each.name}.100ms" for each in instruments for kind in kinds]
+def subscriptions(instruments: Sequence[Instrument]) -> list[Connection]:
+    """Return as many connections as the channels need; trades bring liquidations and volumes."""
+    channels = [f"{kind}.{each.name}.100ms" for each in instruments for kind in ("trades", "ticker")]
     return [
         Connection(
             url=WS,

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from pipeline import contract
 from pipeline.collect.names import USUAL
 from pipeline.collect.venue import (
     NOW,
@@ -34,7 +33,7 @@ from pipeline.collect.venue import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Sequence
 
     from pipeline.collect.instruments import Instrument
     from pipeline.collect.names import Names
@@ -49,6 +48,7 @@ REST: Final = "https://api.gateio.ws/api/v4/futures/usdt"
 HEADERS: Final = (("X-Gate-Size-Decimal", "1"),)
 """Without it sizes are cut to whole contracts."""
 _FRAME: Final = 100
+_BY_CONTRACT: Final = ("futures.tickers", "futures.book_ticker", "futures.trades")
 _PAGE: Final = 1_000
 """Contracts of one answer, at most."""
 _HOUR: Final = 3_600
@@ -98,15 +98,13 @@ def clock_ms(answer: Any) -> float:
     return float(answer["current"]) * 1_000
 
 
-def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:
+def subscriptions(instruments: Sequence[Instrument]) -> list[Connection]:
     """Return one connection; liquidations come for all contracts at once."""
-    names = [each.name for each in instruments]
-    channels = ["futures.tickers"] if topics != {contract.LIQUIDATIONS} else []
-    channels += ["futures.book_ticker", "futures.trades"] if contract.PRICES in topics else []
-    subscribed = [(channel, part) for channel in channels for part in groups(names, _FRAME)]
-    if contract.LIQUIDATIONS in topics:
-        subscribed.insert(0, ("futures.public_liquidates", ["!all"]))
-    frames = tuple(_subscribe(channel, payload) for channel, payload in subscribed)
+    parts = groups([each.name for each in instruments], _FRAME)
+    frames = (
+        _subscribe("futures.public_liquidates", ["!all"]),
+        *(_subscribe(channel, part) for channel in _BY_CONTRACT for part in parts),
+    )
     return [Connection(url=WS, frames=frames, headers=HEADERS)]
 
 

@@ -109,13 +109,10 @@ def clock_ms(answer: Any) -> float:
     return float(answer["ts"])
 
 
-def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:
+def subscriptions(instruments: Sequence[Instrument]) -> list[Connection]:
     """Return a connection for notifications, and as many for quotes and trades as there are instruments."""
-    notified = ["public.*.liquidation_orders"] if contract.LIQUIDATIONS in topics else []
-    if contract.FUNDING in topics:
-        notified += [f"public.{each.name}.funding_rate" for each in instruments]
-    kinds = ("bbo", "trade.detail") if contract.PRICES in topics else ()
-    market = [f"market.{each.name}.{kind}" for each in instruments for kind in kinds]
+    notified = ["public.*.liquidation_orders", *(f"public.{each.name}.funding_rate" for each in instruments)]
+    market = [f"market.{each.name}.{kind}" for each in instruments for kind in ("bbo", "trade.detail")]
     return [
         *_connections(NOTIFICATIONS, notified, lambda topic: {"op": "sub", "topic": topic, "cid": topic}),
         *_connections(MARKET, market, lambda topic: {"sub": topic, "id": topic}),

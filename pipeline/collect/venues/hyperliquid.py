@@ -74,13 +74,12 @@ def clock_ms(answer: Any) -> float:
     return float(answer["time"])
 
 
-def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:
+def subscriptions(instruments: Sequence[Instrument]) -> list[Connection]:
     """Return the connections that bring prices and volumes."""
-    kinds = ("bbo", "trades") if contract.PRICES in topics else ()
     texts = [
         as_text({"method": "subscribe", "subscription": {"type": kind, "coin": each.name}})
         for each in instruments
-        for kind in kinds
+        for kind in ("bbo", "trades")
     ]
     return [Connection(url=WS, frames=tuple(group)) for group in groups(texts, LIMITS.streams)]
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from pipeline import contract
 from pipeline.collect.names import USUAL
 from pipeline.collect.venue import (
     HISTORY,
@@ -35,7 +34,7 @@ from pipeline.collect.venue import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Sequence
 
     from pipeline.collect.instruments import Instrument
     from pipeline.collect.names import Names
@@ -91,16 +90,14 @@ def clock_ms(answer: Any) -> float:
     return datetime.fromisoformat(answer["serverTime"]).timestamp() * 1_000
 
 
-def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:
-    """Return the connections that bring those topics; trades bring liquidations and volumes."""
-    feeds = ["trade"] if not {contract.LIQUIDATIONS, contract.PRICES}.isdisjoint(topics) else []
-    feeds += ["ticker"] if topics != {contract.LIQUIDATIONS} else []
+def subscriptions(instruments: Sequence[Instrument]) -> list[Connection]:
+    """Return as many connections as there are instruments; trades bring liquidations and volumes."""
     return [
         Connection(
             url=WS,
             frames=(
                 '{"event":"subscribe","feed":"heartbeat"}',
-                *(as_text({"event": "subscribe", "feed": feed, "product_ids": names}) for feed in feeds),
+                *(as_text({"event": "subscribe", "feed": feed, "product_ids": names}) for feed in _FEEDS),
             ),
         )
         for names in groups([each.name for each in instruments], LIMITS.streams)

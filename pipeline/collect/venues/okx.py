@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from pipeline import contract
 from pipeline.collect.names import USUAL, UnknownUnitError
 from pipeline.collect.venue import (
     HISTORY,
@@ -33,7 +32,7 @@ from pipeline.collect.venue import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from pipeline.collect.instruments import Instrument
     from pipeline.collect.names import Names
@@ -46,6 +45,7 @@ LIMITS: Final = Limits(streams=400, frames_per_second=3.0, lifetime=None)
 WS: Final = "wss://ws.okx.com/ws/v5/public"
 REST: Final = "https://www.okx.com/api/v5"
 _FRAME: Final = 100
+_BY_SWAP: Final = ("tickers", "trades", "open-interest", "funding-rate")
 _HOUR_MS: Final = 3_600_000
 _CLOSES_SOON: Final = "64008"
 _SIDES: Final[Mapping[str, Side]] = {"long": "long", "short": "short"}
@@ -92,22 +92,12 @@ def clock_ms(answer: Any) -> float:
     return float(answer["data"][0]["ts"])
 
 
-def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:
-    """Return the connections that bring those topics; liquidations come for all swaps at once."""
-    channels = {
-        contract.PRICES: ("tickers", "trades"),
-        contract.OPEN_INTEREST: ("open-interest",),
-        contract.FUNDING: ("funding-rate",),
-    }
+def subscriptions(instruments: Sequence[Instrument]) -> list[Connection]:
+    """Return as many connections as the channels need; liquidations come for all swaps at once."""
     args = [
-        {"channel": channel, "instId": each.name}
-        for topic, names in channels.items()
-        if topic in topics
-        for each in instruments
-        for channel in names
+        {"channel": "liquidation-orders", "instType": "SWAP"},
+        *({"channel": channel, "instId": each.name} for each in instruments for channel in _BY_SWAP),
     ]
-    if contract.LIQUIDATIONS in topics:
-        args.insert(0, {"channel": "liquidation-orders", "instType": "SWAP"})
     return subscribed(WS, args, LIMITS.streams, _FRAME)
 
 
