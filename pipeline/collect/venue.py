@@ -215,7 +215,7 @@ class State:
     ) -> list[Told]:
         """Take the best quotes, 0 for none, and a mark price that came with them; then `tick`."""
         quote = self.quote(instrument.name)
-        quote.bid, quote.ask = bid, ask
+        quote.bid, quote.ask, quote.quoted_ms = bid, ask, time_ms
         if mark is not None:
             quote.mark = mark
         return self.tick(instrument, time_ms)

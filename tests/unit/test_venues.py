@@ -240,6 +240,23 @@ def test_quotes_and_trades_between_two_prices_are_data_too(name):
     assert all(parse(name, frame, state) for frame in BOOKS[name] * 2)
 
 
+def test_quotes_that_have_ceased_are_no_price_while_mark_prices_still_come():
+    state = state_of("gate")
+    _, book = BOOKS["gate"]
+    told = parse("gate", book, state)
+    for seconds in (1, 10, 11, 12):
+        told += parse("gate", gate_ticker(T_MS + 1_000 * seconds, "61000"), state)
+    told += parse("gate", book | {"result": book["result"] | {"t": T_MS + 13_000}}, state)
+    prices = [(price.price, price.spread_bps) for price in only(told, Price)]
+    assert [price for price, _ in prices] == [60_000, 60_000, 60_000, 61_000, 61_000, 60_000]
+    assert [spread is None for _, spread in prices] == [False, False, False, True, True, False]
+
+
+def gate_ticker(time_ms, mark):
+    ticker = {"contract": "BTC_USDT", "mark_price": mark, "funding_rate": "0", "total_size": "100000"}
+    return {"channel": "futures.tickers", "event": "update", "time_ms": time_ms, "result": [ticker]}
+
+
 @pytest.mark.parametrize("off", [1_000, 1 + 1e-6])
 def test_one_time_that_is_far_ahead_holds_up_no_price_after_it(off):
     _, book = _binance_like()
@@ -382,9 +399,7 @@ def test_open_interest_is_of_one_side_in_dollars():
     assert held(parse("bybit", frame)) == 600_000
     data = {"instId": "BTC-USDT-SWAP", "oi": "1000", "oiCcy": "10", "oiUsd": "600000", "ts": str(T_MS)}
     assert held(parse("okx", {"arg": {"channel": "open-interest"}, "data": [data]})) == 600_000
-    ticker = {"contract": "BTC_USDT", "mark_price": "60000", "funding_rate": "0", "total_size": "100000"}
-    gate = {"channel": "futures.tickers", "event": "update", "time_ms": T_MS, "result": [ticker]}
-    assert held(parse("gate", gate)) == 600_000
+    assert held(parse("gate", gate_ticker(T_MS, "60000"))) == 600_000
     kraken = {
         "feed": "ticker",
         "product_id": "PF_XBTUSD",
