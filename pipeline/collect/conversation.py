@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import aiohttp
 import structlog
 
-from pipeline.collect.venue import LARGEST, NOW, Accepted, Closing, Refused, Reply
+from pipeline.collect.venue import LARGEST, NOW, Accepted, Closing, Refused, Reply, Unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -176,7 +176,7 @@ class Conversation:
                 log.warning("refused", venue=self._venue.NAME, reason=told.reason)
             elif isinstance(told, Accepted):
                 self.accepted = True
-            else:
+            elif not isinstance(told, Unreadable):
                 data = True
         if data:
             self.heard = time.time()

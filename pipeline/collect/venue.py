@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections import Counter, defaultdict
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar
@@ -29,6 +30,11 @@ NOW: Final = "$NOW"
 """Stands for the Unix time in seconds at which a text is sent."""
 LARGEST: Final = 16 << 20
 """Bytes of a frame, unpacked, or of an answer: several times what the largest list of instruments has."""
+UNREADABLE: Final = (
+    *(ValueError, LookupError, TypeError, AttributeError, ArithmeticError),
+    *(zlib.error, RecursionError),  # of frames that are no gzip, or nested without end
+)
+"""What reading a frame raises that is not as documented."""
 _SHOWN: Final = 200
 """Characters of an instrument that is not as documented."""
 
@@ -63,7 +69,14 @@ class Noted(Struct, frozen=True):
     """Data that the next price will tell of: they show that the connection lives."""
 
 
-Told: TypeAlias = Feed | Reply | Accepted | Refused | Closing | Dropped | Noted
+class Unreadable(Struct, frozen=True):
+    """The first row of a list that is not as documented, and what was wrong with it."""
+
+    error: str
+    row: Any
+
+
+Told: TypeAlias = Feed | Reply | Accepted | Refused | Closing | Dropped | Noted | Unreadable
 
 NOTED: Final = Noted()
 UNKNOWN: Final = Dropped("unknown instrument")
@@ -189,7 +202,7 @@ class State:
 
     def told_of_each(self, rows: Iterable[Any], field: str, read: Read) -> list[Told]:
         """Return what is read of rows that name their instruments in a field."""
-        return [told for row in rows for told in self.told_of(row[field], row, read)]
+        return read_each(rows, lambda row: self.told_of(row[field], row, read))
 
     def quote(self, name: str) -> Quote:
         """Return what is known of an instrument's price."""
@@ -234,6 +247,17 @@ Read: TypeAlias = "Callable[[Any, Instrument, State], list[Told]]"
 """Returns what a row tells of an instrument."""
 
 
+def read_each(rows: Iterable[Any], read: Callable[[Any], list[Told]]) -> list[Told]:
+    """Return what is read of each row: one that is not as documented costs none of the others."""
+    told, unreadable = list[Told](), None
+    for row in rows:
+        try:
+            told += read(row)
+        except UNREADABLE as error:
+            unreadable = unreadable or Unreadable(repr(error), row)
+    return told if unreadable is None else [*told, unreadable]
+
+
 class Ids:
     """Ids for the events of one frame, of a venue that gives none.
 
@@ -254,8 +278,8 @@ class Ids:
 class Venue(Protocol):
     """A venue's file: constants, and functions without any effect but on the state they are given.
 
-    `parse` and `parse_poll` raise ValueError, KeyError, TypeError or IndexError where a frame is not what
-    the venue's documentation says. `VOLUMES` and `CLOCK` ask for what `traded` and `clock_ms` read.
+    `parse` and `parse_poll` raise one of `UNREADABLE` where a frame is not what the venue's documentation
+    says; a row of a list costs itself alone. `VOLUMES` and `CLOCK` ask for what `traded` and `clock_ms` read.
     """
 
     NAME: str

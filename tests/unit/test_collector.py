@@ -369,20 +369,28 @@ async def test_who_hears_a_feed_says_since_when_and_knows_its_own_words(exchange
         assert collector._links[own.stream]._gap.since == since
 
 
-async def test_silence_after_an_acknowledgement_is_noticed(exchange_of):
+@pytest.mark.parametrize(
+    "frame",
+    [
+        {"success": True, "op": "subscribe", "ret_msg": ""},
+        {"topic": "allLiquidation.BTCUSDT", "data": [{}]},
+    ],
+    ids=["acknowledged", "unreadable"],
+)
+async def test_frames_without_data_are_silence(exchange_of, frame):
     """Old addresses connect, acknowledge, and send nothing."""
     heartbeat = Heartbeat(every=0.05, text='{"op":"ping"}', silence=30.0)
     options = {"heartbeat": heartbeat, "data_silence": 0.3}
     async with exchange_of("bybit", **options) as (exchange, collector, outbox):
 
-        async def acknowledge():
+        async def send():
             while True:
-                await exchange.send({"success": True, "op": "subscribe", "ret_msg": ""})
+                await exchange.send(frame)
                 await asyncio.sleep(0.05)
 
-        acknowledging = asyncio.create_task(acknowledge())
+        sending = asyncio.create_task(send())
         await until(lambda: outbox.gaps, "the silence was not noticed")
-        acknowledging.cancel()
+        sending.cancel()
         assert outbox.gaps[0].reason == "frames, but no data for 0 s"
         assert not collector.connected
 

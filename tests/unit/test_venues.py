@@ -12,18 +12,21 @@ from venue_frames import CASES, T_MS, clock_of, deribit_trade, listing_of, parse
 from pipeline import codec, contract
 from pipeline.collect.collector import by_stream
 from pipeline.collect.names import USUAL, UnknownUnitError
-from pipeline.collect.reading import TOPIC_OF, UNREADABLE
+from pipeline.collect.reading import TOPIC_OF
 from pipeline.collect.venue import (
     HISTORY,
     LARGEST,
     OTHER,
     UNKNOWN,
+    UNREADABLE,
     Accepted,
     Closing,
     Dropped,
+    Noted,
     Refused,
     Reply,
     Request,
+    Unreadable,
 )
 from pipeline.collect.venues import VENUES
 from pipeline.messages import FeedStatus, Funding, Liquidation, OpenInterest, Price
@@ -566,6 +569,40 @@ def test_a_frame_that_is_not_as_documented_is_refused_and_breaks_nothing(data):
     for each in told:
         if type(each) in TOPIC_OF:
             assert each.exchange == name
+
+
+def rows_of(name, frame):
+    """Return the list of events in a frame, where it has one."""
+    match name:
+        case "okx":
+            return frame["data"][0].get("details", frame["data"])
+        case "gate":
+            return frame["result"]
+        case "deribit":
+            return frame["params"]["data"]
+        case "htx" if "tick" in frame:
+            return frame["tick"]["data"]
+    return frame["data"]
+
+
+def lists():
+    """Yield frames that have lists of liquidations and trades; Kraken's have one."""
+    for name in (each for each in LIQUIDATING if each != "kraken"):
+        one = CASES[name].long
+        yield name, {"data": [one]} if name in {"aster", "binance"} else one, Liquidation
+    for name in ("bybit", "okx", "bitget", "gate", "htx", "hyperliquid"):
+        yield name, BOOKS[name][0], Noted
+
+
+@pytest.mark.parametrize(("name", "frame", "kind"), [*lists()])
+@pytest.mark.parametrize("bad", [{}, None, "x", 7])
+def test_a_row_that_is_not_as_documented_costs_none_of_its_neighbours(name, frame, kind, bad):
+    frame = copy.deepcopy(frame)
+    rows = rows_of(name, frame)
+    rows[:] = [rows[0], bad, rows[0]]
+    told = parse(name, frame)
+    assert len(only(told, kind)) == 2
+    assert [each.row for each in only(told, Unreadable)] == [bad]
 
 
 def _broken(frame, data):

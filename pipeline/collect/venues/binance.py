@@ -6,6 +6,7 @@ it still connects and confirms, and stays silent.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline import contract
@@ -29,6 +30,7 @@ from pipeline.collect.venue import (
     liquidation,
     open_interest,
     position,
+    read_each,
 )
 
 if TYPE_CHECKING:
@@ -115,11 +117,10 @@ def parse(frame: Any, state: State) -> list[Told]:
         return [Accepted()]
     data = frame.get("data", frame)
     events = data if isinstance(data, list) else [data]
-    return [told for event in events for told in parse_event(event, state)]
+    return read_each(events, partial(_event, state))
 
 
-def parse_event(event: Any, state: State) -> list[Told]:
-    """Return what one event tells."""
+def _event(state: State, event: Any) -> list[Told]:
     order = event.get("o") if event["e"] == "forceOrder" else None
     body = event if order is None else order
     if body.get("st") == _COIN_MARGINED or "_" in body["s"]:
@@ -179,10 +180,13 @@ def open_interest_requests(
 def parse_poll(request: Request, answer: Any, state: State) -> list[Told]:
     """Return the open interest in US dollars, at the mark price of the same round."""
     if not request.about:
-        for each in answer:
-            state.quote(each["symbol"]).mark = float(each["markPrice"])
-        return []
+        return read_each(answer, partial(_valued, state))
     return state.told_of(request.about, answer, _held)
+
+
+def _valued(state: State, each: Any) -> list[Told]:
+    state.quote(each["symbol"]).mark = float(each["markPrice"])
+    return []
 
 
 def _held(answer: Any, of: Instrument, state: State) -> list[Told]:

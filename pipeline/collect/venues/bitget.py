@@ -27,6 +27,7 @@ from pipeline.collect.venue import (
     nothing_to_ask,
     nothing_told,
     open_interest,
+    read_each,
     subscribed,
 )
 
@@ -136,7 +137,7 @@ def _trades(frame: Any, of: Instrument, state: State) -> list[Told]:
     """Count trades; the first message after a subscription, `snapshot`, is history."""
     if frame["action"] == "snapshot":
         return [HISTORY]
-    return [state.trade(of, each["v"], each["p"]) for each in frame["data"]]
+    return read_each(frame["data"], lambda each: [state.trade(of, each["v"], each["p"])])
 
 
 _TOPICS: Final = {"ticker": _ticker, "publicTrade": _trades}

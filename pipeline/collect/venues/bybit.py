@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
@@ -27,6 +28,7 @@ from pipeline.collect.venue import (
     nothing_to_ask,
     nothing_told,
     open_interest,
+    read_each,
     subscribed,
 )
 
@@ -120,22 +122,17 @@ def _control(frame: Any) -> list[Told]:
 
 
 def _liquidations(frame: Any, of: Instrument, state: State) -> list[Told]:
-    ids = Ids()
-    return [
-        liquidation(
-            of,
-            _POSITIONS[each["S"]],
-            each["v"],
-            each["p"],
-            each["T"],
-            event_id=ids.of(NAME, each["s"], each["S"], each["p"], each["v"], each["T"]),
-        )
-        for each in frame["data"]
-    ]
+    return read_each(frame["data"], partial(_liquidation, Ids(), of))
+
+
+def _liquidation(ids: Ids, of: Instrument, each: Any) -> list[Told]:
+    side, size, price, time_ms = _POSITIONS[each["S"]], each["v"], each["p"], each["T"]
+    event_id = ids.of(NAME, each["s"], each["S"], price, size, time_ms)
+    return [liquidation(of, side, size, price, time_ms, event_id=event_id)]
 
 
 def _trades(frame: Any, of: Instrument, state: State) -> list[Told]:
-    return [state.trade(of, each["v"], each["p"]) for each in frame["data"]]
+    return read_each(frame["data"], lambda each: [state.trade(of, each["v"], each["p"])])
 
 
 def _ticker(frame: Any, of: Instrument, state: State) -> list[Told]:

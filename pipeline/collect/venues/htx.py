@@ -21,6 +21,7 @@ from pipeline.collect.venue import (
     Heartbeat,
     Ids,
     Limits,
+    Read,
     Refused,
     Reply,
     Request,
@@ -36,6 +37,7 @@ from pipeline.collect.venue import (
     liquidation,
     open_interest,
     position,
+    read_each,
 )
 
 if TYPE_CHECKING:
@@ -147,13 +149,13 @@ def _control(frame: Any) -> list[Told]:
 
 def _orders(frame: Any, state: State) -> list[Told]:
     """`amount` is in coins, `trade_turnover` in US dollars."""
-    ids, told = Ids(), list[Told]()
-    for each in frame["data"]:
-        if each["business_type"] != "swap" or each["offset"] != "close":
-            told.append(Dropped("no closing order of a swap"))
-        else:
-            told += state.told_of(each["contract_code"], each, partial(_order, ids))
-    return told
+    return read_each(frame["data"], partial(_of_swap, state, partial(_order, Ids())))
+
+
+def _of_swap(state: State, read: Read, each: Any) -> list[Told]:
+    if each["business_type"] != "swap" or each["offset"] != "close":
+        return [Dropped("no closing order of a swap")]
+    return state.told_of(each["contract_code"], each, read)
 
 
 def _order(ids: Ids, each: Any, of: Instrument, state: State) -> list[Told]:
@@ -184,7 +186,7 @@ def _book(tick: Any, of: Instrument, state: State) -> list[Told]:
 
 
 def _trades(tick: Any, of: Instrument, state: State) -> list[Told]:
-    return [state.trade(of, each["amount"] / _SIDES, each["price"]) for each in tick["data"]]
+    return read_each(tick["data"], lambda each: [state.trade(of, each["amount"] / _SIDES, each["price"])])
 
 
 def polls(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Request]:

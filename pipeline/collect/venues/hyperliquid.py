@@ -23,6 +23,7 @@ from pipeline.collect.venue import (
     funding,
     groups,
     open_interest,
+    read_each,
 )
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def parse_poll(request: Request, answer: Any, state: State) -> list[Told]:
     """Return open interest and funding; the answer has no time, so it is that of its receipt."""
     meta, contexts = answer
     rows = zip(meta["universe"], contexts, strict=True)
-    return [told for each, context in rows for told in state.told_of(each["name"], context, _context)]
+    return read_each(rows, lambda row: state.told_of(row[0]["name"], row[1], _context))
 
 
 def _context(context: Any, of: Instrument, state: State) -> list[Told]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -28,6 +29,7 @@ from pipeline.collect.venue import (
     nothing_told,
     open_interest,
     position,
+    read_each,
     subscribed,
 )
 
@@ -122,18 +124,16 @@ def _control(event: str, frame: Any) -> list[Told]:
 
 def _liquidations(each: Any, of: Instrument, state: State) -> list[Told]:
     """Read liquidations; the first message after a subscription repeats a recent one."""
-    ids = Ids()
-    return [
-        HISTORY if state.replayed(int(detail["ts"])) else _liquidation(detail, of, ids)
-        for detail in each["details"]
-    ]
+    return read_each(each["details"], partial(_liquidation, Ids(), of, state))
 
 
-def _liquidation(detail: Any, of: Instrument, ids: Ids) -> Told:
+def _liquidation(ids: Ids, of: Instrument, state: State, detail: Any) -> list[Told]:
+    if state.replayed(int(detail["ts"])):
+        return [HISTORY]
     side = _SIDES.get(detail["posSide"]) or position(detail["side"])  # `net` tells no side
     parts = (of.name, detail["posSide"], detail["side"], detail["bkPx"], detail["sz"], detail["ts"])
     event_id = ids.of(NAME, *parts)
-    return liquidation(of, side, detail["sz"], detail["bkPx"], int(detail["ts"]), event_id=event_id)
+    return [liquidation(of, side, detail["sz"], detail["bkPx"], int(detail["ts"]), event_id=event_id)]
 
 
 def _ticker(each: Any, of: Instrument, state: State) -> list[Told]:
