@@ -97,6 +97,11 @@ class Collector:
         """Whether all connections bring data."""
         return bool(self._links) and all(link.connected for link in self._links.values())
 
+    @property
+    def refused(self) -> int:
+        """What the venue refuses on the present connections: it is missing, while all else comes."""
+        return sum(link.refused for link in self._links.values())
+
     async def list_instruments(self, symbols: Collection[str]) -> Listing:
         """Ask for the venue's instruments, and choose those of some symbols.
 

@@ -60,6 +60,8 @@ class Conversation:
         Set when it is to be replaced.
     accepted
         Whether the venue took a subscription.
+    refused
+        How often it refused something.
     began, heard
         When it began, and when data came last (before any: when it began), in Unix seconds.
 
@@ -81,6 +83,7 @@ class Conversation:
         self.live = asyncio.Event()
         self.leaving = asyncio.Event()
         self.accepted = False
+        self.refused = 0
         self.began = self.heard = time.time()
         self.task = asyncio.create_task(self._hold())
 
@@ -173,6 +176,7 @@ class Conversation:
             elif isinstance(told, Closing):
                 self.leaving.set()
             elif isinstance(told, Refused):
+                self.refused += 1
                 log.warning("refused", venue=self._venue.NAME, reason=told.reason)
             elif isinstance(told, Accepted):
                 self.accepted = True

@@ -77,6 +77,11 @@ class Link:
         self.connected = False
         self._current: Conversation | None = None
 
+    @property
+    def refused(self) -> int:
+        """How often the venue refused something on the present connection."""
+        return 0 if self._current is None else self._current.refused
+
     def change(self, connection: Connection) -> bool:
         """Bring something else from now on, and tell whether that is so: the new connection comes first."""
         if connection == self._connection:

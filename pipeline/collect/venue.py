@@ -403,14 +403,31 @@ def groups(names: Iterable[T], most: int) -> list[list[T]]:
     return [every[first : first + most] for first in range(0, len(every), most)]
 
 
-def subscribed(url: str, topics: Iterable[Any], most: int, in_a_frame: int) -> list[Connection]:
-    """Return connections on which `subscribe` is sent with so many topics at most, as some venues have it."""
+def one_by_one(
+    url: str,
+    requests: Iterable[Any],
+    most: int,
+    *,
+    first: tuple[str, ...] = (),
+    headers: tuple[tuple[str, str], ...] = (),
+) -> list[Connection]:
+    """Return connections on which each topic is asked for by itself, so many of them at most.
+
+    So one that is refused, as of an instrument which is no longer listed, fails alone: venues refuse a frame
+    as a whole.
+    """
+    frames = map(as_text, requests)
+    return [Connection(url=url, frames=(*first, *group), headers=headers) for group in groups(frames, most)]
+
+
+def together(url: str, args: Iterable[Any], most: int, in_a_frame: int) -> list[Connection]:
+    """Return connections of so many topics at most, for venues that answer for each topic of a frame."""
     return [
         Connection(
             url=url,
-            frames=tuple(as_text({"op": "subscribe", "args": args}) for args in groups(group, in_a_frame)),
+            frames=tuple(as_text({"op": "subscribe", "args": part}) for part in groups(group, in_a_frame)),
         )
-        for group in groups(topics, most)
+        for group in groups(args, most)
     ]
 
 

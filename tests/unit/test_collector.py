@@ -32,7 +32,7 @@ from pipeline.collect.bundles import References
 from pipeline.collect.clock import Clock
 from pipeline.collect.collector import Collector
 from pipeline.collect.names import USUAL
-from pipeline.collect.observed import create_web
+from pipeline.collect.observed import Figures, create_web
 from pipeline.collect.outbox import Outbox
 from pipeline.collect.ranking import MostTraded, named
 from pipeline.collect.reading import Listing, Reading, VenueError
@@ -218,11 +218,11 @@ async def test_only_wanted_topics_are_published(exchange_of):
 async def test_a_cut_connection_is_made_again_and_its_gap_is_told(exchange_of):
     async with exchange_of("bybit") as (exchange, collector, outbox):
         await exchange.send(CASES["bybit"].long)
-        await until(lambda: collector.connected and exchange.heard, "no data, or not subscribed")
-        before, (subscribed,) = exchange.connections, exchange.heard
+        await until(lambda: collector.connected and len(exchange.heard) == 3, "no data, or not subscribed")
+        before, subscribed = exchange.connections, list(exchange.heard)
         await exchange.cut()
         await until(lambda: exchange.connections > before and exchange.sockets, "not connected again")
-        await until(lambda: exchange.heard == [subscribed, subscribed], "not subscribed again")
+        await until(lambda: exchange.heard == 2 * subscribed, "not subscribed again")
         assert not collector.connected
         await exchange.send(CASES["bybit"].short)
         await until(lambda: collector.connected and len(outbox.gaps) == 2, "the gap is not told")
@@ -231,6 +231,22 @@ async def test_a_cut_connection_is_made_again_and_its_gap_is_told(exchange_of):
         assert ended.since == begun.since <= ended.until <= ended.timestamp
         assert begun.reason
         assert (collector.account.gaps, collector.account.reconnects) == (1, 1)
+
+
+async def test_what_a_venue_refuses_is_seen_until_it_is_asked_again(exchange_of):
+    refusal = {"success": False, "ret_msg": "error:handler not found,topic:tickers.OLD", "op": "subscribe"}
+    async with exchange_of("bybit") as (exchange, collector, outbox):
+
+        def seen():
+            (refused,) = [each for each in Figures([collector], outbox).collect() if "refused" in each.name]
+            return [(sample.labels["venue"], sample.value) for sample in refused.samples]
+
+        assert seen() == [("bybit", 0)]
+        await exchange.send(refusal, CASES["bybit"].long)
+        await until(lambda: seen() == [("bybit", 1)], "the refusal is not seen")
+        await until(lambda: collector.connected, "no data")
+        await exchange.cut()
+        await until(lambda: seen() == [("bybit", 0)], "a refusal of before is seen")
 
 
 async def test_a_collector_that_is_stopped_tells_that_its_feeds_are_silent_from_now_on(exchange_of):

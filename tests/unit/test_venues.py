@@ -457,6 +457,7 @@ def test_venues_that_ask_are_answered_in_their_own_words():
         Reply('{"op":"pong","ts":"1789676447110"}')
     ]
     assert parse("htx", {"ping": 17}) == [Reply('{"pong":17}')]
+    assert parse("deribit", {"id": 0, "result": "ok"}) == []
     (reply,) = parse("deribit", {"method": "heartbeat", "params": {"type": "test_request"}})
     assert msgspec.json.decode(reply.text)["method"] == "public/test"
     assert parse("okx", {"event": "notice", "code": "64008", "msg": "soon"}) == [Closing()]
@@ -482,6 +483,7 @@ def test_venues_that_ask_are_answered_in_their_own_words():
         ("kraken", {"event": "error", "message": "Invalid product id"}, "Invalid product id"),
         ("kraken", {"event": "subscribed_failed", "feed": "trade"}, "subscribed_failed"),
         ("deribit", {"id": 2, "error": {"code": 11_050, "message": "bad_request"}}, "bad_request"),
+        ("deribit", {"id": 3, "result": ["trades.X.100ms", "ticker.X.100ms"]}, "1 of 3 channels"),
         ("hyperliquid", {"channel": "error", "data": "Invalid subscription"}, "Invalid subscription"),
     ],
 )
@@ -501,7 +503,7 @@ def test_a_subscription_that_is_refused_is_told_in_the_venue_s_words(name, frame
         ("gate", {"event": "subscribe", "channel": "futures.tickers", "result": {"status": "success"}}),
         ("htx", {"op": "sub", "err-code": 2014, "topic": "public.*.liquidation_orders"}),
         ("kraken", {"event": "subscribed", "feed": "trade"}),
-        ("deribit", {"id": 2, "result": ["trades.future.any.100ms"]}),
+        ("deribit", {"id": 1, "result": ["trades.future.any.100ms"]}),
         ("hyperliquid", {"channel": "subscriptionResponse", "data": {}}),
     ],
 )
@@ -539,6 +541,15 @@ def test_no_connection_has_more_subscriptions_than_the_venue_allows(name):
     for each in connections:
         assert max(text.count("N") for text in (each.url, *each.frames)) <= 3 * venue.LIMITS.streams
     assert all(any(f"{n}".lower() in text.lower() for text in named) for n in ("N0", "N899"))
+
+
+@pytest.mark.parametrize("name", ["bybit", "gate", "htx", "hyperliquid", "kraken"])
+def test_a_topic_that_is_refused_fails_alone(name):
+    """Elsewhere each topic of a frame is answered for, or what there is not is left out."""
+    two = [msgspec.structs.replace(each, name=f"Q{n}") for n in range(2) for each in _first(name)]
+    frames = [frame for each in VENUES[name].subscriptions(two) for frame in each.frames]
+    alone = [frame for each in two for frame in frames if each.name in frame]
+    assert len(alone) == len({*alone}) == len([frame for frame in frames if "Q" in frame])
 
 
 @pytest.mark.parametrize("name", EVERY)

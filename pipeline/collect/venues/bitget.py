@@ -28,7 +28,7 @@ from pipeline.collect.venue import (
     nothing_told,
     open_interest,
     read_each,
-    subscribed,
+    together,
 )
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def subscriptions(instruments: Sequence[Instrument]) -> list[Connection]:
             for kind in _TOPICS
         ),
     ]
-    return subscribed(WS, args, LIMITS.streams, LIMITS.streams)
+    return together(WS, args, LIMITS.streams, LIMITS.streams)
 
 
 def parse(frame: Any, state: State) -> list[Told]:

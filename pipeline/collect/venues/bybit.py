@@ -27,9 +27,9 @@ from pipeline.collect.venue import (
     liquidation,
     nothing_to_ask,
     nothing_told,
+    one_by_one,
     open_interest,
     read_each,
-    subscribed,
 )
 
 if TYPE_CHECKING:
@@ -42,12 +42,10 @@ if TYPE_CHECKING:
 NAME: Final = "bybit"
 COVERAGE: Final = "all"
 HEARTBEAT: Final = Heartbeat(every=20.0, text='{"op":"ping"}', silence=45.0)
-LIMITS: Final = Limits(streams=500, frames_per_second=5.0, lifetime=None)
+LIMITS: Final = Limits(streams=200, frames_per_second=10.0, lifetime=None)
 WS: Final = "wss://stream.bybit.com/v5/public/linear"
 REST: Final = "https://api.bybit.com/v5"
 _INSTRUMENTS: Final = f"{REST}/market/instruments-info?category=linear&limit=1000"
-_FRAME: Final = 100
-"""Topics of one subscription: one that does not exist fails all of its frame."""
 _MINUTES: Final = 60
 _POSITIONS: Final[Mapping[str, Side]] = {"Buy": "long", "Sell": "short"}
 """`S` is the side of the position, not of the order that closed it."""
@@ -102,8 +100,8 @@ def clock_ms(answer: Any) -> float:
 
 def subscriptions(instruments: Sequence[Instrument]) -> list[Connection]:
     """Return as many connections as the topics need."""
-    names = [f"{kind}.{each.name}" for each in instruments for kind in _TOPICS]
-    return subscribed(WS, names, LIMITS.streams, _FRAME)
+    topics = [f"{kind}.{each.name}" for each in instruments for kind in _TOPICS]
+    return one_by_one(WS, ({"op": "subscribe", "args": [topic]} for topic in topics), LIMITS.streams)
 
 
 def parse(frame: Any, state: State) -> list[Told]:

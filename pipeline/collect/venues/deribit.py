@@ -90,8 +90,8 @@ def subscriptions(instruments: Sequence[Instrument]) -> list[Connection]:
         Connection(
             url=WS,
             frames=(
-                _call(1, "public/set_heartbeat", {"interval": 15}),
-                _call(2, "public/subscribe", {"channels": group}),
+                _call(0, "public/set_heartbeat", {"interval": 15}),
+                _call(len(group), "public/subscribe", {"channels": group}),
             ),
         )
         for group in groups(channels, LIMITS.streams)
@@ -107,13 +107,21 @@ def parse(frame: Any, state: State) -> list[Told]:
     if "error" in frame:
         return [Refused(str(frame["error"]))]
     if (method := frame.get("method")) is None:
-        return [Accepted()]
+        return _answered(frame["id"], frame["result"])
     if method == "heartbeat":
         return [Reply(_ANSWER)] if frame["params"]["type"] == "test_request" else []
     data = frame["params"]["data"]
     if frame["params"]["channel"].startswith("trades."):
         return state.told_of_each(data, "instrument_name", _trade)
     return state.told_of_each([data], "instrument_name", _ticker)
+
+
+def _answered(asked: int, channels: Any) -> list[Told]:
+    """Read an answer: one to a subscription lists what there is, and has the number asked for as its own."""
+    if not isinstance(channels, list):
+        return []
+    missing = asked - len(channels)
+    return [Refused(f"{missing} of {asked} channels are left out")] if missing > 0 else [Accepted()]
 
 
 def _trade(trade: Any, of: Instrument, state: State) -> list[Told]:

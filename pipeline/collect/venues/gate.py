@@ -21,14 +21,13 @@ from pipeline.collect.venue import (
     State,
     Told,
     amounts,
-    as_text,
     collected,
     decode_json,
     funding,
-    groups,
     liquidation,
     nothing_to_ask,
     nothing_told,
+    one_by_one,
     open_interest,
 )
 
@@ -42,12 +41,11 @@ if TYPE_CHECKING:
 NAME: Final = "gate"
 COVERAGE: Final = "all since August 2026"
 HEARTBEAT: Final = Heartbeat(every=15.0, text=f'{{"time":{NOW},"channel":"futures.ping"}}', silence=45.0)
-LIMITS: Final = Limits(streams=400, frames_per_second=5.0, lifetime=None)
+LIMITS: Final = Limits(streams=200, frames_per_second=10.0, lifetime=None)
 WS: Final = "wss://fx-ws.gateio.ws/v4/ws/usdt"
 REST: Final = "https://api.gateio.ws/api/v4/futures/usdt"
 HEADERS: Final = (("X-Gate-Size-Decimal", "1"),)
 """Without it sizes are cut to whole contracts."""
-_FRAME: Final = 100
 _BY_CONTRACT: Final = ("futures.tickers", "futures.book_ticker", "futures.trades")
 _PAGE: Final = 1_000
 """Contracts of one answer, at most."""
@@ -99,18 +97,16 @@ def clock_ms(answer: Any) -> float:
 
 
 def subscriptions(instruments: Sequence[Instrument]) -> list[Connection]:
-    """Return one connection; liquidations come for all contracts at once."""
-    parts = groups([each.name for each in instruments], _FRAME)
-    frames = (
-        _subscribe("futures.public_liquidates", ["!all"]),
-        *(_subscribe(channel, part) for channel in _BY_CONTRACT for part in parts),
-    )
-    return [Connection(url=WS, frames=frames, headers=HEADERS)]
+    """Return as many connections as the topics need; liquidations come for all contracts at once."""
+    requests = [
+        _subscribe("futures.public_liquidates", "!all"),
+        *(_subscribe(channel, each.name) for each in instruments for channel in _BY_CONTRACT),
+    ]
+    return one_by_one(WS, requests, LIMITS.streams, headers=HEADERS)
 
 
-def _subscribe(channel: str, payload: list[str]) -> str:
-    time = msgspec.Raw(NOW)
-    return as_text({"time": time, "channel": channel, "event": "subscribe", "payload": payload})
+def _subscribe(channel: str, contract: str) -> Any:
+    return {"time": msgspec.Raw(NOW), "channel": channel, "event": "subscribe", "payload": [contract]}
 
 
 def parse(frame: Any, state: State) -> list[Told]:

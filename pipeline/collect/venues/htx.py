@@ -33,8 +33,8 @@ from pipeline.collect.venue import (
     collected,
     decode_json,
     funding,
-    groups,
     liquidation,
+    one_by_one,
     open_interest,
     position,
     read_each,
@@ -116,15 +116,10 @@ def subscriptions(instruments: Sequence[Instrument]) -> list[Connection]:
     notified = ["public.*.liquidation_orders", *(f"public.{each.name}.funding_rate" for each in instruments)]
     market = [f"market.{each.name}.{kind}" for each in instruments for kind in ("bbo", "trade.detail")]
     return [
-        *_connections(NOTIFICATIONS, notified, lambda topic: {"op": "sub", "topic": topic, "cid": topic}),
-        *_connections(MARKET, market, lambda topic: {"sub": topic, "id": topic}),
-    ]
-
-
-def _connections(url: str, topics: Sequence[str], subscribe: Any) -> list[Connection]:
-    return [
-        Connection(url=url, frames=tuple(as_text(subscribe(topic)) for topic in group))
-        for group in groups(topics, LIMITS.streams)
+        *one_by_one(
+            NOTIFICATIONS, ({"op": "sub", "topic": each, "cid": each} for each in notified), LIMITS.streams
+        ),
+        *one_by_one(MARKET, ({"sub": each, "id": each} for each in market), LIMITS.streams),
     ]
 
 

@@ -17,11 +17,10 @@ from pipeline.collect.venue import (
     State,
     Told,
     all_at_once,
-    as_text,
     collected,
     decode_json,
     funding,
-    groups,
+    one_by_one,
     open_interest,
     read_each,
 )
@@ -77,12 +76,9 @@ def clock_ms(answer: Any) -> float:
 
 def subscriptions(instruments: Sequence[Instrument]) -> list[Connection]:
     """Return the connections that bring prices and volumes."""
-    texts = [
-        as_text({"method": "subscribe", "subscription": {"type": kind, "coin": each.name}})
-        for each in instruments
-        for kind in ("bbo", "trades")
-    ]
-    return [Connection(url=WS, frames=tuple(group)) for group in groups(texts, LIMITS.streams)]
+    topics = [{"type": kind, "coin": each.name} for each in instruments for kind in ("bbo", "trades")]
+    requests = ({"method": "subscribe", "subscription": topic} for topic in topics)
+    return one_by_one(WS, requests, LIMITS.streams)
 
 
 def parse(frame: Any, state: State) -> list[Told]:

@@ -21,14 +21,13 @@ from pipeline.collect.venue import (
     Told,
     all_at_once,
     amounts,
-    as_text,
     collected,
     decode_json,
     funding,
-    groups,
     liquidation,
     nothing_to_ask,
     nothing_told,
+    one_by_one,
     open_interest,
     position,
 )
@@ -42,7 +41,7 @@ if TYPE_CHECKING:
 NAME: Final = "kraken"
 COVERAGE: Final = "trades marked as such"
 HEARTBEAT: Final = Heartbeat(every=30.0, text='{"event":"ping"}', silence=75.0)
-LIMITS: Final = Limits(streams=200, frames_per_second=5.0, lifetime=None)
+LIMITS: Final = Limits(streams=200, frames_per_second=20.0, lifetime=None)
 WS: Final = "wss://futures.kraken.com/ws/v1"
 REST: Final = "https://futures.kraken.com/derivatives/api/v3"
 _QUOTE: Final = "USD"
@@ -91,17 +90,13 @@ def clock_ms(answer: Any) -> float:
 
 
 def subscriptions(instruments: Sequence[Instrument]) -> list[Connection]:
-    """Return as many connections as there are instruments; trades bring liquidations and volumes."""
-    return [
-        Connection(
-            url=WS,
-            frames=(
-                '{"event":"subscribe","feed":"heartbeat"}',
-                *(as_text({"event": "subscribe", "feed": feed, "product_ids": names}) for feed in _FEEDS),
-            ),
-        )
-        for names in groups([each.name for each in instruments], LIMITS.streams)
-    ]
+    """Return as many connections as the topics need; trades bring liquidations and volumes."""
+    requests = (
+        {"event": "subscribe", "feed": feed, "product_ids": [each.name]}
+        for each in instruments
+        for feed in _FEEDS
+    )
+    return one_by_one(WS, requests, LIMITS.streams, first=('{"event":"subscribe","feed":"heartbeat"}',))
 
 
 def parse(frame: Any, state: State) -> list[Told]:

@@ -30,7 +30,7 @@ from pipeline.collect.venue import (
     open_interest,
     position,
     read_each,
-    subscribed,
+    together,
 )
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def subscriptions(instruments: Sequence[Instrument]) -> list[Connection]:
         {"channel": "liquidation-orders", "instType": "SWAP"},
         *({"channel": channel, "instId": each.name} for each in instruments for channel in _BY_SWAP),
     ]
-    return subscribed(WS, args, LIMITS.streams, _FRAME)
+    return together(WS, args, LIMITS.streams, _FRAME)
 
 
 def parse(frame: Any, state: State) -> list[Told]:
