@@ -55,7 +55,7 @@ class Conversation:
     connection
         Where to, and what is subscribed to.
     live
-        Set once data came.
+        Set once data came, and everything was asked for.
     leaving
         Set when it is to be replaced.
     accepted
@@ -82,7 +82,7 @@ class Conversation:
         self._data_silence = data_silence
         self.live = asyncio.Event()
         self.leaving = asyncio.Event()
-        self.accepted = False
+        self.accepted = self._asked = False
         self.refused = 0
         self.began = self.heard = time.time()
         self.task = asyncio.create_task(self._hold())
@@ -141,6 +141,9 @@ class Conversation:
         for frame in self.connection.frames:
             await socket.send_str(_dated(frame))
             await asyncio.sleep(1 / self._venue.LIMITS.frames_per_second)
+        self._asked = True
+        if self.heard > self.began:
+            self.live.set()
 
     async def _beat(self, socket: aiohttp.ClientWebSocketResponse, text: str) -> None:
         while True:
@@ -184,7 +187,8 @@ class Conversation:
                 data = True
         if data:
             self.heard = time.time()
-            self.live.set()
+            if self._asked:
+                self.live.set()
         return data
 
 

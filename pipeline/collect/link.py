@@ -24,7 +24,7 @@ _LASTED: Final = 60.0
 """Seconds of data after which a connection counts as good: the next failure is the first again."""
 _LONGEST_EXPONENT: Final = 16
 OVERLAP: Final = 30.0
-"""Seconds that a replacement gets to bring data before the one that it replaces is closed."""
+"""Seconds that a replacement gets to ask for everything and bring data, else what it replaces stays."""
 
 
 class Gap(NamedTuple):

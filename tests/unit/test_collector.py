@@ -440,6 +440,19 @@ async def test_a_venue_that_says_that_it_closes_is_left_first(exchange_of):
         assert outbox.gaps == []
 
 
+@pytest.mark.parametrize("quiet", [True, False])
+async def test_a_connection_is_not_there_before_all_is_asked_for(exchange_of, quiet):
+    """Else a gap would be over, or the connection before it closed, while feeds are still missing."""
+    async with exchange_of("gate", limits=Limits(frames_per_second=10)) as (exchange, collector, outbox):
+        await exchange.send(fresh(CASES["gate"].long))
+        while not collector.connected:
+            if not quiet:
+                await exchange.send(fresh(CASES["gate"].short))
+            await asyncio.sleep(0.01)
+        assert len(exchange.heard) == 4
+        assert outbox.begun == 1
+
+
 async def test_a_connection_stays_while_nothing_can_take_its_place(exchange_of):
     async with exchange_of("okx") as (exchange, collector, outbox):
         await exchange.send(fresh(CASES["okx"].long))

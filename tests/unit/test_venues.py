@@ -11,6 +11,7 @@ from venue_frames import CASES, T_MS, clock_of, deribit_trade, listing_of, parse
 
 from pipeline import codec, contract
 from pipeline.collect.collector import by_stream
+from pipeline.collect.link import OVERLAP
 from pipeline.collect.names import USUAL, UnknownUnitError
 from pipeline.collect.reading import TOPIC_OF
 from pipeline.collect.venue import (
@@ -540,6 +541,7 @@ def test_no_connection_has_more_subscriptions_than_the_venue_allows(name):
     named = [text for each in connections for text in (each.url, *each.frames)]
     for each in connections:
         assert max(text.count("N") for text in (each.url, *each.frames)) <= 3 * venue.LIMITS.streams
+        assert len(each.frames) / venue.LIMITS.frames_per_second < OVERLAP  # else none replaces another
     assert all(any(f"{n}".lower() in text.lower() for text in named) for n in ("N0", "N899"))
 
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 NAME: Final = "hyperliquid"
 COVERAGE: Final = "not published"
 HEARTBEAT: Final = Heartbeat(every=30.0, text='{"method":"ping"}', silence=75.0)
-LIMITS: Final = Limits(streams=400, frames_per_second=10.0, lifetime=None, poll=15.0)
+LIMITS: Final = Limits(streams=200, frames_per_second=10.0, lifetime=None, poll=15.0)
 WS: Final = "wss://api.hyperliquid.xyz/ws"
 REST: Final = "https://api.hyperliquid.xyz/info"
 _QUOTE: Final = "USDC"
