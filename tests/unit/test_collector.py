@@ -233,20 +233,26 @@ async def test_a_cut_connection_is_made_again_and_its_gap_is_told(exchange_of):
         assert (collector.account.gaps, collector.account.reconnects) == (1, 1)
 
 
-async def test_what_a_venue_refuses_is_seen_until_it_is_asked_again(exchange_of):
-    refusal = {"success": False, "ret_msg": "error:handler not found,topic:tickers.OLD", "op": "subscribe"}
-    async with exchange_of("bybit") as (exchange, collector, outbox):
+async def test_an_instrument_that_a_venue_refuses_is_missing_alone_and_seen_until_it_is_taken(exchange_of):
+    async with exchange_of("bybit", symbols=["BTCUSDT", "SHIBUSDT"]) as (exchange, collector, outbox):
 
         def seen():
             (refused,) = [each for each in Figures([collector], outbox).collect() if "refused" in each.name]
             return [(sample.labels["venue"], sample.value) for sample in refused.samples]
 
+        async def begin_again(unlisted):
+            exchange.unlisted = unlisted
+            exchange.heard.clear()
+            await exchange.cut()
+            await until(lambda: len(exchange.heard) == 6, "not everything was asked for")
+
+        exchange.refusal = {"success": False, "ret_msg": "error:handler not found", "op": "subscribe"}
         assert seen() == [("bybit", 0)]
-        await exchange.send(refusal, CASES["bybit"].long)
-        await until(lambda: seen() == [("bybit", 1)], "the refusal is not seen")
-        await until(lambda: collector.connected, "no data")
-        await exchange.cut()
-        await until(lambda: seen() == [("bybit", 0)], "a refusal of before is seen")
+        await begin_again("SHIB1000USDT")
+        await until(lambda: seen() == [("bybit", 3)], "the refusals are not seen")
+        assert sum("BTCUSDT" in frame and "SHIB1000USDT" not in frame for frame in exchange.heard) == 3
+        await begin_again("")
+        await until(lambda: seen() == [("bybit", 0)], "refusals of before are seen")
 
 
 async def test_a_collector_that_is_stopped_tells_that_its_feeds_are_silent_from_now_on(exchange_of):
