@@ -279,21 +279,20 @@ class Venue(Protocol):
     """A venue's file: constants, and functions without any effect but on the state they are given.
 
     `parse` and `parse_poll` raise one of `UNREADABLE` where a frame is not what the venue's documentation
-    says; a row of a list costs itself alone. `VOLUMES` and `CLOCK` ask for what `traded` and `clock_ms` read.
+    says; a row of a list costs itself alone. `LISTING`, `VOLUMES` and `CLOCK` ask for what `instruments`,
+    `traded` and `clock_ms` read.
     """
 
     NAME: str
     COVERAGE: str
     HEARTBEAT: Heartbeat
     LIMITS: Limits
+    LISTING: Sequence[Request]
     VOLUMES: Request
     CLOCK: Request
 
     def decode(self, frame: str | bytes) -> Any:
         """Return what a frame says; None for one that says nothing."""
-
-    def listing(self) -> Sequence[Request]:
-        """Return what to ask for the list of instruments."""
 
     def next_page(self, request: Request, answer: Any) -> Request | None:
         """Return what to ask for the rest of an answer with instruments; None where that was all."""

@@ -712,7 +712,7 @@ async def test_a_recording_has_one_list_of_instruments_however_often_the_venue_w
         with pytest.raises(VenueError):
             await collector.list_instruments({"NONEUSDT"})
         listing = await collector.list_instruments({"BTCUSDT"})
-    assert len(lines) == len(VENUES["binance"].listing())
+    assert len(lines) == len(VENUES["binance"].LISTING)
     assert Reading(VENUES["binance"], Kept()).choose(
         [json.loads(line.text) for line in lines], {"BTCUSDT"}
     ) == (listing)

@@ -338,7 +338,7 @@ def test_instruments_are_live_linear_perpetuals_and_others_are_refused_by_name()
 
 def test_contracts_of_gate_are_asked_for_until_a_page_is_not_full():
     gate = VENUES["gate"]
-    (first,) = gate.listing()
+    (first,) = gate.LISTING
     second = gate.next_page(first, [{}] * 1_000)
     assert second.url.endswith("limit=1000&offset=1000")
     assert gate.next_page(second, [{}] * 1_000).url.endswith("offset=2000")

@@ -20,6 +20,7 @@ HEARTBEAT: Final = Heartbeat(silence=60.0, protocol=True)
 LIMITS: Final = Limits(streams=200, frames_per_second=5.0, poll=30.0)
 WS: Final = "wss://fstream.asterdex.com"
 REST: Final = "https://fapi.asterdex.com/fapi/v1"
+LISTING: Final = (Request(url=f"{REST}/exchangeInfo"), Request(url=f"{REST}/fundingInfo"))
 VOLUMES: Final = Request(url=f"{REST}/ticker/24hr")
 CLOCK: Final = Request(url=f"{REST}/time")
 
@@ -29,11 +30,6 @@ traded = binance.traded
 clock_ms = binance.clock_ms
 parse = binance.parse
 parse_poll = binance.parse_poll
-
-
-def listing() -> list[Request]:
-    """Return what to ask for the list of instruments."""
-    return [Request(url=f"{REST}/exchangeInfo"), Request(url=f"{REST}/fundingInfo")]
 
 
 def instruments(answers: Sequence[Any], names: Names = USUAL) -> tuple[list[Instrument], list[str]]:

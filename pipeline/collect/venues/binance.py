@@ -49,16 +49,12 @@ QUOTES: Final = ("USDT", "USDC")
 _COIN_MARGINED: Final = 2
 _CONTROL: Final = "btcusdt@aggTrade"
 """What always flows: liquidations may be silent for minutes."""
+LISTING: Final = (Request(url=f"{REST}/exchangeInfo"), Request(url=f"{REST}/fundingInfo"))
 VOLUMES: Final = Request(url=f"{REST}/ticker/24hr")
 CLOCK: Final = Request(url=f"{REST}/time")
 
 decode = decode_json
 next_page = all_at_once
-
-
-def listing() -> list[Request]:
-    """Return what to ask for the list of instruments."""
-    return [Request(url=f"{REST}/exchangeInfo"), Request(url=f"{REST}/fundingInfo")]
 
 
 def instruments(answers: Sequence[Any], names: Names = USUAL) -> tuple[list[Instrument], list[str]]:

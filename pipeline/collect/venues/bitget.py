@@ -47,6 +47,7 @@ REST: Final = "https://api.bitget.com/api/v2/mix/market"
 _KIND: Final = "usdt-futures"
 _POSITIONS: Final[Mapping[str, Side]] = {"buy": "long", "sell": "short"}
 """`side` is the side of the position, not of the order that closed it."""
+LISTING: Final = (Request(url=f"{REST}/contracts?productType={_KIND}"),)
 VOLUMES: Final = Request(url=f"{REST}/tickers?productType={_KIND}")
 CLOCK: Final = Request(url=f"{REST}/current-fund-rate?symbol=BTCUSDT&productType={_KIND}")
 
@@ -54,11 +55,6 @@ decode = decode_but_pong
 next_page = all_at_once
 polls = nothing_to_ask
 parse_poll = nothing_told
-
-
-def listing() -> list[Request]:
-    """Return what to ask for the list of instruments."""
-    return [Request(url=f"{REST}/contracts?productType={_KIND}")]
 
 
 def instruments(answers: Sequence[Any], names: Names = USUAL) -> tuple[list[Instrument], list[str]]:

@@ -49,17 +49,13 @@ _INSTRUMENTS: Final = f"{REST}/market/instruments-info?category=linear&limit=100
 _MINUTES: Final = 60
 _POSITIONS: Final[Mapping[str, Side]] = {"Buy": "long", "Sell": "short"}
 """`S` is the side of the position, not of the order that closed it."""
+LISTING: Final = (Request(url=_INSTRUMENTS),)
 VOLUMES: Final = Request(url=f"{REST}/market/tickers?category=linear")
 CLOCK: Final = Request(url=f"{REST}/market/time")
 
 decode = decode_json
 polls = nothing_to_ask
 parse_poll = nothing_told
-
-
-def listing() -> list[Request]:
-    """Return what to ask for the list of instruments."""
-    return [Request(url=_INSTRUMENTS)]
 
 
 def next_page(request: Request, answer: Any) -> Request | None:

@@ -44,6 +44,7 @@ WS: Final = "wss://streams.deribit.com/ws/api/v2"
 REST: Final = "https://www.deribit.com/api/v2"
 _ANSWER: Final = '{"jsonrpc":"2.0","id":9,"method":"public/test","params":{}}'
 _OTHER: Final[Mapping[Side, Side]] = {"long": "short", "short": "long"}
+LISTING: Final = (Request(url=f"{REST}/public/get_instruments?currency=any&kind=future"),)
 VOLUMES: Final = Request(url=f"{REST}/public/get_book_summary_by_currency?currency=USDC&kind=future")
 CLOCK: Final = Request(url=f"{REST}/public/get_time")
 
@@ -51,11 +52,6 @@ decode = decode_json
 next_page = all_at_once
 polls = nothing_to_ask
 parse_poll = nothing_told
-
-
-def listing() -> list[Request]:
-    """Return what to ask for the list of instruments: rarely, the venue allows one such question in 10 s."""
-    return [Request(url=f"{REST}/public/get_instruments?currency=any&kind=future")]
 
 
 def instruments(answers: Sequence[Any], names: Names = USUAL) -> tuple[list[Instrument], list[str]]:

@@ -60,13 +60,11 @@ polls = nothing_to_ask
 parse_poll = nothing_told
 
 
-def listing() -> list[Request]:
-    """Return what to ask for the list of instruments."""
-    return [_page(0)]
-
-
 def _page(first: int) -> Request:
     return Request(url=f"{REST}/contracts?limit={_PAGE}&offset={first}", about=str(first))
+
+
+LISTING: Final = (_page(0),)
 
 
 def next_page(request: Request, answer: Any) -> Request | None:

@@ -61,6 +61,7 @@ _HELD: Final = Request(url=f"{REST}/swap_open_interest")
 """Tells open interest and volumes of all swaps."""
 _SIDES: Final = 2
 """Open interest and volumes are sums of both sides."""
+LISTING: Final = (Request(url=f"{REST}/swap_contract_info?business_type=swap"),)
 VOLUMES: Final = _HELD
 CLOCK: Final = Request(url=f"{REST}/swap_open_interest?contract_code=BTC-USDT")
 
@@ -78,11 +79,6 @@ def _unpacked(frame: bytes) -> bytes:
     if not unpacking.eof:
         raise ValueError(f"a frame that is cut short, or has more than {LARGEST} bytes")
     return text
-
-
-def listing() -> list[Request]:
-    """Return what to ask for the list of instruments."""
-    return [Request(url=f"{REST}/swap_contract_info?business_type=swap")]
 
 
 def instruments(answers: Sequence[Any], names: Names = USUAL) -> tuple[list[Instrument], list[str]]:

@@ -40,16 +40,12 @@ REST: Final = "https://api.hyperliquid.xyz/info"
 _QUOTE: Final = "USDC"
 """In which it settles; the list does not say so."""
 _STATE: Final = Request(url=REST, body='{"type":"metaAndAssetCtxs"}')
+LISTING: Final = (Request(url=REST, body='{"type":"meta"}'),)
 VOLUMES: Final = _STATE
 CLOCK: Final = Request(url=REST, body='{"type":"l2Book","coin":"BTC"}')
 
 decode = decode_json
 next_page = all_at_once
-
-
-def listing() -> list[Request]:
-    """Return what to ask for the list of instruments."""
-    return [Request(url=REST, body='{"type":"meta"}')]
 
 
 def instruments(answers: Sequence[Any], names: Names = USUAL) -> tuple[list[Instrument], list[str]]:

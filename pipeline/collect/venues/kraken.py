@@ -45,6 +45,7 @@ LIMITS: Final = Limits(streams=200, frames_per_second=20.0, lifetime=None)
 WS: Final = "wss://futures.kraken.com/ws/v1"
 REST: Final = "https://futures.kraken.com/derivatives/api/v3"
 _QUOTE: Final = "USD"
+LISTING: Final = (Request(url=f"{REST}/instruments"),)
 VOLUMES: Final = Request(url=f"{REST}/tickers")
 CLOCK: Final = Request(url=f"{REST}/tickers/PF_XBTUSD")
 
@@ -52,11 +53,6 @@ decode = decode_json
 next_page = all_at_once
 polls = nothing_to_ask
 parse_poll = nothing_told
-
-
-def listing() -> list[Request]:
-    """Return what to ask for the list of instruments."""
-    return [Request(url=f"{REST}/instruments")]
 
 
 def instruments(answers: Sequence[Any], names: Names = USUAL) -> tuple[list[Instrument], list[str]]:

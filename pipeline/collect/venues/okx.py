@@ -51,6 +51,7 @@ _BY_SWAP: Final = ("tickers", "trades", "open-interest", "funding-rate")
 _HOUR_MS: Final = 3_600_000
 _CLOSES_SOON: Final = "64008"
 _SIDES: Final[Mapping[str, Side]] = {"long": "long", "short": "short"}
+LISTING: Final = (Request(url=f"{REST}/public/instruments?instType=SWAP"),)
 VOLUMES: Final = Request(url=f"{REST}/market/tickers?instType=SWAP")
 CLOCK: Final = Request(url=f"{REST}/public/time")
 
@@ -58,11 +59,6 @@ decode = decode_but_pong
 next_page = all_at_once
 polls = nothing_to_ask
 parse_poll = nothing_told
-
-
-def listing() -> list[Request]:
-    """Return what to ask for the list of instruments."""
-    return [Request(url=f"{REST}/public/instruments?instType=SWAP")]
 
 
 def instruments(answers: Sequence[Any], names: Names = USUAL) -> tuple[list[Instrument], list[str]]:
