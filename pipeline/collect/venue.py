@@ -191,14 +191,12 @@ class State:
         self.instruments = {each.name: each for each in instruments}
         self._known = known
 
-    def absent(self, name: str) -> Dropped:
-        """Return why a record of an instrument that is not collected is left out."""
-        return OTHER if name in self._known else UNKNOWN
-
     def told_of(self, name: str, row: Any, read: Read) -> list[Told]:
         """Return what is read of a row about an instrument, or why it is left out."""
         of = self.instruments.get(name)
-        return [self.absent(name)] if of is None else read(row, of, self)
+        if of is None:
+            return [OTHER if name in self._known else UNKNOWN]
+        return read(row, of, self)
 
     def told_of_each(self, rows: Iterable[Any], field: str, read: Read) -> list[Told]:
         """Return what is read of rows that name their instruments in a field."""

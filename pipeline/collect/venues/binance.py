@@ -121,10 +121,8 @@ def _event(state: State, event: Any) -> list[Told]:
     body = event if order is None else order
     if body.get("st") == _COIN_MARGINED or "_" in body["s"]:
         return [Dropped("coin-margined or dated")]
-    of = state.instruments.get(body["s"])
-    if of is None:
-        return [state.absent(body["s"])]
-    return [] if (read := _EVENTS.get(event["e"])) is None else read(body, of, state)
+    read = _EVENTS.get(event["e"])
+    return [] if read is None else state.told_of(body["s"], body, read)
 
 
 def _force_order(order: Any, of: Instrument, state: State) -> list[Told]:

@@ -105,11 +105,7 @@ def parse(frame: Any, state: State) -> list[Told]:
     about = frame["arg"]
     if about["topic"] == "liquidation":
         return state.told_of_each(frame["data"], "symbol", _liquidation)
-    return state.told_of(about["symbol"], frame, _of_symbol)
-
-
-def _of_symbol(frame: Any, of: Instrument, state: State) -> list[Told]:
-    return _TOPICS[frame["arg"]["topic"]](frame, of, state)
+    return state.told_of(about["symbol"], frame, _TOPICS[about["topic"]])
 
 
 def _liquidation(each: Any, of: Instrument, state: State) -> list[Told]:

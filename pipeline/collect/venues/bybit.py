@@ -105,8 +105,7 @@ def parse(frame: Any, state: State) -> list[Told]:
     if (kind := frame.get("topic")) is None:
         return _control(frame)
     name, _, symbol = kind.partition(".")
-    of = state.instruments.get(symbol)
-    return [state.absent(symbol)] if of is None else _TOPICS[name](frame, of, state)
+    return state.told_of(symbol, frame, _TOPICS[name])
 
 
 def _control(frame: Any) -> list[Told]:
