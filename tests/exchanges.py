@@ -38,6 +38,8 @@ class Exchange:
         Headers of answers that refuse.
     refused
         When that was, by the machine's own clock.
+    unlisted
+        A name: whatever has it is answered with `refusal`.
     pings
         Pings of the protocol that came.
     listing
@@ -60,6 +62,7 @@ class Exchange:
         self.connections = 0
         self.silent = self.full = False
         self.refused: list[float] = []
+        self.unlisted, self.refusal = "", None
         self.pings = 0
         self.status = 200
         self.wait = {"Retry-After": "0.1"}
@@ -130,6 +133,8 @@ class Exchange:
         self.heard.append(text)
         if text == "ping":
             await socket.send_str("pong")
+        elif self.unlisted and self.unlisted in text:
+            await self._write(socket, self.refusal)
 
     async def _answer(self, request: web.Request) -> web.Response:
         self.requests += 1

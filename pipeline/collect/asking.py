@@ -79,7 +79,7 @@ class Asking:
 
     async def _pages(self) -> list[Any]:
         answers = list[Any]()
-        for request in self._reading.venue.listing():
+        for request in self._reading.venue.LISTING:
             page: Request | None = request
             while page is not None:
                 answers.append(await self.ask(page))

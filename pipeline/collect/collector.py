@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import msgspec
 import structlog
 
-from pipeline import contract
 from pipeline.collect.asking import LISTED, Asking
 from pipeline.collect.link import OVERLAP, Gap, Link
 from pipeline.collect.reading import Listing, VenueError
@@ -97,6 +96,11 @@ class Collector:
     def connected(self) -> bool:
         """Whether all connections bring data."""
         return bool(self._links) and all(link.connected for link in self._links.values())
+
+    @property
+    def refused(self) -> int:
+        """What the venue refuses on the present connections: it is missing, while all else comes."""
+        return sum(link.refused for link in self._links.values())
 
     async def list_instruments(self, symbols: Collection[str]) -> Listing:
         """Ask for the venue's instruments, and choose those of some symbols.
@@ -187,7 +191,7 @@ class Collector:
         link.forget()
 
     def _connections(self) -> dict[str, Connection]:
-        wanted = self.venue.subscriptions(self._listing.chosen, frozenset(contract.FEEDS))
+        wanted = self.venue.subscriptions(self._listing.chosen)
         return {
             stream: msgspec.structs.replace(each, url=self.asking.at(each.url))
             for stream, each in by_stream(wanted).items()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import aiohttp
 import structlog
 
-from pipeline.collect.venue import LARGEST, NOW, Accepted, Closing, Refused, Reply
+from pipeline.collect.venue import LARGEST, NOW, Accepted, Closing, Refused, Reply, Unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -55,11 +55,13 @@ class Conversation:
     connection
         Where to, and what is subscribed to.
     live
-        Set once data came.
+        Set once data came, and everything was asked for.
     leaving
         Set when it is to be replaced.
     accepted
         Whether the venue took a subscription.
+    refused
+        How often it refused something.
     began, heard
         When it began, and when data came last (before any: when it began), in Unix seconds.
 
@@ -80,7 +82,8 @@ class Conversation:
         self._data_silence = data_silence
         self.live = asyncio.Event()
         self.leaving = asyncio.Event()
-        self.accepted = False
+        self.accepted = self._asked = False
+        self.refused = 0
         self.began = self.heard = time.time()
         self.task = asyncio.create_task(self._hold())
 
@@ -138,6 +141,9 @@ class Conversation:
         for frame in self.connection.frames:
             await socket.send_str(_dated(frame))
             await asyncio.sleep(1 / self._venue.LIMITS.frames_per_second)
+        self._asked = True
+        if self.heard > self.began:
+            self.live.set()
 
     async def _beat(self, socket: aiohttp.ClientWebSocketResponse, text: str) -> None:
         while True:
@@ -173,14 +179,16 @@ class Conversation:
             elif isinstance(told, Closing):
                 self.leaving.set()
             elif isinstance(told, Refused):
+                self.refused += 1
                 log.warning("refused", venue=self._venue.NAME, reason=told.reason)
             elif isinstance(told, Accepted):
                 self.accepted = True
-            else:
+            elif not isinstance(told, Unreadable):
                 data = True
         if data:
             self.heard = time.time()
-            self.live.set()
+            if self._asked:
+                self.live.set()
         return data
 
 

@@ -24,7 +24,7 @@ _LASTED: Final = 60.0
 """Seconds of data after which a connection counts as good: the next failure is the first again."""
 _LONGEST_EXPONENT: Final = 16
 OVERLAP: Final = 30.0
-"""Seconds that a replacement gets to bring data before the one that it replaces is closed."""
+"""Seconds that a replacement gets to ask for everything and bring data, else what it replaces stays."""
 
 
 class Gap(NamedTuple):
@@ -76,6 +76,11 @@ class Link:
         self._longest_wait = longest_wait
         self.connected = False
         self._current: Conversation | None = None
+
+    @property
+    def refused(self) -> int:
+        """How often the venue refused something on the present connection."""
+        return 0 if self._current is None else self._current.refused
 
     def change(self, connection: Connection) -> bool:
         """Bring something else from now on, and tell whether that is so: the new connection comes first."""

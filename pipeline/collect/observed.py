@@ -25,6 +25,11 @@ _GAUGES: Final[_OfVenue] = (
     ("connections", "Connections that there should be.", lambda each: each.account.connections),
     ("connected", "Whether all connections of a venue bring data.", lambda each: each.connected),
     (
+        "refused",
+        "Subscriptions that a venue refuses: nothing comes of them.",
+        lambda each: each.refused,
+    ),
+    (
         "sides_inverted",
         "Whether strong moves liquidate those whom they favour: a mistake of sides.",
         lambda each: each.reading.sides.inverted,

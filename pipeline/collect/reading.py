@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import zlib
 from collections import defaultdict
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
@@ -17,7 +16,7 @@ from pipeline.collect.account import Account
 from pipeline.collect.bundles import Bundles, References
 from pipeline.collect.names import USUAL
 from pipeline.collect.sides import SideCheck
-from pipeline.collect.venue import Dropped, Refused, Request, State
+from pipeline.collect.venue import UNREADABLE, Dropped, Refused, Request, State, Unreadable
 from pipeline.messages import Funding, Liquidation, OpenInterest, Price
 
 if TYPE_CHECKING:
@@ -36,11 +35,6 @@ TOPIC_OF: Final[dict[type[Feed], str]] = {
     OpenInterest: contract.OPEN_INTEREST,
     Funding: contract.FUNDING,
 }
-UNREADABLE: Final = (
-    *(ValueError, LookupError, TypeError, AttributeError, ArithmeticError),
-    *(zlib.error, RecursionError),  # of frames that are no gzip, or nested without end
-)
-"""What reading a frame raises that is not as documented."""
 _COMPLAINTS: Final = 5
 """Unreadable frames of a venue that are shown in the log; the others are counted."""
 _SHOWN: Final = 500
@@ -245,26 +239,28 @@ class Reading:
         try:
             told = read()
         except UNREADABLE as error:
-            self._reject(error, raw)
+            self._reject(repr(error), raw)
             return ()
         for each in told:
             try:
                 self._take(each)
             except UNREADABLE as error:  # this one alone: the others of the frame are good
-                self._reject(error, raw)
+                self._reject(repr(error), raw)
         return told
 
-    def _reject(self, error: Exception, raw: object) -> None:
+    def _reject(self, error: str, raw: object) -> None:
         self.account.rejected += 1
         if self.account.rejected <= _COMPLAINTS:
             shown = str(raw)[:_SHOWN]
-            log.warning("a frame is not as documented", venue=self.venue.NAME, error=repr(error), frame=shown)
+            log.warning("a frame is not as documented", venue=self.venue.NAME, error=error, frame=shown)
 
     def _take(self, told: Told) -> None:
         if isinstance(told, Dropped):
             self.account.dropped[told.reason] += 1
         elif isinstance(told, Refused):
             self.account.refused[told.reason] += 1
+        elif isinstance(told, Unreadable):
+            self._reject(told.error, told.row)
         elif isinstance(told, (Liquidation, Price, OpenInterest, Funding)):
             self._publish(TOPIC_OF[type(told)], told)
 

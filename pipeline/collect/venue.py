@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections import Counter, defaultdict
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar
@@ -29,6 +30,11 @@ NOW: Final = "$NOW"
 """Stands for the Unix time in seconds at which a text is sent."""
 LARGEST: Final = 16 << 20
 """Bytes of a frame, unpacked, or of an answer: several times what the largest list of instruments has."""
+UNREADABLE: Final = (
+    *(ValueError, LookupError, TypeError, AttributeError, ArithmeticError),
+    *(zlib.error, RecursionError),  # of frames that are no gzip, or nested without end
+)
+"""What reading a frame raises that is not as documented."""
 _SHOWN: Final = 200
 """Characters of an instrument that is not as documented."""
 
@@ -63,7 +69,14 @@ class Noted(Struct, frozen=True):
     """Data that the next price will tell of: they show that the connection lives."""
 
 
-Told: TypeAlias = Feed | Reply | Accepted | Refused | Closing | Dropped | Noted
+class Unreadable(Struct, frozen=True):
+    """The first row of a list that is not as documented, and what was wrong with it."""
+
+    error: str
+    row: Any
+
+
+Told: TypeAlias = Feed | Reply | Accepted | Refused | Closing | Dropped | Noted | Unreadable
 
 NOTED: Final = Noted()
 UNKNOWN: Final = Dropped("unknown instrument")
@@ -178,18 +191,16 @@ class State:
         self.instruments = {each.name: each for each in instruments}
         self._known = known
 
-    def absent(self, name: str) -> Dropped:
-        """Return why a record of an instrument that is not collected is left out."""
-        return OTHER if name in self._known else UNKNOWN
-
     def told_of(self, name: str, row: Any, read: Read) -> list[Told]:
         """Return what is read of a row about an instrument, or why it is left out."""
         of = self.instruments.get(name)
-        return [self.absent(name)] if of is None else read(row, of, self)
+        if of is None:
+            return [OTHER if name in self._known else UNKNOWN]
+        return read(row, of, self)
 
     def told_of_each(self, rows: Iterable[Any], field: str, read: Read) -> list[Told]:
         """Return what is read of rows that name their instruments in a field."""
-        return [told for row in rows for told in self.told_of(row[field], row, read)]
+        return read_each(rows, lambda row: self.told_of(row[field], row, read))
 
     def quote(self, name: str) -> Quote:
         """Return what is known of an instrument's price."""
@@ -215,7 +226,7 @@ class State:
     ) -> list[Told]:
         """Take the best quotes, 0 for none, and a mark price that came with them; then `tick`."""
         quote = self.quote(instrument.name)
-        quote.bid, quote.ask = bid, ask
+        quote.bid, quote.ask, quote.quoted_ms = bid, ask, time_ms
         if mark is not None:
             quote.mark = mark
         return self.tick(instrument, time_ms)
@@ -232,6 +243,17 @@ class State:
 
 Read: TypeAlias = "Callable[[Any, Instrument, State], list[Told]]"
 """Returns what a row tells of an instrument."""
+
+
+def read_each(rows: Iterable[Any], read: Callable[[Any], list[Told]]) -> list[Told]:
+    """Return what is read of each row: one that is not as documented costs none of the others."""
+    told, unreadable = list[Told](), None
+    for row in rows:
+        try:
+            told += read(row)
+        except UNREADABLE as error:
+            unreadable = unreadable or Unreadable(repr(error), row)
+    return told if unreadable is None else [*told, unreadable]
 
 
 class Ids:
@@ -254,22 +276,21 @@ class Ids:
 class Venue(Protocol):
     """A venue's file: constants, and functions without any effect but on the state they are given.
 
-    `parse` and `parse_poll` raise ValueError, KeyError, TypeError or IndexError where a frame is not what
-    the venue's documentation says. `VOLUMES` and `CLOCK` ask for what `traded` and `clock_ms` read.
+    `parse` and `parse_poll` raise one of `UNREADABLE` where a frame is not what the venue's documentation
+    says; a row of a list costs itself alone. `LISTING`, `VOLUMES` and `CLOCK` ask for what `instruments`,
+    `traded` and `clock_ms` read.
     """
 
     NAME: str
     COVERAGE: str
     HEARTBEAT: Heartbeat
     LIMITS: Limits
+    LISTING: Sequence[Request]
     VOLUMES: Request
     CLOCK: Request
 
     def decode(self, frame: str | bytes) -> Any:
         """Return what a frame says; None for one that says nothing."""
-
-    def listing(self) -> Sequence[Request]:
-        """Return what to ask for the list of instruments."""
 
     def next_page(self, request: Request, answer: Any) -> Request | None:
         """Return what to ask for the rest of an answer with instruments; None where that was all."""
@@ -283,8 +304,11 @@ class Venue(Protocol):
     def clock_ms(self, answer: Any) -> float:
         """Return the venue's Unix time in milliseconds."""
 
-    def subscriptions(self, instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:
-        """Return the connections that bring those topics of those instruments."""
+    def subscriptions(self, instruments: Sequence[Instrument]) -> list[Connection]:
+        """Return the connections that bring all feeds of those instruments, whatever is published.
+
+        Prices tell whether a connection lives, what a bundle is worth, and which side a move went against.
+        """
 
     def parse(self, frame: Any, state: State) -> list[Told]:
         """Return what a decoded frame tells."""
@@ -376,14 +400,31 @@ def groups(names: Iterable[T], most: int) -> list[list[T]]:
     return [every[first : first + most] for first in range(0, len(every), most)]
 
 
-def subscribed(url: str, topics: Iterable[Any], most: int, in_a_frame: int) -> list[Connection]:
-    """Return connections on which `subscribe` is sent with so many topics at most, as some venues have it."""
+def one_by_one(
+    url: str,
+    requests: Iterable[Any],
+    most: int,
+    *,
+    first: tuple[str, ...] = (),
+    headers: tuple[tuple[str, str], ...] = (),
+) -> list[Connection]:
+    """Return connections on which each topic is asked for by itself, so many of them at most.
+
+    So one that is refused, as of an instrument which is no longer listed, fails alone: venues refuse a frame
+    as a whole.
+    """
+    frames = map(as_text, requests)
+    return [Connection(url=url, frames=(*first, *group), headers=headers) for group in groups(frames, most)]
+
+
+def together(url: str, args: Iterable[Any], most: int, in_a_frame: int) -> list[Connection]:
+    """Return connections of so many topics at most, for venues that answer for each topic of a frame."""
     return [
         Connection(
             url=url,
-            frames=tuple(as_text({"op": "subscribe", "args": args}) for args in groups(group, in_a_frame)),
+            frames=tuple(as_text({"op": "subscribe", "args": part}) for part in groups(group, in_a_frame)),
         )
-        for group in groups(topics, most)
+        for group in groups(args, most)
     ]
 
 

@@ -32,7 +32,7 @@ from pipeline.collect.bundles import References
 from pipeline.collect.clock import Clock
 from pipeline.collect.collector import Collector
 from pipeline.collect.names import USUAL
-from pipeline.collect.observed import create_web
+from pipeline.collect.observed import Figures, create_web
 from pipeline.collect.outbox import Outbox
 from pipeline.collect.ranking import MostTraded, named
 from pipeline.collect.reading import Listing, Reading, VenueError
@@ -218,11 +218,11 @@ async def test_only_wanted_topics_are_published(exchange_of):
 async def test_a_cut_connection_is_made_again_and_its_gap_is_told(exchange_of):
     async with exchange_of("bybit") as (exchange, collector, outbox):
         await exchange.send(CASES["bybit"].long)
-        await until(lambda: collector.connected and exchange.heard, "no data, or not subscribed")
-        before, (subscribed,) = exchange.connections, exchange.heard
+        await until(lambda: collector.connected and len(exchange.heard) == 3, "no data, or not subscribed")
+        before, subscribed = exchange.connections, list(exchange.heard)
         await exchange.cut()
         await until(lambda: exchange.connections > before and exchange.sockets, "not connected again")
-        await until(lambda: exchange.heard == [subscribed, subscribed], "not subscribed again")
+        await until(lambda: exchange.heard == 2 * subscribed, "not subscribed again")
         assert not collector.connected
         await exchange.send(CASES["bybit"].short)
         await until(lambda: collector.connected and len(outbox.gaps) == 2, "the gap is not told")
@@ -231,6 +231,28 @@ async def test_a_cut_connection_is_made_again_and_its_gap_is_told(exchange_of):
         assert ended.since == begun.since <= ended.until <= ended.timestamp
         assert begun.reason
         assert (collector.account.gaps, collector.account.reconnects) == (1, 1)
+
+
+async def test_an_instrument_that_a_venue_refuses_is_missing_alone_and_seen_until_it_is_taken(exchange_of):
+    async with exchange_of("bybit", symbols=["BTCUSDT", "SHIBUSDT"]) as (exchange, collector, outbox):
+
+        def seen():
+            (refused,) = [each for each in Figures([collector], outbox).collect() if "refused" in each.name]
+            return [(sample.labels["venue"], sample.value) for sample in refused.samples]
+
+        async def begin_again(unlisted):
+            exchange.unlisted = unlisted
+            exchange.heard.clear()
+            await exchange.cut()
+            await until(lambda: len(exchange.heard) == 6, "not everything was asked for")
+
+        exchange.refusal = {"success": False, "ret_msg": "error:handler not found", "op": "subscribe"}
+        assert seen() == [("bybit", 0)]
+        await begin_again("SHIB1000USDT")
+        await until(lambda: seen() == [("bybit", 3)], "the refusals are not seen")
+        assert sum("BTCUSDT" in frame and "SHIB1000USDT" not in frame for frame in exchange.heard) == 3
+        await begin_again("")
+        await until(lambda: seen() == [("bybit", 0)], "refusals of before are seen")
 
 
 async def test_a_collector_that_is_stopped_tells_that_its_feeds_are_silent_from_now_on(exchange_of):
@@ -369,20 +391,28 @@ async def test_who_hears_a_feed_says_since_when_and_knows_its_own_words(exchange
         assert collector._links[own.stream]._gap.since == since
 
 
-async def test_silence_after_an_acknowledgement_is_noticed(exchange_of):
+@pytest.mark.parametrize(
+    "frame",
+    [
+        {"success": True, "op": "subscribe", "ret_msg": ""},
+        {"topic": "allLiquidation.BTCUSDT", "data": [{}]},
+    ],
+    ids=["acknowledged", "unreadable"],
+)
+async def test_frames_without_data_are_silence(exchange_of, frame):
     """Old addresses connect, acknowledge, and send nothing."""
     heartbeat = Heartbeat(every=0.05, text='{"op":"ping"}', silence=30.0)
     options = {"heartbeat": heartbeat, "data_silence": 0.3}
     async with exchange_of("bybit", **options) as (exchange, collector, outbox):
 
-        async def acknowledge():
+        async def send():
             while True:
-                await exchange.send({"success": True, "op": "subscribe", "ret_msg": ""})
+                await exchange.send(frame)
                 await asyncio.sleep(0.05)
 
-        acknowledging = asyncio.create_task(acknowledge())
+        sending = asyncio.create_task(send())
         await until(lambda: outbox.gaps, "the silence was not noticed")
-        acknowledging.cancel()
+        sending.cancel()
         assert outbox.gaps[0].reason == "frames, but no data for 0 s"
         assert not collector.connected
 
@@ -414,6 +444,19 @@ async def test_a_venue_that_says_that_it_closes_is_left_first(exchange_of):
         await exchange.send({"event": "notice", "code": "64008", "msg": "closing soon"})
         await until(lambda: exchange.connections > first, "not left")
         assert outbox.gaps == []
+
+
+@pytest.mark.parametrize("quiet", [True, False])
+async def test_a_connection_is_not_there_before_all_is_asked_for(exchange_of, quiet):
+    """Else a gap would be over, or the connection before it closed, while feeds are still missing."""
+    async with exchange_of("gate", limits=Limits(frames_per_second=10)) as (exchange, collector, outbox):
+        await exchange.send(fresh(CASES["gate"].long))
+        while not collector.connected:
+            if not quiet:
+                await exchange.send(fresh(CASES["gate"].short))
+            await asyncio.sleep(0.01)
+        assert len(exchange.heard) == 4
+        assert outbox.begun == 1
 
 
 async def test_a_connection_stays_while_nothing_can_take_its_place(exchange_of):
@@ -669,7 +712,7 @@ async def test_a_recording_has_one_list_of_instruments_however_often_the_venue_w
         with pytest.raises(VenueError):
             await collector.list_instruments({"NONEUSDT"})
         listing = await collector.list_instruments({"BTCUSDT"})
-    assert len(lines) == len(VENUES["binance"].listing())
+    assert len(lines) == len(VENUES["binance"].LISTING)
     assert Reading(VENUES["binance"], Kept()).choose(
         [json.loads(line.text) for line in lines], {"BTCUSDT"}
     ) == (listing)

@@ -11,19 +11,23 @@ from venue_frames import CASES, T_MS, clock_of, deribit_trade, listing_of, parse
 
 from pipeline import codec, contract
 from pipeline.collect.collector import by_stream
+from pipeline.collect.link import OVERLAP
 from pipeline.collect.names import USUAL, UnknownUnitError
-from pipeline.collect.reading import TOPIC_OF, UNREADABLE
+from pipeline.collect.reading import TOPIC_OF
 from pipeline.collect.venue import (
     HISTORY,
     LARGEST,
     OTHER,
     UNKNOWN,
+    UNREADABLE,
     Accepted,
     Closing,
     Dropped,
+    Noted,
     Refused,
     Reply,
     Request,
+    Unreadable,
 )
 from pipeline.collect.venues import VENUES
 from pipeline.messages import FeedStatus, Funding, Liquidation, OpenInterest, Price
@@ -240,6 +244,23 @@ def test_quotes_and_trades_between_two_prices_are_data_too(name):
     assert all(parse(name, frame, state) for frame in BOOKS[name] * 2)
 
 
+def test_quotes_that_have_ceased_are_no_price_while_mark_prices_still_come():
+    state = state_of("gate")
+    _, book = BOOKS["gate"]
+    told = parse("gate", book, state)
+    for seconds in (1, 60, 61, 62):
+        told += parse("gate", gate_ticker(T_MS + 1_000 * seconds, "61000"), state)
+    told += parse("gate", book | {"result": book["result"] | {"t": T_MS + 63_000}}, state)
+    prices = [(price.price, price.spread_bps) for price in only(told, Price)]
+    assert [price for price, _ in prices] == [60_000, 60_000, 60_000, 61_000, 61_000, 60_000]
+    assert [spread is None for _, spread in prices] == [False, False, False, True, True, False]
+
+
+def gate_ticker(time_ms, mark):
+    ticker = {"contract": "BTC_USDT", "mark_price": mark, "funding_rate": "0", "total_size": "100000"}
+    return {"channel": "futures.tickers", "event": "update", "time_ms": time_ms, "result": [ticker]}
+
+
 @pytest.mark.parametrize("off", [1_000, 1 + 1e-6])
 def test_one_time_that_is_far_ahead_holds_up_no_price_after_it(off):
     _, book = _binance_like()
@@ -327,7 +348,7 @@ def test_instruments_are_live_linear_perpetuals_and_others_are_refused_by_name()
 
 def test_contracts_of_gate_are_asked_for_until_a_page_is_not_full():
     gate = VENUES["gate"]
-    (first,) = gate.listing()
+    (first,) = gate.LISTING
     second = gate.next_page(first, [{}] * 1_000)
     assert second.url.endswith("limit=1000&offset=1000")
     assert gate.next_page(second, [{}] * 1_000).url.endswith("offset=2000")
@@ -392,9 +413,7 @@ def test_open_interest_is_of_one_side_in_dollars():
     assert held(parse("bybit", frame)) == 600_000
     data = {"instId": "BTC-USDT-SWAP", "oi": "1000", "oiCcy": "10", "oiUsd": "600000", "ts": str(T_MS)}
     assert held(parse("okx", {"arg": {"channel": "open-interest"}, "data": [data]})) == 600_000
-    ticker = {"contract": "BTC_USDT", "mark_price": "60000", "funding_rate": "0", "total_size": "100000"}
-    gate = {"channel": "futures.tickers", "event": "update", "time_ms": T_MS, "result": [ticker]}
-    assert held(parse("gate", gate)) == 600_000
+    assert held(parse("gate", gate_ticker(T_MS, "60000"))) == 600_000
     kraken = {
         "feed": "ticker",
         "product_id": "PF_XBTUSD",
@@ -449,6 +468,7 @@ def test_venues_that_ask_are_answered_in_their_own_words():
         Reply('{"op":"pong","ts":"1789676447110"}')
     ]
     assert parse("htx", {"ping": 17}) == [Reply('{"pong":17}')]
+    assert parse("deribit", {"id": 0, "result": "ok"}) == []
     (reply,) = parse("deribit", {"method": "heartbeat", "params": {"type": "test_request"}})
     assert msgspec.json.decode(reply.text)["method"] == "public/test"
     assert parse("okx", {"event": "notice", "code": "64008", "msg": "soon"}) == [Closing()]
@@ -474,6 +494,7 @@ def test_venues_that_ask_are_answered_in_their_own_words():
         ("kraken", {"event": "error", "message": "Invalid product id"}, "Invalid product id"),
         ("kraken", {"event": "subscribed_failed", "feed": "trade"}, "subscribed_failed"),
         ("deribit", {"id": 2, "error": {"code": 11_050, "message": "bad_request"}}, "bad_request"),
+        ("deribit", {"id": 3, "result": ["trades.X.100ms", "ticker.X.100ms"]}, "1 of 3 channels"),
         ("hyperliquid", {"channel": "error", "data": "Invalid subscription"}, "Invalid subscription"),
     ],
 )
@@ -493,7 +514,7 @@ def test_a_subscription_that_is_refused_is_told_in_the_venue_s_words(name, frame
         ("gate", {"event": "subscribe", "channel": "futures.tickers", "result": {"status": "success"}}),
         ("htx", {"op": "sub", "err-code": 2014, "topic": "public.*.liquidation_orders"}),
         ("kraken", {"event": "subscribed", "feed": "trade"}),
-        ("deribit", {"id": 2, "result": ["trades.future.any.100ms"]}),
+        ("deribit", {"id": 1, "result": ["trades.future.any.100ms"]}),
         ("hyperliquid", {"channel": "subscriptionResponse", "data": {}}),
     ],
 )
@@ -522,23 +543,31 @@ def test_a_compressed_frame_that_is_too_large_or_none_is_unreadable(frame):
         VENUES["htx"].decode(frame)
 
 
-@pytest.mark.parametrize("topics", [set(contract.FEEDS), {contract.LIQUIDATIONS}, {contract.PRICES}])
 @pytest.mark.parametrize("name", EVERY)
-def test_no_connection_has_more_subscriptions_than_the_venue_allows(name, topics):
+def test_no_connection_has_more_subscriptions_than_the_venue_allows(name):
     venue = VENUES[name]
     many = [msgspec.structs.replace(each, name=f"N{n}") for n in range(900) for each in _first(name)]
-    connections = venue.subscriptions(many, topics)
+    connections = venue.subscriptions(many)
     named = [text for each in connections for text in (each.url, *each.frames)]
     for each in connections:
         assert max(text.count("N") for text in (each.url, *each.frames)) <= 3 * venue.LIMITS.streams
-    if contract.PRICES in topics:
-        assert all(any(f"{n}".lower() in text.lower() for text in named) for n in ("N0", "N899"))
+        assert len(each.frames) / venue.LIMITS.frames_per_second < OVERLAP  # else none replaces another
+    assert all(any(f"{n}".lower() in text.lower() for text in named) for n in ("N0", "N899"))
+
+
+@pytest.mark.parametrize("name", ["bybit", "gate", "htx", "hyperliquid", "kraken"])
+def test_a_topic_that_is_refused_fails_alone(name):
+    """Elsewhere each topic of a frame is answered for, or what there is not is left out."""
+    two = [msgspec.structs.replace(each, name=f"Q{n}") for n in range(2) for each in _first(name)]
+    frames = [frame for each in VENUES[name].subscriptions(two) for frame in each.frames]
+    alone = [frame for each in two for frame in frames if each.name in frame]
+    assert len(alone) == len({*alone}) == len([frame for frame in frames if "Q" in frame])
 
 
 @pytest.mark.parametrize("name", EVERY)
 def test_each_connection_has_a_name_of_its_own_that_can_be_told(name):
     many = [msgspec.structs.replace(each, name=f"N{n}") for n in range(900) for each in _first(name)]
-    connections = VENUES[name].subscriptions(many, set(contract.FEEDS))
+    connections = VENUES[name].subscriptions(many)
     names = by_stream(connections)
     assert len(names) == len(connections)
     told = [codec.encode(FeedStatus(name, stream, 1.7e9, None, "cut")) for stream in names]
@@ -563,6 +592,40 @@ def test_a_frame_that_is_not_as_documented_is_refused_and_breaks_nothing(data):
     for each in told:
         if type(each) in TOPIC_OF:
             assert each.exchange == name
+
+
+def rows_of(name, frame):
+    """Return the list of events in a frame, where it has one."""
+    match name:
+        case "okx":
+            return frame["data"][0].get("details", frame["data"])
+        case "gate":
+            return frame["result"]
+        case "deribit":
+            return frame["params"]["data"]
+        case "htx" if "tick" in frame:
+            return frame["tick"]["data"]
+    return frame["data"]
+
+
+def lists():
+    """Yield frames that have lists of liquidations and trades; Kraken's have one."""
+    for name in (each for each in LIQUIDATING if each != "kraken"):
+        one = CASES[name].long
+        yield name, {"data": [one]} if name in {"aster", "binance"} else one, Liquidation
+    for name in ("bybit", "okx", "bitget", "gate", "htx", "hyperliquid"):
+        yield name, BOOKS[name][0], Noted
+
+
+@pytest.mark.parametrize(("name", "frame", "kind"), [*lists()])
+@pytest.mark.parametrize("bad", [{}, None, "x", 7])
+def test_a_row_that_is_not_as_documented_costs_none_of_its_neighbours(name, frame, kind, bad):
+    frame = copy.deepcopy(frame)
+    rows = rows_of(name, frame)
+    rows[:] = [rows[0], bad, rows[0]]
+    told = parse(name, frame)
+    assert len(only(told, kind)) == 2
+    assert [each.row for each in only(told, Unreadable)] == [bad]
 
 
 def _broken(frame, data):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from pipeline import contract
 from pipeline.collect.names import USUAL
 from pipeline.collect.venue import Connection, Heartbeat, Limits, Request, decode_json, groups
 from pipeline.collect.venues import binance
@@ -21,6 +20,7 @@ HEARTBEAT: Final = Heartbeat(silence=60.0, protocol=True)
 LIMITS: Final = Limits(streams=200, frames_per_second=5.0, poll=30.0)
 WS: Final = "wss://fstream.asterdex.com"
 REST: Final = "https://fapi.asterdex.com/fapi/v1"
+LISTING: Final = (Request(url=f"{REST}/exchangeInfo"), Request(url=f"{REST}/fundingInfo"))
 VOLUMES: Final = Request(url=f"{REST}/ticker/24hr")
 CLOCK: Final = Request(url=f"{REST}/time")
 
@@ -32,24 +32,16 @@ parse = binance.parse
 parse_poll = binance.parse_poll
 
 
-def listing() -> list[Request]:
-    """Return what to ask for the list of instruments."""
-    return [Request(url=f"{REST}/exchangeInfo"), Request(url=f"{REST}/fundingInfo")]
-
-
 def instruments(answers: Sequence[Any], names: Names = USUAL) -> tuple[list[Instrument], list[str]]:
     """Return the perpetuals against USDT and USDC."""
     return binance.listed(NAME, answers, names)
 
 
-def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:
-    """Return the connections that bring those topics, as many as the streams need."""
+def subscriptions(instruments: Sequence[Instrument]) -> list[Connection]:
+    """Return as many connections as the streams need."""
     names = [each.name.lower() for each in instruments]
-    streams = ["!markPrice@arr@1s"]
-    if contract.LIQUIDATIONS in topics:
-        streams.append("!forceOrder@arr")
-    if contract.PRICES in topics:
-        streams += [f"{name}@{kind}" for name in names for kind in ("bookTicker", "aggTrade")]
+    streams = ["!markPrice@arr@1s", "!forceOrder@arr"]
+    streams += [f"{name}@{kind}" for name in names for kind in ("bookTicker", "aggTrade")]
     return [
         Connection(url=f"{WS}/stream?streams={'/'.join(group)}") for group in groups(streams, LIMITS.streams)
     ]

@@ -6,6 +6,7 @@ it still connects and confirms, and stays silent.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline import contract
@@ -29,6 +30,7 @@ from pipeline.collect.venue import (
     liquidation,
     open_interest,
     position,
+    read_each,
 )
 
 if TYPE_CHECKING:
@@ -47,16 +49,12 @@ QUOTES: Final = ("USDT", "USDC")
 _COIN_MARGINED: Final = 2
 _CONTROL: Final = "btcusdt@aggTrade"
 """What always flows: liquidations may be silent for minutes."""
+LISTING: Final = (Request(url=f"{REST}/exchangeInfo"), Request(url=f"{REST}/fundingInfo"))
 VOLUMES: Final = Request(url=f"{REST}/ticker/24hr")
 CLOCK: Final = Request(url=f"{REST}/time")
 
 decode = decode_json
 next_page = all_at_once
-
-
-def listing() -> list[Request]:
-    """Return what to ask for the list of instruments."""
-    return [Request(url=f"{REST}/exchangeInfo"), Request(url=f"{REST}/fundingInfo")]
 
 
 def instruments(answers: Sequence[Any], names: Names = USUAL) -> tuple[list[Instrument], list[str]]:
@@ -94,17 +92,12 @@ def clock_ms(answer: Any) -> float:
     return float(answer["serverTime"])
 
 
-def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:
+def subscriptions(instruments: Sequence[Instrument]) -> list[Connection]:
     """Return a connection for each root, or more where there are many instruments."""
     names = [each.name.lower() for each in instruments]
-    market = [_CONTROL]
-    if contract.LIQUIDATIONS in topics:
-        market.append("!forceOrder@arr")
-    if contract.PRICES in topics:
-        market += [f"{name}@aggTrade" for name in names if f"{name}@aggTrade" != _CONTROL]
-    if not {contract.FUNDING, contract.PRICES}.isdisjoint(topics):
-        market.append("!markPrice@arr@1s")
-    book = [f"{name}@bookTicker" for name in names] if contract.PRICES in topics else []
+    trades = [f"{name}@aggTrade" for name in names]
+    market = ["!forceOrder@arr", "!markPrice@arr@1s", *dict.fromkeys([_CONTROL, *trades])]
+    book = [f"{name}@bookTicker" for name in names]
     return [
         Connection(url=f"{WS}/{root}/stream?streams={'/'.join(group)}")
         for root, streams in (("market", market), ("public", book))
@@ -120,19 +113,16 @@ def parse(frame: Any, state: State) -> list[Told]:
         return [Accepted()]
     data = frame.get("data", frame)
     events = data if isinstance(data, list) else [data]
-    return [told for event in events for told in parse_event(event, state)]
+    return read_each(events, partial(_event, state))
 
 
-def parse_event(event: Any, state: State) -> list[Told]:
-    """Return what one event tells."""
+def _event(state: State, event: Any) -> list[Told]:
     order = event.get("o") if event["e"] == "forceOrder" else None
     body = event if order is None else order
     if body.get("st") == _COIN_MARGINED or "_" in body["s"]:
         return [Dropped("coin-margined or dated")]
-    of = state.instruments.get(body["s"])
-    if of is None:
-        return [state.absent(body["s"])]
-    return [] if (read := _EVENTS.get(event["e"])) is None else read(body, of, state)
+    read = _EVENTS.get(event["e"])
+    return [] if read is None else state.told_of(body["s"], body, read)
 
 
 def _force_order(order: Any, of: Instrument, state: State) -> list[Told]:
@@ -184,10 +174,13 @@ def open_interest_requests(
 def parse_poll(request: Request, answer: Any, state: State) -> list[Told]:
     """Return the open interest in US dollars, at the mark price of the same round."""
     if not request.about:
-        for each in answer:
-            state.quote(each["symbol"]).mark = float(each["markPrice"])
-        return []
+        return read_each(answer, partial(_valued, state))
     return state.told_of(request.about, answer, _held)
+
+
+def _valued(state: State, each: Any) -> list[Told]:
+    state.quote(each["symbol"]).mark = float(each["markPrice"])
+    return []
 
 
 def _held(answer: Any, of: Instrument, state: State) -> list[Told]:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from pipeline import contract
 from pipeline.collect.names import USUAL
 from pipeline.collect.venue import (
     HISTORY,
@@ -28,11 +27,12 @@ from pipeline.collect.venue import (
     nothing_to_ask,
     nothing_told,
     open_interest,
-    subscribed,
+    read_each,
+    together,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from pipeline.collect.instruments import Instrument
     from pipeline.collect.names import Names
@@ -47,6 +47,7 @@ REST: Final = "https://api.bitget.com/api/v2/mix/market"
 _KIND: Final = "usdt-futures"
 _POSITIONS: Final[Mapping[str, Side]] = {"buy": "long", "sell": "short"}
 """`side` is the side of the position, not of the order that closed it."""
+LISTING: Final = (Request(url=f"{REST}/contracts?productType={_KIND}"),)
 VOLUMES: Final = Request(url=f"{REST}/tickers?productType={_KIND}")
 CLOCK: Final = Request(url=f"{REST}/current-fund-rate?symbol=BTCUSDT&productType={_KIND}")
 
@@ -54,11 +55,6 @@ decode = decode_but_pong
 next_page = all_at_once
 polls = nothing_to_ask
 parse_poll = nothing_told
-
-
-def listing() -> list[Request]:
-    """Return what to ask for the list of instruments."""
-    return [Request(url=f"{REST}/contracts?productType={_KIND}")]
 
 
 def instruments(answers: Sequence[Any], names: Names = USUAL) -> tuple[list[Instrument], list[str]]:
@@ -89,15 +85,17 @@ def clock_ms(answer: Any) -> float:
     return float(answer["requestTime"])
 
 
-def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:
-    """Return the connections that bring those topics; liquidations come for all pairs at once."""
-    args = [{"instType": _KIND, "topic": "liquidation"}] if contract.LIQUIDATIONS in topics else []
-    kinds = ["ticker"] if topics != {contract.LIQUIDATIONS} else []
-    kinds += ["publicTrade"] if contract.PRICES in topics else []
-    args += [
-        {"instType": _KIND, "topic": kind, "symbol": each.name} for each in instruments for kind in kinds
+def subscriptions(instruments: Sequence[Instrument]) -> list[Connection]:
+    """Return as many connections as the topics need; liquidations come for all pairs at once."""
+    args = [
+        {"instType": _KIND, "topic": "liquidation"},
+        *(
+            {"instType": _KIND, "topic": kind, "symbol": each.name}
+            for each in instruments
+            for kind in _TOPICS
+        ),
     ]
-    return subscribed(WS, args, LIMITS.streams, LIMITS.streams)
+    return together(WS, args, LIMITS.streams, LIMITS.streams)
 
 
 def parse(frame: Any, state: State) -> list[Told]:
@@ -107,11 +105,7 @@ def parse(frame: Any, state: State) -> list[Told]:
     about = frame["arg"]
     if about["topic"] == "liquidation":
         return state.told_of_each(frame["data"], "symbol", _liquidation)
-    return state.told_of(about["symbol"], frame, _of_symbol)
-
-
-def _of_symbol(frame: Any, of: Instrument, state: State) -> list[Told]:
-    return _TOPICS[frame["arg"]["topic"]](frame, of, state)
+    return state.told_of(about["symbol"], frame, _TOPICS[about["topic"]])
 
 
 def _liquidation(each: Any, of: Instrument, state: State) -> list[Told]:
@@ -135,7 +129,7 @@ def _trades(frame: Any, of: Instrument, state: State) -> list[Told]:
     """Count trades; the first message after a subscription, `snapshot`, is history."""
     if frame["action"] == "snapshot":
         return [HISTORY]
-    return [state.trade(of, each["v"], each["p"]) for each in frame["data"]]
+    return read_each(frame["data"], lambda each: [state.trade(of, each["v"], each["p"])])
 
 
 _TOPICS: Final = {"ticker": _ticker, "publicTrade": _trades}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 import msgspec
 
-from pipeline import contract
 from pipeline.collect.names import USUAL
 from pipeline.collect.venue import (
     Accepted,
@@ -27,12 +27,13 @@ from pipeline.collect.venue import (
     liquidation,
     nothing_to_ask,
     nothing_told,
+    one_by_one,
     open_interest,
-    subscribed,
+    read_each,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from pipeline.collect.instruments import Instrument
     from pipeline.collect.names import Names
@@ -41,26 +42,20 @@ if TYPE_CHECKING:
 NAME: Final = "bybit"
 COVERAGE: Final = "all"
 HEARTBEAT: Final = Heartbeat(every=20.0, text='{"op":"ping"}', silence=45.0)
-LIMITS: Final = Limits(streams=500, frames_per_second=5.0, lifetime=None)
+LIMITS: Final = Limits(streams=200, frames_per_second=10.0, lifetime=None)
 WS: Final = "wss://stream.bybit.com/v5/public/linear"
 REST: Final = "https://api.bybit.com/v5"
 _INSTRUMENTS: Final = f"{REST}/market/instruments-info?category=linear&limit=1000"
-_FRAME: Final = 100
-"""Topics of one subscription: one that does not exist fails all of its frame."""
 _MINUTES: Final = 60
 _POSITIONS: Final[Mapping[str, Side]] = {"Buy": "long", "Sell": "short"}
 """`S` is the side of the position, not of the order that closed it."""
+LISTING: Final = (Request(url=_INSTRUMENTS),)
 VOLUMES: Final = Request(url=f"{REST}/market/tickers?category=linear")
 CLOCK: Final = Request(url=f"{REST}/market/time")
 
 decode = decode_json
 polls = nothing_to_ask
 parse_poll = nothing_told
-
-
-def listing() -> list[Request]:
-    """Return what to ask for the list of instruments."""
-    return [Request(url=_INSTRUMENTS)]
 
 
 def next_page(request: Request, answer: Any) -> Request | None:
@@ -99,17 +94,10 @@ def clock_ms(answer: Any) -> float:
     return float(answer["time"])
 
 
-def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:
-    """Return the connections that bring those topics."""
-    kinds = []
-    if contract.LIQUIDATIONS in topics:
-        kinds.append("allLiquidation")
-    if topics != {contract.LIQUIDATIONS}:
-        kinds.append("tickers")
-    if contract.PRICES in topics:
-        kinds.append("publicTrade")
-    names = [f"{kind}.{each.name}" for each in instruments for kind in kinds]
-    return subscribed(WS, names, LIMITS.streams, _FRAME)
+def subscriptions(instruments: Sequence[Instrument]) -> list[Connection]:
+    """Return as many connections as the topics need."""
+    topics = [f"{kind}.{each.name}" for each in instruments for kind in _TOPICS]
+    return one_by_one(WS, ({"op": "subscribe", "args": [topic]} for topic in topics), LIMITS.streams)
 
 
 def parse(frame: Any, state: State) -> list[Told]:
@@ -117,8 +105,7 @@ def parse(frame: Any, state: State) -> list[Told]:
     if (kind := frame.get("topic")) is None:
         return _control(frame)
     name, _, symbol = kind.partition(".")
-    of = state.instruments.get(symbol)
-    return [state.absent(symbol)] if of is None else _TOPICS[name](frame, of, state)
+    return state.told_of(symbol, frame, _TOPICS[name])
 
 
 def _control(frame: Any) -> list[Told]:
@@ -128,22 +115,17 @@ def _control(frame: Any) -> list[Told]:
 
 
 def _liquidations(frame: Any, of: Instrument, state: State) -> list[Told]:
-    ids = Ids()
-    return [
-        liquidation(
-            of,
-            _POSITIONS[each["S"]],
-            each["v"],
-            each["p"],
-            each["T"],
-            event_id=ids.of(NAME, each["s"], each["S"], each["p"], each["v"], each["T"]),
-        )
-        for each in frame["data"]
-    ]
+    return read_each(frame["data"], partial(_liquidation, Ids(), of))
+
+
+def _liquidation(ids: Ids, of: Instrument, each: Any) -> list[Told]:
+    side, size, price, time_ms = _POSITIONS[each["S"]], each["v"], each["p"], each["T"]
+    event_id = ids.of(NAME, each["s"], each["S"], price, size, time_ms)
+    return [liquidation(of, side, size, price, time_ms, event_id=event_id)]
 
 
 def _trades(frame: Any, of: Instrument, state: State) -> list[Told]:
-    return [state.trade(of, each["v"], each["p"]) for each in frame["data"]]
+    return read_each(frame["data"], lambda each: [state.trade(of, each["v"], each["p"])])
 
 
 def _ticker(frame: Any, of: Instrument, state: State) -> list[Told]:

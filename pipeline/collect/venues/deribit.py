@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from pipeline import contract
 from pipeline.collect.names import USUAL
 from pipeline.collect.venue import (
     Accepted,
@@ -31,7 +30,7 @@ from pipeline.collect.venue import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from pipeline.collect.instruments import Instrument
     from pipeline.collect.names import Names
@@ -45,6 +44,7 @@ WS: Final = "wss://streams.deribit.com/ws/api/v2"
 REST: Final = "https://www.deribit.com/api/v2"
 _ANSWER: Final = '{"jsonrpc":"2.0","id":9,"method":"public/test","params":{}}'
 _OTHER: Final[Mapping[Side, Side]] = {"long": "short", "short": "long"}
+LISTING: Final = (Request(url=f"{REST}/public/get_instruments?currency=any&kind=future"),)
 VOLUMES: Final = Request(url=f"{REST}/public/get_book_summary_by_currency?currency=USDC&kind=future")
 CLOCK: Final = Request(url=f"{REST}/public/get_time")
 
@@ -52,11 +52,6 @@ decode = decode_json
 next_page = all_at_once
 polls = nothing_to_ask
 parse_poll = nothing_told
-
-
-def listing() -> list[Request]:
-    """Return what to ask for the list of instruments: rarely, the venue allows one such question in 10 s."""
-    return [Request(url=f"{REST}/public/get_instruments?currency=any&kind=future")]
 
 
 def instruments(answers: Sequence[Any], names: Names = USUAL) -> tuple[list[Instrument], list[str]]:
@@ -84,17 +79,15 @@ def clock_ms(answer: Any) -> float:
     return float(answer["result"])
 
 
-def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:
-    """Return the connections that bring those topics; trades bring liquidations and volumes."""
-    kinds = ["trades"] if not {contract.LIQUIDATIONS, contract.PRICES}.isdisjoint(topics) else []
-    kinds += ["ticker"] if topics != {contract.LIQUIDATIONS} else []
-    channels = [f"{kind}.{each.name}.100ms" for each in instruments for kind in kinds]
+def subscriptions(instruments: Sequence[Instrument]) -> list[Connection]:
+    """Return as many connections as the channels need; trades bring liquidations and volumes."""
+    channels = [f"{kind}.{each.name}.100ms" for each in instruments for kind in ("trades", "ticker")]
     return [
         Connection(
             url=WS,
             frames=(
-                _call(1, "public/set_heartbeat", {"interval": 15}),
-                _call(2, "public/subscribe", {"channels": group}),
+                _call(0, "public/set_heartbeat", {"interval": 15}),
+                _call(len(group), "public/subscribe", {"channels": group}),
             ),
         )
         for group in groups(channels, LIMITS.streams)
@@ -110,13 +103,21 @@ def parse(frame: Any, state: State) -> list[Told]:
     if "error" in frame:
         return [Refused(str(frame["error"]))]
     if (method := frame.get("method")) is None:
-        return [Accepted()]
+        return _answered(frame["id"], frame["result"])
     if method == "heartbeat":
         return [Reply(_ANSWER)] if frame["params"]["type"] == "test_request" else []
     data = frame["params"]["data"]
     if frame["params"]["channel"].startswith("trades."):
         return state.told_of_each(data, "instrument_name", _trade)
     return state.told_of_each([data], "instrument_name", _ticker)
+
+
+def _answered(asked: int, channels: Any) -> list[Told]:
+    """Read an answer: one to a subscription lists what there is, and has the number asked for as its own."""
+    if not isinstance(channels, list):
+        return []
+    missing = asked - len(channels)
+    return [Refused(f"{missing} of {asked} channels are left out")] if missing > 0 else [Accepted()]
 
 
 def _trade(trade: Any, of: Instrument, state: State) -> list[Told]:

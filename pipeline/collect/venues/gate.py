@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from pipeline import contract
 from pipeline.collect.names import USUAL
 from pipeline.collect.venue import (
     NOW,
@@ -22,19 +21,18 @@ from pipeline.collect.venue import (
     State,
     Told,
     amounts,
-    as_text,
     collected,
     decode_json,
     funding,
-    groups,
     liquidation,
     nothing_to_ask,
     nothing_told,
+    one_by_one,
     open_interest,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Sequence
 
     from pipeline.collect.instruments import Instrument
     from pipeline.collect.names import Names
@@ -43,12 +41,12 @@ if TYPE_CHECKING:
 NAME: Final = "gate"
 COVERAGE: Final = "all since August 2026"
 HEARTBEAT: Final = Heartbeat(every=15.0, text=f'{{"time":{NOW},"channel":"futures.ping"}}', silence=45.0)
-LIMITS: Final = Limits(streams=400, frames_per_second=5.0, lifetime=None)
+LIMITS: Final = Limits(streams=200, frames_per_second=10.0, lifetime=None)
 WS: Final = "wss://fx-ws.gateio.ws/v4/ws/usdt"
 REST: Final = "https://api.gateio.ws/api/v4/futures/usdt"
 HEADERS: Final = (("X-Gate-Size-Decimal", "1"),)
 """Without it sizes are cut to whole contracts."""
-_FRAME: Final = 100
+_BY_CONTRACT: Final = ("futures.tickers", "futures.book_ticker", "futures.trades")
 _PAGE: Final = 1_000
 """Contracts of one answer, at most."""
 _HOUR: Final = 3_600
@@ -62,13 +60,11 @@ polls = nothing_to_ask
 parse_poll = nothing_told
 
 
-def listing() -> list[Request]:
-    """Return what to ask for the list of instruments."""
-    return [_page(0)]
-
-
 def _page(first: int) -> Request:
     return Request(url=f"{REST}/contracts?limit={_PAGE}&offset={first}", about=str(first))
+
+
+LISTING: Final = (_page(0),)
 
 
 def next_page(request: Request, answer: Any) -> Request | None:
@@ -98,21 +94,17 @@ def clock_ms(answer: Any) -> float:
     return float(answer["current"]) * 1_000
 
 
-def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:
-    """Return one connection; liquidations come for all contracts at once."""
-    names = [each.name for each in instruments]
-    channels = ["futures.tickers"] if topics != {contract.LIQUIDATIONS} else []
-    channels += ["futures.book_ticker", "futures.trades"] if contract.PRICES in topics else []
-    subscribed = [(channel, part) for channel in channels for part in groups(names, _FRAME)]
-    if contract.LIQUIDATIONS in topics:
-        subscribed.insert(0, ("futures.public_liquidates", ["!all"]))
-    frames = tuple(_subscribe(channel, payload) for channel, payload in subscribed)
-    return [Connection(url=WS, frames=frames, headers=HEADERS)]
+def subscriptions(instruments: Sequence[Instrument]) -> list[Connection]:
+    """Return as many connections as the topics need; liquidations come for all contracts at once."""
+    requests = [
+        _subscribe("futures.public_liquidates", "!all"),
+        *(_subscribe(channel, each.name) for each in instruments for channel in _BY_CONTRACT),
+    ]
+    return one_by_one(WS, requests, LIMITS.streams, headers=HEADERS)
 
 
-def _subscribe(channel: str, payload: list[str]) -> str:
-    time = msgspec.Raw(NOW)
-    return as_text({"time": time, "channel": channel, "event": "subscribe", "payload": payload})
+def _subscribe(channel: str, contract: str) -> Any:
+    return {"time": msgspec.Raw(NOW), "channel": channel, "event": "subscribe", "payload": [contract]}
 
 
 def parse(frame: Any, state: State) -> list[Told]:

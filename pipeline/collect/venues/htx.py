@@ -21,6 +21,7 @@ from pipeline.collect.venue import (
     Heartbeat,
     Ids,
     Limits,
+    Read,
     Refused,
     Reply,
     Request,
@@ -32,10 +33,11 @@ from pipeline.collect.venue import (
     collected,
     decode_json,
     funding,
-    groups,
     liquidation,
+    one_by_one,
     open_interest,
     position,
+    read_each,
 )
 
 if TYPE_CHECKING:
@@ -59,6 +61,7 @@ _HELD: Final = Request(url=f"{REST}/swap_open_interest")
 """Tells open interest and volumes of all swaps."""
 _SIDES: Final = 2
 """Open interest and volumes are sums of both sides."""
+LISTING: Final = (Request(url=f"{REST}/swap_contract_info?business_type=swap"),)
 VOLUMES: Final = _HELD
 CLOCK: Final = Request(url=f"{REST}/swap_open_interest?contract_code=BTC-USDT")
 
@@ -76,11 +79,6 @@ def _unpacked(frame: bytes) -> bytes:
     if not unpacking.eof:
         raise ValueError(f"a frame that is cut short, or has more than {LARGEST} bytes")
     return text
-
-
-def listing() -> list[Request]:
-    """Return what to ask for the list of instruments."""
-    return [Request(url=f"{REST}/swap_contract_info?business_type=swap")]
 
 
 def instruments(answers: Sequence[Any], names: Names = USUAL) -> tuple[list[Instrument], list[str]]:
@@ -109,23 +107,15 @@ def clock_ms(answer: Any) -> float:
     return float(answer["ts"])
 
 
-def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:
+def subscriptions(instruments: Sequence[Instrument]) -> list[Connection]:
     """Return a connection for notifications, and as many for quotes and trades as there are instruments."""
-    notified = ["public.*.liquidation_orders"] if contract.LIQUIDATIONS in topics else []
-    if contract.FUNDING in topics:
-        notified += [f"public.{each.name}.funding_rate" for each in instruments]
-    kinds = ("bbo", "trade.detail") if contract.PRICES in topics else ()
-    market = [f"market.{each.name}.{kind}" for each in instruments for kind in kinds]
+    notified = ["public.*.liquidation_orders", *(f"public.{each.name}.funding_rate" for each in instruments)]
+    market = [f"market.{each.name}.{kind}" for each in instruments for kind in ("bbo", "trade.detail")]
     return [
-        *_connections(NOTIFICATIONS, notified, lambda topic: {"op": "sub", "topic": topic, "cid": topic}),
-        *_connections(MARKET, market, lambda topic: {"sub": topic, "id": topic}),
-    ]
-
-
-def _connections(url: str, topics: Sequence[str], subscribe: Any) -> list[Connection]:
-    return [
-        Connection(url=url, frames=tuple(as_text(subscribe(topic)) for topic in group))
-        for group in groups(topics, LIMITS.streams)
+        *one_by_one(
+            NOTIFICATIONS, ({"op": "sub", "topic": each, "cid": each} for each in notified), LIMITS.streams
+        ),
+        *one_by_one(MARKET, ({"sub": each, "id": each} for each in market), LIMITS.streams),
     ]
 
 
@@ -150,13 +140,13 @@ def _control(frame: Any) -> list[Told]:
 
 def _orders(frame: Any, state: State) -> list[Told]:
     """`amount` is in coins, `trade_turnover` in US dollars."""
-    ids, told = Ids(), list[Told]()
-    for each in frame["data"]:
-        if each["business_type"] != "swap" or each["offset"] != "close":
-            told.append(Dropped("no closing order of a swap"))
-        else:
-            told += state.told_of(each["contract_code"], each, partial(_order, ids))
-    return told
+    return read_each(frame["data"], partial(_of_swap, state, partial(_order, Ids())))
+
+
+def _of_swap(state: State, read: Read, each: Any) -> list[Told]:
+    if each["business_type"] != "swap" or each["offset"] != "close":
+        return [Dropped("no closing order of a swap")]
+    return state.told_of(each["contract_code"], each, read)
 
 
 def _order(ids: Ids, each: Any, of: Instrument, state: State) -> list[Told]:
@@ -187,7 +177,7 @@ def _book(tick: Any, of: Instrument, state: State) -> list[Told]:
 
 
 def _trades(tick: Any, of: Instrument, state: State) -> list[Told]:
-    return [state.trade(of, each["amount"] / _SIDES, each["price"]) for each in tick["data"]]
+    return read_each(tick["data"], lambda each: [state.trade(of, each["amount"] / _SIDES, each["price"])])
 
 
 def polls(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Request]:

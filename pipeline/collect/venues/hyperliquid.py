@@ -17,12 +17,12 @@ from pipeline.collect.venue import (
     State,
     Told,
     all_at_once,
-    as_text,
     collected,
     decode_json,
     funding,
-    groups,
+    one_by_one,
     open_interest,
+    read_each,
 )
 
 if TYPE_CHECKING:
@@ -34,22 +34,18 @@ if TYPE_CHECKING:
 NAME: Final = "hyperliquid"
 COVERAGE: Final = "not published"
 HEARTBEAT: Final = Heartbeat(every=30.0, text='{"method":"ping"}', silence=75.0)
-LIMITS: Final = Limits(streams=400, frames_per_second=10.0, lifetime=None, poll=15.0)
+LIMITS: Final = Limits(streams=200, frames_per_second=10.0, lifetime=None, poll=15.0)
 WS: Final = "wss://api.hyperliquid.xyz/ws"
 REST: Final = "https://api.hyperliquid.xyz/info"
 _QUOTE: Final = "USDC"
 """In which it settles; the list does not say so."""
 _STATE: Final = Request(url=REST, body='{"type":"metaAndAssetCtxs"}')
+LISTING: Final = (Request(url=REST, body='{"type":"meta"}'),)
 VOLUMES: Final = _STATE
 CLOCK: Final = Request(url=REST, body='{"type":"l2Book","coin":"BTC"}')
 
 decode = decode_json
 next_page = all_at_once
-
-
-def listing() -> list[Request]:
-    """Return what to ask for the list of instruments."""
-    return [Request(url=REST, body='{"type":"meta"}')]
 
 
 def instruments(answers: Sequence[Any], names: Names = USUAL) -> tuple[list[Instrument], list[str]]:
@@ -74,15 +70,11 @@ def clock_ms(answer: Any) -> float:
     return float(answer["time"])
 
 
-def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:
+def subscriptions(instruments: Sequence[Instrument]) -> list[Connection]:
     """Return the connections that bring prices and volumes."""
-    kinds = ("bbo", "trades") if contract.PRICES in topics else ()
-    texts = [
-        as_text({"method": "subscribe", "subscription": {"type": kind, "coin": each.name}})
-        for each in instruments
-        for kind in kinds
-    ]
-    return [Connection(url=WS, frames=tuple(group)) for group in groups(texts, LIMITS.streams)]
+    topics = [{"type": kind, "coin": each.name} for each in instruments for kind in ("bbo", "trades")]
+    requests = ({"method": "subscribe", "subscription": topic} for topic in topics)
+    return one_by_one(WS, requests, LIMITS.streams)
 
 
 def parse(frame: Any, state: State) -> list[Told]:
@@ -117,7 +109,7 @@ def parse_poll(request: Request, answer: Any, state: State) -> list[Told]:
     """Return open interest and funding; the answer has no time, so it is that of its receipt."""
     meta, contexts = answer
     rows = zip(meta["universe"], contexts, strict=True)
-    return [told for each, context in rows for told in state.told_of(each["name"], context, _context)]
+    return read_each(rows, lambda row: state.told_of(row[0]["name"], row[1], _context))
 
 
 def _context(context: Any, of: Instrument, state: State) -> list[Told]:

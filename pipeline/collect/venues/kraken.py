@@ -8,7 +8,6 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from pipeline import contract
 from pipeline.collect.names import USUAL
 from pipeline.collect.venue import (
     HISTORY,
@@ -22,20 +21,19 @@ from pipeline.collect.venue import (
     Told,
     all_at_once,
     amounts,
-    as_text,
     collected,
     decode_json,
     funding,
-    groups,
     liquidation,
     nothing_to_ask,
     nothing_told,
+    one_by_one,
     open_interest,
     position,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Sequence
 
     from pipeline.collect.instruments import Instrument
     from pipeline.collect.names import Names
@@ -43,10 +41,11 @@ if TYPE_CHECKING:
 NAME: Final = "kraken"
 COVERAGE: Final = "trades marked as such"
 HEARTBEAT: Final = Heartbeat(every=30.0, text='{"event":"ping"}', silence=75.0)
-LIMITS: Final = Limits(streams=200, frames_per_second=5.0, lifetime=None)
+LIMITS: Final = Limits(streams=200, frames_per_second=20.0, lifetime=None)
 WS: Final = "wss://futures.kraken.com/ws/v1"
 REST: Final = "https://futures.kraken.com/derivatives/api/v3"
 _QUOTE: Final = "USD"
+LISTING: Final = (Request(url=f"{REST}/instruments"),)
 VOLUMES: Final = Request(url=f"{REST}/tickers")
 CLOCK: Final = Request(url=f"{REST}/tickers/PF_XBTUSD")
 
@@ -54,11 +53,6 @@ decode = decode_json
 next_page = all_at_once
 polls = nothing_to_ask
 parse_poll = nothing_told
-
-
-def listing() -> list[Request]:
-    """Return what to ask for the list of instruments."""
-    return [Request(url=f"{REST}/instruments")]
 
 
 def instruments(answers: Sequence[Any], names: Names = USUAL) -> tuple[list[Instrument], list[str]]:
@@ -91,20 +85,14 @@ def clock_ms(answer: Any) -> float:
     return datetime.fromisoformat(answer["serverTime"]).timestamp() * 1_000
 
 
-def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:
-    """Return the connections that bring those topics; trades bring liquidations and volumes."""
-    feeds = ["trade"] if not {contract.LIQUIDATIONS, contract.PRICES}.isdisjoint(topics) else []
-    feeds += ["ticker"] if topics != {contract.LIQUIDATIONS} else []
-    return [
-        Connection(
-            url=WS,
-            frames=(
-                '{"event":"subscribe","feed":"heartbeat"}',
-                *(as_text({"event": "subscribe", "feed": feed, "product_ids": names}) for feed in feeds),
-            ),
-        )
-        for names in groups([each.name for each in instruments], LIMITS.streams)
-    ]
+def subscriptions(instruments: Sequence[Instrument]) -> list[Connection]:
+    """Return as many connections as the topics need; trades bring liquidations and volumes."""
+    requests = (
+        {"event": "subscribe", "feed": feed, "product_ids": [each.name]}
+        for each in instruments
+        for feed in _FEEDS
+    )
+    return one_by_one(WS, requests, LIMITS.streams, first=('{"event":"subscribe","feed":"heartbeat"}',))
 
 
 def parse(frame: Any, state: State) -> list[Told]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from pipeline import contract
 from pipeline.collect.names import USUAL, UnknownUnitError
 from pipeline.collect.venue import (
     HISTORY,
@@ -29,11 +29,12 @@ from pipeline.collect.venue import (
     nothing_told,
     open_interest,
     position,
-    subscribed,
+    read_each,
+    together,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from pipeline.collect.instruments import Instrument
     from pipeline.collect.names import Names
@@ -46,9 +47,11 @@ LIMITS: Final = Limits(streams=400, frames_per_second=3.0, lifetime=None)
 WS: Final = "wss://ws.okx.com/ws/v5/public"
 REST: Final = "https://www.okx.com/api/v5"
 _FRAME: Final = 100
+_BY_SWAP: Final = ("tickers", "trades", "open-interest", "funding-rate")
 _HOUR_MS: Final = 3_600_000
 _CLOSES_SOON: Final = "64008"
 _SIDES: Final[Mapping[str, Side]] = {"long": "long", "short": "short"}
+LISTING: Final = (Request(url=f"{REST}/public/instruments?instType=SWAP"),)
 VOLUMES: Final = Request(url=f"{REST}/market/tickers?instType=SWAP")
 CLOCK: Final = Request(url=f"{REST}/public/time")
 
@@ -56,11 +59,6 @@ decode = decode_but_pong
 next_page = all_at_once
 polls = nothing_to_ask
 parse_poll = nothing_told
-
-
-def listing() -> list[Request]:
-    """Return what to ask for the list of instruments."""
-    return [Request(url=f"{REST}/public/instruments?instType=SWAP")]
 
 
 def instruments(answers: Sequence[Any], names: Names = USUAL) -> tuple[list[Instrument], list[str]]:
@@ -92,23 +90,13 @@ def clock_ms(answer: Any) -> float:
     return float(answer["data"][0]["ts"])
 
 
-def subscriptions(instruments: Sequence[Instrument], topics: Collection[str]) -> list[Connection]:
-    """Return the connections that bring those topics; liquidations come for all swaps at once."""
-    channels = {
-        contract.PRICES: ("tickers", "trades"),
-        contract.OPEN_INTEREST: ("open-interest",),
-        contract.FUNDING: ("funding-rate",),
-    }
+def subscriptions(instruments: Sequence[Instrument]) -> list[Connection]:
+    """Return as many connections as the channels need; liquidations come for all swaps at once."""
     args = [
-        {"channel": channel, "instId": each.name}
-        for topic, names in channels.items()
-        if topic in topics
-        for each in instruments
-        for channel in names
+        {"channel": "liquidation-orders", "instType": "SWAP"},
+        *({"channel": channel, "instId": each.name} for each in instruments for channel in _BY_SWAP),
     ]
-    if contract.LIQUIDATIONS in topics:
-        args.insert(0, {"channel": "liquidation-orders", "instType": "SWAP"})
-    return subscribed(WS, args, LIMITS.streams, _FRAME)
+    return together(WS, args, LIMITS.streams, _FRAME)
 
 
 def parse(frame: Any, state: State) -> list[Told]:
@@ -132,18 +120,16 @@ def _control(event: str, frame: Any) -> list[Told]:
 
 def _liquidations(each: Any, of: Instrument, state: State) -> list[Told]:
     """Read liquidations; the first message after a subscription repeats a recent one."""
-    ids = Ids()
-    return [
-        HISTORY if state.replayed(int(detail["ts"])) else _liquidation(detail, of, ids)
-        for detail in each["details"]
-    ]
+    return read_each(each["details"], partial(_liquidation, Ids(), of, state))
 
 
-def _liquidation(detail: Any, of: Instrument, ids: Ids) -> Told:
+def _liquidation(ids: Ids, of: Instrument, state: State, detail: Any) -> list[Told]:
+    if state.replayed(int(detail["ts"])):
+        return [HISTORY]
     side = _SIDES.get(detail["posSide"]) or position(detail["side"])  # `net` tells no side
     parts = (of.name, detail["posSide"], detail["side"], detail["bkPx"], detail["sz"], detail["ts"])
     event_id = ids.of(NAME, *parts)
-    return liquidation(of, side, detail["sz"], detail["bkPx"], int(detail["ts"]), event_id=event_id)
+    return [liquidation(of, side, detail["sz"], detail["bkPx"], int(detail["ts"]), event_id=event_id)]
 
 
 def _ticker(each: Any, of: Instrument, state: State) -> list[Told]:
