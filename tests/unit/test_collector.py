@@ -1115,6 +1115,7 @@ async def test_that_data_have_begun_to_come_is_told_once_for_each_connection(exc
         for _ in range(3):
             await exchange.send(CASES["bybit"].long)
         await until(lambda: len(outbox.of(contract.LIQUIDATIONS)) == 3, "not all came")
+        await until(lambda: collector.connected, "not connected")
         assert outbox.begun == collector.account.connections == 1
 
 
