@@ -408,7 +408,7 @@ def one_by_one(
     first: tuple[str, ...] = (),
     headers: tuple[tuple[str, str], ...] = (),
 ) -> list[Connection]:
-    """Return connections on which each topic is asked for by itself, so many of them at most.
+    """Return connections of so many requests at most, each in a frame of its own.
 
     So one that is refused, as of an instrument which is no longer listed, fails alone: venues refuse a frame
     as a whole.

@@ -556,7 +556,7 @@ def test_no_connection_has_more_subscriptions_than_the_venue_allows(name):
 
 
 @pytest.mark.parametrize("name", ["bybit", "gate", "htx", "hyperliquid", "kraken"])
-def test_a_topic_that_is_refused_fails_alone(name):
+def test_what_is_refused_of_one_instrument_fails_alone(name):
     """Elsewhere each topic of a frame is answered for, or what there is not is left out."""
     two = [msgspec.structs.replace(each, name=f"Q{n}") for n in range(2) for each in _first(name)]
     frames = [frame for each in VENUES[name].subscriptions(two) for frame in each.frames]

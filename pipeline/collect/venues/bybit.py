@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 NAME: Final = "bybit"
 COVERAGE: Final = "all"
 HEARTBEAT: Final = Heartbeat(every=20.0, text='{"op":"ping"}', silence=45.0)
-LIMITS: Final = Limits(streams=200, frames_per_second=10.0, lifetime=None)
+LIMITS: Final = Limits(streams=100, frames_per_second=10.0, lifetime=None)
 WS: Final = "wss://stream.bybit.com/v5/public/linear"
 REST: Final = "https://api.bybit.com/v5"
 _INSTRUMENTS: Final = f"{REST}/market/instruments-info?category=linear&limit=1000"
@@ -95,9 +95,11 @@ def clock_ms(answer: Any) -> float:
 
 
 def subscriptions(instruments: Sequence[Instrument]) -> list[Connection]:
-    """Return as many connections as the topics need."""
-    topics = [f"{kind}.{each.name}" for each in instruments for kind in _TOPICS]
-    return one_by_one(WS, ({"op": "subscribe", "args": [topic]} for topic in topics), LIMITS.streams)
+    """Return as many connections as the instruments need; all of one are asked for at once."""
+    requests = (
+        {"op": "subscribe", "args": [f"{kind}.{each.name}" for kind in _TOPICS]} for each in instruments
+    )
+    return one_by_one(WS, requests, LIMITS.streams)
 
 
 def parse(frame: Any, state: State) -> list[Told]:
