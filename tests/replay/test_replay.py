@@ -337,7 +337,7 @@ def test_a_symbol_that_rows_name_may_be_told_as_well(tmp_path, monkeypatch):
         ),
         (
             ("--out", "x.csv", "--prices", "named.csv", "--symbol", "X"),
-            "--symbol: no row is of X: all of them name another",
+            "--symbol: all rows name others than X: leave it out",
         ),
         (("--out", "x.csv", "--prices", "data/symbol=X/none.csv"), "data/symbol=X/none.csv: no such file"),
         (("--out", "x.txt", "--prices", "bars.csv", "--symbol", "X"), "x.txt: expected .parquet"),

@@ -50,7 +50,9 @@ async def test_a_unit_says_where_its_batch_ends_in_each_topic(flow):
 
 
 async def test_a_unit_leads_to_what_the_engine_sends(flow):
+    assert flow.newest(HOME) is None
     unit = take(flow, liquidation(0), liquidation(1, at=NOW + 1), price(0, at=NOW + 2))
+    assert flow.newest(HOME) == (NOW + 2) * 1_000
     assert fold(flow, unit) == [True] * len(TABLES)
     engine = Engine()
     expected = [
@@ -95,8 +97,10 @@ async def test_states_are_looked_at_only_once_all_is_recovered(flow):
     again = Flow(create_stages(SEED), lambda *place: stored(*place) if recovered.is_set() else {}, PARTITIONS)
     again.begin()
     assert again.look(HOME, "velocity", SYMBOL) is None
+    assert again.made_anew() == {}
     again.note_end(TP(contract.LIQUIDATIONS, HOME), 1)
     assert again.look(HOME, "velocity", SYMBOL) is None
+    assert (again.symbols, again.market_time) == (0, 0)
     recovered.set()
     again.made_anew()
     assert again.look(HOME, "velocity", SYMBOL).windows.longest.count(NOW * 1_000_000) == 1
@@ -211,7 +215,9 @@ async def test_a_new_epoch_goes_on_from_what_was_stored(flow):
     assert [output.message["sequence"] for output in following.outputs()] == [2, 2]
 
 
-@pytest.mark.parametrize(("end", "committed"), [(5, 0), (6, 7)], ids=["by a state", "by the group"])
+@pytest.mark.parametrize(
+    ("end", "committed"), [(5, 0), (6, 7), (5, 7)], ids=["by a state", "by the group", "by both"]
+)
 async def test_a_topic_that_ends_before_what_was_read_of_it_is_read_anew_by_all(flow, end, committed):
     fold(flow, take(flow, liquidation(0, symbol="ETHUSDT"), liquidation(5)))
     stored = await checkpointed(flow)

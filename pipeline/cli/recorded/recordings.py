@@ -199,7 +199,7 @@ def open_files(sources: Sequence[Source]) -> list[Recording]:
             raise UnusableFileError(f"{file.path}: {told}")
     known = set().union(*(file.symbols for file in found))
     if unknown := {file.symbol for file in found if file.size} - known - {None}:
-        raise UnusableFileError(f"--symbol: no row is of {min(map(str, unknown))}: all of them name another")
+        raise UnusableFileError(f"--symbol: all rows name others than {min(map(str, unknown))}: leave it out")
     return found
 
 
