@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.cli.moments import iso
 from pipeline.cli.output import PROBLEM, USAGE, Commands, fail, run, show_table
-from pipeline.messages import COMPONENTS
+from pipeline.messages import COMPONENTS, millis
 from pipeline.runtime import control
 from pipeline.runtime.profiles import load_profile
 from pipeline.settings import load_settings
@@ -16,6 +18,8 @@ from pipeline.signals.weights import name_weights, read_weights
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from pipeline.messages import Control
 
 weights = typer.Typer(cls=Commands, no_args_is_help=True, help="Show and change the score's weights.")
 
@@ -55,15 +59,20 @@ def set_(
         fail(f"--profile: {error}", USAGE)
     except ValueError as error:
         fail(str(error), USAGE)
-    typer.echo(f"version {run(control.send_weights(settings, given)).version} is in force")
+    typer.echo(_in_words(run(control.send_weights(settings, given))))
 
 
 @weights.command()
 def reset() -> None:
     """Go back to the weights of the profile."""
-    typer.echo(
-        f"version {run(control.send_weights(load_settings(), None)).version} is in force: the profile's"
-    )
+    typer.echo(f"{_in_words(run(control.send_weights(load_settings(), None)))}: the profile's")
+
+
+def _in_words(sent: Control) -> str:
+    text = f"version {sent.version} is in force"
+    if sent.timestamp <= time.time():
+        return text
+    return f"{text} from {iso(millis(sent.timestamp))} on, as those before were set by a clock that is ahead"
 
 
 def _parse_all(texts: Sequence[str]) -> dict[str, float]:
