@@ -51,6 +51,7 @@ class Api:
     ) -> None:
         self._app = app
         self._profile = profile
+        self._own_weights = read_weights(profile.score.weights)
         self._picture = picture
         self._status = own_status
         self._fleet = Fleet(app, picture)
@@ -157,7 +158,7 @@ class Api:
         """Return the weights that are in force on a partition, by component."""
         shared: SharedState | None = self._app.flow.look(partition, ScoringStage.table, SHARED)
         chosen = None if shared is None else shared.weights
-        return name_weights(chosen or read_weights(self._profile.score.weights))
+        return name_weights(chosen or self._own_weights)
 
     async def get_weights(self, _request: web.Request) -> web.Response:
         """Answer with the weights in force."""
