@@ -9,18 +9,22 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
+from pipeline.collect.quiet import LONGEST
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from prometheus_client import Metric
 
-    from pipeline.collect.account import Account
     from pipeline.collect.collector import Collector
     from pipeline.collect.outbox import Outbox
 
 
+_Family: TypeAlias = type[CounterMetricFamily | GaugeMetricFamily]
 _OfVenue: TypeAlias = "tuple[tuple[str, str, Callable[[Collector], float | None]], ...]"
 """Names, what they are, and the figure of a venue; None where it is not known yet."""
+_By: TypeAlias = "tuple[_Family, str, str, str, Callable[[Collector], Mapping[str, int]]]"
+"""The kind of a metric, its name, what it is, a label, and a venue's figures by it."""
 _GAUGES: Final[_OfVenue] = (
     ("connections", "Connections that there should be.", lambda each: each.account.connections),
     ("connected", "Whether all connections of a venue bring data.", lambda each: each.connected),
@@ -57,6 +61,23 @@ _COUNTERS: Final[_OfVenue] = (
     ("gaps", "Times without data.", lambda each: each.account.gaps),
     ("reconnects", "Connections made again.", lambda each: each.account.reconnects),
 )
+_BY: Final[tuple[_By, ...]] = (
+    (
+        GaugeMetricFamily,
+        "quiet",
+        f"Symbols of which nothing has come for {LONGEST / 60:.0f} minutes, on topics that tell of each.",
+        "topic",
+        lambda each: each.reading.quiet.count(time.monotonic()),
+    ),
+    (CounterMetricFamily, "messages", "Messages for Kafka.", "topic", lambda each: each.account.messages),
+    (
+        CounterMetricFamily,
+        "dropped",
+        "Records that were left out.",
+        "reason",
+        lambda each: each.account.dropped,
+    ),
+)
 
 
 class Figures:
@@ -70,10 +91,7 @@ class Figures:
         """Yield the metrics."""
         yield from self._of_venues(GaugeMetricFamily, _GAUGES)
         yield from self._of_venues(CounterMetricFamily, _COUNTERS)
-        yield self._counted("messages", "Messages for Kafka.", "topic", lambda account: account.messages)
-        yield self._counted(
-            "dropped", "Records that were left out.", "reason", lambda account: account.dropped
-        )
+        yield from map(self._by, _BY)
         outbox = self._outbox
         yield GaugeMetricFamily("collect_waiting", "Messages that wait for Kafka.", outbox.waiting)
         yield CounterMetricFamily(
@@ -81,9 +99,7 @@ class Figures:
         )
         yield CounterMetricFamily("collect_sent", "Messages that Kafka confirmed.", outbox.sent)
 
-    def _of_venues(
-        self, kind: type[CounterMetricFamily | GaugeMetricFamily], figures: _OfVenue
-    ) -> Iterator[Metric]:
+    def _of_venues(self, kind: _Family, figures: _OfVenue) -> Iterator[Metric]:
         for name, text, of in figures:
             family = kind(f"collect_{name}", text, labels=["venue"])
             for each in self._collectors:
@@ -91,13 +107,12 @@ class Figures:
                     family.add_metric([each.venue.NAME], figure)
             yield family
 
-    def _counted(
-        self, name: str, text: str, label: str, of: Callable[[Account], Mapping[str, int]]
-    ) -> Metric:
-        family = CounterMetricFamily(f"collect_{name}", text, labels=["venue", label])
+    def _by(self, figures: _By) -> Metric:
+        kind, name, text, label, of = figures
+        family = kind(f"collect_{name}", text, labels=["venue", label])
         for each in self._collectors:
-            for value, count in of(each.account).items():
-                family.add_metric([each.venue.NAME, value], count)
+            for value, figure in of(each).items():
+                family.add_metric([each.venue.NAME, value], figure)
         return family
 
 

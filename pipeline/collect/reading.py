@@ -15,6 +15,7 @@ from pipeline import contract
 from pipeline.collect.account import Account
 from pipeline.collect.bundles import Bundles, References
 from pipeline.collect.names import USUAL
+from pipeline.collect.quiet import Quiet
 from pipeline.collect.sides import SideCheck
 from pipeline.collect.venue import UNREADABLE, Dropped, Refused, Request, State, Unreadable
 from pipeline.messages import Funding, Liquidation, OpenInterest, Price
@@ -105,6 +106,8 @@ class Reading:
         What it did and met.
     sides
         Whether the venue's sides fit its prices.
+    quiet
+        Of which symbols nothing comes.
 
     """
 
@@ -123,6 +126,7 @@ class Reading:
         self.sides = SideCheck()
         self._outbox = outbox
         self.topics = frozenset(topics)
+        self.quiet = Quiet(self.topics)
         self._price_every_ms = round(price_every * 1_000)
         self._alarmed = self._clock_wrong = False
         self._refused: set[str] = set()
@@ -216,6 +220,7 @@ class Reading:
     def relist(self, listing: Listing) -> None:
         """Let conversations that go on know of other instruments."""
         self._bundles.relist(listing.chosen)
+        self.quiet.relist({each.symbol for each in listing.chosen}, time.monotonic())
         for state in self._states:
             state.relist(listing.chosen, listing.known)
 
@@ -281,6 +286,7 @@ class Reading:
         if topic in self.topics:
             self._outbox.put(topic, message)
             self.account.messages[topic] += 1
+            self.quiet.hear(topic, message.symbol, time.monotonic())
 
     def _check_sides(self, message: Feed) -> None:
         self.sides.add(message)

@@ -26,6 +26,7 @@ from pipeline.cli.collect.show import table_of
 from pipeline.collect import asking, bundles, conversation, link, recording
 from pipeline.collect import collector as collector_module
 from pipeline.collect import outbox as outbox_module
+from pipeline.collect import quiet as quiet_module
 from pipeline.collect import reading as reading_module
 from pipeline.collect.account import Account
 from pipeline.collect.bundles import References
@@ -34,6 +35,7 @@ from pipeline.collect.collector import Collector
 from pipeline.collect.names import USUAL
 from pipeline.collect.observed import Figures, create_web
 from pipeline.collect.outbox import Outbox
+from pipeline.collect.quiet import LONGEST, Quiet
 from pipeline.collect.ranking import MostTraded, named
 from pipeline.collect.reading import Listing, Reading, VenueError
 from pipeline.collect.recording import Line, Recorder, recorded, recordings
@@ -253,6 +255,52 @@ async def test_an_instrument_that_a_venue_refuses_is_missing_alone_and_seen_unti
         assert sum("BTCUSDT" in frame and "SHIB1000USDT" not in frame for frame in exchange.heard) == 1
         await begin_again("")
         await until(lambda: seen() == [("bybit", 0)], "refusals of before are seen")
+
+
+async def test_symbols_of_which_nothing_comes_are_counted_while_others_bring_data(exchange_of, monkeypatch):
+    monkeypatch.setattr(quiet_module, "LONGEST", 0.3)
+
+    async def quote(exchange):
+        while True:
+            await exchange.send(fresh(BOOK))
+            await asyncio.sleep(0.02)
+
+    options = {"symbols": ["BTCUSDT", "PEPEUSDT"], "reading": {"price_every": 0}}
+    async with exchange_of("binance", **options) as (exchange, collector, outbox):
+
+        def seen():
+            (quiet,) = [each for each in Figures([collector], outbox).collect() if "quiet" in each.name]
+            return {sample.labels["topic"]: sample.value for sample in quiet.samples}
+
+        # Its polls tell of BTCUSDT alone.
+        await until(lambda: seen() == {"prices": 2, "open-interest": 1}, "not polled, or not quiet")
+        async with asyncio.TaskGroup() as group:
+            quoting = group.create_task(quote(exchange))
+            await until(lambda: seen()["prices"] == 1, "a price is not heard")
+            quoting.cancel()
+        exchange.status = 429
+        await until(lambda: seen() == {"prices": 2, "open-interest": 2}, "polls that fail are not seen")
+        exchange.status = 200
+        await until(lambda: seen() == {"prices": 2, "open-interest": 1}, "polls are not heard again")
+
+
+def test_a_symbol_is_quiet_after_six_minutes_and_only_while_it_is_listed():
+    quiet = Quiet(contract.FEEDS)
+    quiet.relist({"BTCUSDT", "ETHUSDT"}, 1_000.0)
+    quiet.hear(contract.PRICES, "BTCUSDT", 1_200.0)
+    quiet.hear(contract.LIQUIDATIONS, "ETHUSDT", 1_200.0)
+    assert quiet.count(1_000.0 + LONGEST) == {"prices": 0, "open-interest": 0}
+    assert quiet.count(1_001.0 + LONGEST) == {"prices": 1, "open-interest": 2}
+    quiet.relist({"BTCUSDT", "SOLUSDT"}, 1_300.0)
+    quiet.hear(contract.PRICES, "ETHUSDT", 1_300.0)
+    assert quiet.count(1_201.0 + LONGEST) == {"prices": 1, "open-interest": 1}
+    assert quiet.count(1_301.0 + LONGEST) == {"prices": 2, "open-interest": 2}
+
+
+def test_only_what_is_published_is_missed():
+    quiet = Quiet([contract.LIQUIDATIONS, contract.PRICES])
+    quiet.relist({"BTCUSDT"}, 0.0)
+    assert quiet.count(LONGEST + 1) == {"prices": 1}
 
 
 async def test_a_collector_that_is_stopped_tells_that_its_feeds_are_silent_from_now_on(exchange_of):
