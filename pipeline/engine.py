@@ -18,7 +18,7 @@ from pipeline.features.roster import MOST_SYMBOLS, Roster
 from pipeline.features.states import States
 from pipeline.features.velocity import VelocityStage
 from pipeline.features.volatility import VolatilityStage
-from pipeline.messages import Signal
+from pipeline.messages import Signal, micros
 from pipeline.signals.profile import SEED, Profile
 from pipeline.signals.regime import RegimeStage
 from pipeline.signals.scoring import ScoringStage
@@ -230,15 +230,14 @@ class Engine:
         for stage, states in self._all:
             stage.step(found, states)
         if found.context is not None:
-            self._forget()
+            self._forget(micros(found.context.timestamp))
         for output in found.outputs:
             if output.topic == contract.SIGNALS and isinstance(output.body, Signal):
                 self._statistics.add(output.body)
         return found.outputs
 
-    def _forget(self) -> None:
+    def _forget(self, market_time: int) -> None:
         """Drop symbols that have been idle for so long that their next record begins anew."""
-        market_time = max([stage.market_time(states) for stage, states in self._steps])
         dropped = [states.forget(market_time, self._ends) for _, states in self._all]
         if any(dropped):
             idle = set().union(*dropped)

@@ -23,7 +23,7 @@ steps = st.tuples(
 class Remembering(Engine):
     """Never forgets a state: what each record meets is up to the rule by event time alone."""
 
-    def _forget(self):
+    def _forget(self, market_time):
         pass
 
 
