@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
 from pipeline.backtest import charts
 from pipeline.backtest.report import NOTE, NOTHING, alert_cells, in_words, outcome, reasons, spread
@@ -29,7 +30,7 @@ def write_page(
 
     assets = files("pipeline.backtest").joinpath("assets")
     style, script = (assets.joinpath(name).read_text("utf-8") for name in ("style.css", "draw.js"))
-    parts = [_head(report)]
+    parts = [_head(report), _links(report.symbols)]
     for symbol, found in report.symbols.items():
         own = {name: each for (of, name), each in told.items() if of == symbol}
         parts += _symbol(symbol, found, markets[symbol], own, report.profiles)
@@ -70,10 +71,16 @@ def _head(report: Report) -> str:
     return "<h1>Backtest</h1>" + "".join(f"<p class=soft>{escape(line)}</p>" for line in lines)
 
 
+def _links(symbols: Iterable[str]) -> str:
+    """Return the way to each of several symbols."""
+    links = [f"<a href='#{quote(symbol)}'>{escape(symbol)}</a>" for symbol in symbols]
+    return f"<nav>{' '.join(links)}</nav>" if len(links) > 1 else ""
+
+
 def _symbol(
     symbol: str, found: SymbolReport, market: Recorded, told: dict[str, Told], profiles: list[str]
 ) -> Iterable[str]:
-    yield f"<h2>{escape(symbol)}</h2><p>{escape(in_words(symbol, found))}.</p>"
+    yield f"<h2 id='{escape(symbol)}'>{escape(symbol)}</h2><p>{escape(in_words(symbol, found))}.</p>"
     for name in profiles:
         yield f"<p>{escape(name)}, ALERT: {escape(outcome(found.runs[name].levels['ALERT']))}.</p>"
     yield _section("Signals compared", _table(RUNS, map(_run, found.runs.items())), NOTE)

@@ -1,8 +1,10 @@
 import importlib.util
 import json
 import re
+from html import unescape
 from pathlib import Path
 from types import ModuleType
+from urllib.parse import unquote
 
 import numpy as np
 import pandas as pd
@@ -118,9 +120,21 @@ def test_a_report_tells_by_which_rule_it_judges(files, tmp_path):
     rule = ("--side", "down", "--lag", "5", "--warm", "30", "--gap", "4", "--hold", "90")
     result = invoke("backtest", *files, *rule, "--profile", "seed", "--out", tmp_path)
     assert result.exit_code == 0, result.output
-    page = (tmp_path / "report.html").read_text().partition("<h2>")[0]
+    page = (tmp_path / "report.html").read_text().partition("<h2")[0]
     told = ("a fall of 15 minutes", "up to 5 minutes later", "for 90 s", "first 30 hours", "over 4 hours")
     assert [words for words in told if words not in page] == []
+
+
+def test_a_report_of_several_symbols_begins_with_the_way_to_each(files, done, tmp_path):
+    out, _ = done
+    assert "<nav>" not in (out / "1" / "report.html").read_text().partition("<script>")[0]
+    other = write_files(made_market(), tmp_path, "BTC&USDT")
+    result = invoke("backtest", *files, *other, "--profile", "seed", "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    page = (tmp_path / "report.html").read_text().partition("<script>")[0]
+    names = [unescape(name) for name in re.findall("<h2 id='([^']+)'", page)]
+    assert names == sorted(["BTCUSDT", "BTC&USDT"])
+    assert [unquote(link) for link in re.findall("<a href='#([^']+)'", page)] == names
 
 
 def test_a_report_without_events_draws_no_empty_charts(tmp_path):
