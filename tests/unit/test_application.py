@@ -117,3 +117,60 @@ async def test_of_several_failures_the_first_is_told_as_the_others_follow_from_i
     await found.crash(first)
     await found.consumer.crash(KafkaError("whoever waited for the group is told, too"))
     assert found.crash_reason is first
+
+
+@pytest.fixture
+def remade(app, monkeypatch):
+    """Return a topic that was made anew, and what is committed of it until all that is known is stored."""
+    place = TP(contract.PRICES, 0)
+    app.commits = []
+
+    async def commit_now(offsets):
+        app.commits.append(dict(offsets))
+
+    monkeypatch.setattr(app.flow, "lost_tables", list)
+    monkeypatch.setattr(app.flow, "made_anew", lambda: {place: 7})
+    monkeypatch.setattr(app.consumer, "assignment", set)
+    monkeypatch.setattr(app.consumer, "commit_now", commit_now)
+    app.flow.begin()
+    return place
+
+
+@pytest.mark.parametrize("next_one_begins", [False, True])
+async def test_an_epoch_that_ends_before_all_read_a_topic_anew_leaves_the_commit_that_tells_of_it(
+    app, remade, monkeypatch, next_one_begins
+):
+    async def give_up():
+        app.flow.end()
+        if next_one_begins:
+            app.flow.begin()
+
+    monkeypatch.setattr(app.checkpoint, "take", give_up)
+    assert not await app.read_anew()
+    assert app.commits == [{remade: 7}]
+
+
+async def test_once_all_read_a_topic_anew_the_commit_tells_of_its_beginning(app, remade, monkeypatch):
+    async def take():
+        assert app.commits == [{remade: 7}]
+
+    monkeypatch.setattr(app.checkpoint, "take", take)
+    assert await app.read_anew()
+    assert app.commits == [{remade: 7}, {remade: 0}]
+
+
+@pytest.mark.usefixtures("remade")
+async def test_a_commit_that_tells_of_it_is_not_tried_beyond_the_epoch(app, monkeypatch):
+    async def never(_offsets):
+        await asyncio.Event().wait()
+
+    async def take():
+        pytest.fail("nothing of an ended epoch is stored")
+
+    monkeypatch.setattr(app.consumer, "commit_now", never)
+    monkeypatch.setattr(app.checkpoint, "take", take)
+    reading = asyncio.create_task(app.read_anew())
+    await asyncio.sleep(0)
+    app.flow.end()
+    app.flow.begin()
+    assert not await asyncio.wait_for(reading, 10)
