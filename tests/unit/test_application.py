@@ -174,3 +174,22 @@ async def test_a_commit_that_tells_of_it_is_not_tried_beyond_the_epoch(app, monk
     app.flow.end()
     app.flow.begin()
     assert not await asyncio.wait_for(reading, 10)
+
+
+async def test_who_gives_up_waiting_for_a_commit_that_is_under_way_begins_no_other(app, monkeypatch):
+    """Faust (0.15) takes it for the end of that commit: a hand-over would last as long as the next one."""
+    begun = []
+
+    async def hang(*_args, **_options):
+        begun.append(True)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(app.consumer, "force_commit", hang)
+    under_way = asyncio.create_task(app.consumer.commit())
+    await asyncio.sleep(0)
+    app.consumer.acknowledge({TP(contract.PRICES, 0): 7})
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await app.consumer.commit_all()
+    assert (len(begun), under_way.done()) == (1, False)
+    under_way.cancel()
