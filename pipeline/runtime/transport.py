@@ -261,6 +261,12 @@ class Consumer(driver.Consumer):
             else:
                 await asyncio.wait({self._commit_fut})
 
+    async def commit_and_end_transactions(self) -> None:
+        """Commit nothing when stopped: the hand-over did, as far as the broker took it in time.
+
+        Faust (0.15) would wait for a commit that is under way, and without a broker for ever.
+        """
+
     async def commit_now(self, offsets: Mapping[TP, int]) -> None:
         """Commit, whatever was acknowledged, and do not go on before that is confirmed."""
         while not await self._commit(offsets):  # noqa: ASYNC110 - the broker tells nobody when it would take it
