@@ -247,6 +247,7 @@ class Application(faust.App):
             if self.flow.open_for_work:
                 self.consumer.stop_flow()
                 await self.hand_over()
+            await self.flow.wait_until_over()  # a rebalance may be handing over
         finally:
             await super().on_stop()
 

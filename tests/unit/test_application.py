@@ -206,3 +206,34 @@ async def test_a_stop_waits_for_no_commit_that_the_broker_does_not_take(app, stu
     """The hand-over before it did, as long as it could."""
     await asyncio.wait_for(app.consumer.on_stop(), 10)
     assert len(stuck) == 1
+
+
+async def test_a_stop_that_comes_during_a_hand_over_waits_for_its_end(app, monkeypatch):
+    """Else the checkpoint that is under way would be cut short, and its records repeated."""
+    happened, taken = [], asyncio.Event()
+
+    async def take():
+        await taken.wait()
+        happened.append("checkpoint")
+
+    async def commit_all():
+        happened.append("commit")
+
+    async def stop_the_rest(_app):
+        happened.append("stop")
+
+    monkeypatch.setattr(app.checkpoint, "take", take)
+    monkeypatch.setattr(app.consumer, "commit_all", commit_all)
+    monkeypatch.setattr(faust.App, "on_stop", stop_the_rest)
+    app.flow.begin()
+    handing_over = asyncio.create_task(app.hand_over())
+    await asyncio.sleep(0)
+    stopping = asyncio.create_task(app.on_stop())
+    await asyncio.sleep(0)
+    taken.set()
+    await asyncio.gather(handing_over, stopping)
+    assert happened == ["checkpoint", "commit", "stop"]
+
+
+async def test_a_worker_that_has_not_begun_stops_at_once(app):
+    await asyncio.wait_for(app.on_stop(), 10)
