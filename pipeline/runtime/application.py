@@ -247,6 +247,7 @@ class Application(faust.App):
             if self.flow.open_for_work:
                 self.consumer.stop_flow()
                 await self.hand_over()
+            await self.flow.wait_until_over()  # a rebalance may be handing over
         finally:
             await super().on_stop()
 
@@ -255,17 +256,18 @@ class Application(faust.App):
 
         States forget what they have read of them, and all of them are stored before anything new is folded:
         later, those that were stored would be taken for those that were not. The commit tells of it until
-        then: after a crash in between the same is found again.
+        then: after a crash in between, or when the epoch ends, the same is found again.
         """
         if not self.flow.open_for_work:
             return False
         await self._check_changelogs()
         if not (found := self.flow.made_anew()):
             return False
-        await self.consumer.commit_now(found)
+        epoch, commit = self.flow.epoch, self.consumer.commit_now
+        if not await self.flow.within_epoch(commit(found)):
+            return False
         await self.checkpoint.take()
-        await self.consumer.commit_now(dict.fromkeys(found, 0))
-        return True
+        return self.flow.epoch == epoch and await self.flow.within_epoch(commit(dict.fromkeys(found, 0)))
 
     async def _check_changelogs(self) -> None:
         """Refuse a changelog that nothing was ever written to when other tables tell that there was.

@@ -133,16 +133,21 @@ class Checkpoint:
                 sent = await barrier.passed
                 if sent is not None:
                     await self._confirm(barrier, sent)
-                    seconds = time.monotonic() - began
-                    self.seconds.add(seconds)
-                    if self.trace is not None:
-                        self.trace(seconds, sent)
-                    self.waiting_since = began if self._due.is_set() else None
+                    if barrier.epoch == self._flow.epoch:
+                        self._note(began, sent)
             except BaseException:
                 self._flow.end()  # its snapshots are spent: what comes after it must not be acknowledged,
                 self.forget()  # nor what was sent meanwhile
                 self._lease.check()  # without it nothing is confirmed: that is then the reason to tell
                 raise
+
+    def _note(self, began: float, sent: Sent) -> None:
+        """Note a checkpoint that is complete, and since when what came meanwhile waits for the next."""
+        seconds = time.monotonic() - began
+        self.seconds.add(seconds)
+        if self.trace is not None:
+            self.trace(seconds, sent)
+        self.waiting_since = began if self._due.is_set() else None
 
     def forget(self) -> None:
         """Forget what was sent in an epoch that ended."""

@@ -90,6 +90,7 @@ class Flow:
         self._full: set[int] = set()
         self._barriers: set[Barrier] = set()
         self._over = asyncio.Event()
+        self._over.set()
 
     def begin(self) -> None:
         """Begin a new epoch, with nothing live."""
@@ -134,6 +135,10 @@ class Flow:
             if not barrier.passed.done():
                 barrier.passed.set_result(None)
         self._barriers.clear()
+
+    async def wait_until_over(self) -> None:
+        """Wait until the epoch has ended; at once where none has begun."""
+        await self._over.wait()
 
     async def within_epoch(self, work: Awaitable[None]) -> bool:
         """Await something, but not beyond the end of the epoch; return whether it was done by then."""

@@ -98,7 +98,7 @@ class Partition:
         return states.get(key) if key in states else None
 
     def check_order(self, received: Any) -> None:
-        """Refuse a record that lies before others which came earlier.
+        """Refuse a record that lies before others which came earlier, or before the commit of then.
 
         Raises
         ------
@@ -138,11 +138,12 @@ class Partition:
         before the states are.
         """
         ends, self.ends, self.recovered = self.ends, {}, True
-        read = {topic: self._committed(topic, self.number) for topic in ends}
-        read = {topic: offset for topic, offset in read.items() if offset > ends[topic]}
+        committed = {topic: self._committed(topic, self.number) for topic in ends}
+        read = {topic: offset for topic, offset in committed.items() if offset > ends[topic]}
         for stage in self._stages:
             for topic, offset in made_anew(self._snapshots(stage), ends).items():
                 read[topic] = max(offset, read.get(topic, 0))
+        self._reached = {topic: offset for topic, offset in committed.items() if topic not in read}
         if read:
             self.states = self._restore(read)
         return read

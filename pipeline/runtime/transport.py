@@ -251,9 +251,21 @@ class Consumer(driver.Consumer):
         """
 
     async def commit_all(self) -> None:
-        """Commit until nothing acknowledged is left: a commit under way may have left some out."""
+        """Commit until nothing acknowledged is left: a commit under way may have left some out.
+
+        Faust (0.15) takes the end of a wait for that one for its end, and would begin another.
+        """
         while self._acknowledged or self._commit_fut is not None:
-            await self.commit()
+            if self._commit_fut is None:
+                await self.commit()
+            else:
+                await asyncio.wait({self._commit_fut})
+
+    async def commit_and_end_transactions(self) -> None:
+        """Commit nothing when stopped: the hand-over did, as far as the broker took it in time.
+
+        Faust (0.15) would wait for a commit that is under way, and without a broker for ever.
+        """
 
     async def commit_now(self, offsets: Mapping[TP, int]) -> None:
         """Commit, whatever was acknowledged, and do not go on before that is confirmed."""

@@ -327,6 +327,23 @@ async def test_an_epoch_that_ends_while_signals_are_confirmed_writes_and_acknowl
     assert (written(worker), worker.acknowledged) == ([], {})
 
 
+async def test_a_checkpoint_that_was_given_up_is_not_counted_and_nothing_waits_since_it_began(worker):
+    worker.producer.held = {contract.SIGNALS}
+    worker.put(liquidation(0))
+    taking = asyncio.create_task(worker.checkpoint.take())
+    await worker.producer.until(contract.SIGNALS)
+    await idle()
+    worker.flow.begin()
+    worker.checkpoint.forget()
+    worker.put(price(0))
+    await idle()
+    waiting_since = worker.checkpoint.waiting_since
+    worker.producer.release(contract.SIGNALS)
+    await taking
+    assert sum(worker.checkpoint.seconds.counts) == 0
+    assert worker.checkpoint.waiting_since == waiting_since
+
+
 @pytest.mark.parametrize("table", ["scoring", "velocity"])
 async def test_an_epoch_that_ends_while_state_is_confirmed_stores_and_acknowledges_nothing(worker, table):
     changelog = CHANGELOG.format(table)

@@ -216,6 +216,12 @@ def test_an_event_more_than_five_seconds_ahead_of_its_record_is_refused():
     assert letter.reason == "timestamp: 6.0 s ahead of the record's own: the feed's clock is wrong"
 
 
+def test_a_record_without_a_timestamp_is_said_to_have_none():
+    """Kafka takes -1 from a producer for that."""
+    letter = refused(contract.PRICES, PRICE, timestamp=-1)
+    assert letter.reason == "timestamp: the record itself has none: set it to the event's"
+
+
 @pytest.mark.parametrize("lead", [5.0, 0.0, -3_600.0])
 def test_an_event_up_to_five_seconds_ahead_or_any_time_behind_is_used(lead):
     events, letters = received(contract.PRICES, PRICE | {"timestamp": NOW + lead})

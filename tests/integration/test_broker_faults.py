@@ -1,6 +1,7 @@
 """A broker that goes away or stands still under a working worker: nothing is lost, doubled or different."""
 
 import asyncio
+import signal
 import time
 
 import pytest
@@ -83,6 +84,24 @@ async def test_a_worker_goes_on_when_the_broker_is_restarted_killed_or_stalled(o
         await asyncio.sleep(STALL)
         own_broker.resume()
         await producing
+        await until_caught_up(own_settings, workers=[worker])
+        assert worker.stop() == 0
+    await assert_whole(own_settings, ticks)
+
+
+async def test_a_worker_is_stopped_though_the_broker_is_away(own_broker, own_settings):
+    """Whatever was on its way then, and is waited for."""
+    ticks = list(simulate(30, seed=31))
+    await produce(own_settings, ticks)
+    with Worker(own_settings, **SLOW) as worker:
+        await until_signals(own_settings, 40, worker)
+        await asyncio.to_thread(own_broker.kill)
+        await until(lambda: AWAY in worker.text(), "the worker misses no broker", [worker])
+        worker.signal(signal.SIGTERM)
+        code, last = await until_ended(worker)
+        assert (code, "stopped: " in last) == (1, True), last
+        await asyncio.to_thread(own_broker.start)
+        worker.start()
         await until_caught_up(own_settings, workers=[worker])
         assert worker.stop() == 0
     await assert_whole(own_settings, ticks)

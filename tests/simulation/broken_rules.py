@@ -148,7 +148,7 @@ class Rule(NamedTuple):
 
 
 RULES = {
-    "epochs": Rule(_no_epoch, "no such message"),
+    "epochs": Rule(_no_epoch, "of budget back"),
     "acknowledged-last": Rule(_patch(Checkpoint, "_confirm", _acknowledging_first), "lacks it"),
     "downstream-first": Rule(_patch(Checkpoint, "_confirm", _upstream_first), "which comes after it"),
     "messages-confirmed": Rule(_patch(Checkpoint, "_confirm", _unconfirmed), "was sent"),

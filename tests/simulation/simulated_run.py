@@ -36,7 +36,6 @@ from pipeline import app, contract
 from pipeline.features.states import read_snapshot
 from pipeline.runtime import intake
 from pipeline.runtime.lease import LeaseLostError
-from pipeline.runtime.partition import TopicRecreatedError
 from pipeline.runtime.placement import partition_of
 from pipeline.runtime.store import SnapshotStore
 from pipeline.runtime.topic_plan import changelog_topic
@@ -51,7 +50,7 @@ LONGEST_REST = 60.0
 PATIENCE = 0.5
 """Instead of the intake's 0.02 s, how often it looks whether a wait is over."""
 SEEDS_AT_ONCE = 20
-BROKEN_BY_FATE = (LeaseLostError, TopicRecreatedError)
+BROKEN_BY_FATE = (LeaseLostError,)
 
 
 class Run:

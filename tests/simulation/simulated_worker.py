@@ -339,7 +339,7 @@ class Worker:
         self.overtaken = partial(overtaken, self)
         self._ended, self._ending = ended, False
         self._settings, self._batch_records = settings, batch_records
-        self._recovering = None
+        self._recoveries = []
         self.loop.spawn(self.process, self._guard(self._start))
 
     async def _start(self):
@@ -370,7 +370,7 @@ class Worker:
         try:
             await work(*args)
         except asyncio.CancelledError as cancelled:
-            if asyncio.current_task() is not self._recovering:
+            if asyncio.current_task() not in self._recoveries:
                 await self._crash(cancelled)  # Faust's rebalances may cancel who waits: that ends a worker
         except Exception as error:  # noqa: BLE001 - whatever it is, it ends the worker
             await self._crash(error)
@@ -416,8 +416,6 @@ class Worker:
             await self.consumer.commit()
 
     async def _revoked(self, revoked):
-        if self._recovering is not None:
-            self._recovering.cancel()
         await Application._on_partitions_revoked(self.app, revoked)
 
     async def assigned(self, partitions, generation):
@@ -429,11 +427,13 @@ class Worker:
         await self.consumer.on_partitions_assigned(tps, generation)
 
     async def _take_over(self, assigned, generation):
+        for recovery in self._recoveries:
+            recovery.cancel()  # not when partitions are revoked: until the next assignment Faust goes on
         revoked, new = self.app._update_assignment(set(assigned))
         self.consumer.pause_partitions(assigned)
         for table in self.app.state_tables.values():
             await table.on_rebalance(assigned, revoked, new, generation)
-        self._recovering = self._spawn(self._recover, sorted(assigned))
+        self._recoveries.append(self._spawn(self._recover, sorted(assigned)))
 
     async def _recover(self, assigned):
         self.app.flow_control.resume()

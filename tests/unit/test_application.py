@@ -117,3 +117,123 @@ async def test_of_several_failures_the_first_is_told_as_the_others_follow_from_i
     await found.crash(first)
     await found.consumer.crash(KafkaError("whoever waited for the group is told, too"))
     assert found.crash_reason is first
+
+
+@pytest.fixture
+def remade(app, monkeypatch):
+    """Return a topic that was made anew, and what is committed of it until all that is known is stored."""
+    place = TP(contract.PRICES, 0)
+    app.commits = []
+
+    async def commit_now(offsets):
+        app.commits.append(dict(offsets))
+
+    monkeypatch.setattr(app.flow, "lost_tables", list)
+    monkeypatch.setattr(app.flow, "made_anew", lambda: {place: 7})
+    monkeypatch.setattr(app.consumer, "assignment", set)
+    monkeypatch.setattr(app.consumer, "commit_now", commit_now)
+    app.flow.begin()
+    return place
+
+
+@pytest.mark.parametrize("next_one_begins", [False, True])
+async def test_an_epoch_that_ends_before_all_read_a_topic_anew_leaves_the_commit_that_tells_of_it(
+    app, remade, monkeypatch, next_one_begins
+):
+    async def give_up():
+        app.flow.end()
+        if next_one_begins:
+            app.flow.begin()
+
+    monkeypatch.setattr(app.checkpoint, "take", give_up)
+    assert not await app.read_anew()
+    assert app.commits == [{remade: 7}]
+
+
+async def test_once_all_read_a_topic_anew_the_commit_tells_of_its_beginning(app, remade, monkeypatch):
+    async def take():
+        assert app.commits == [{remade: 7}]
+
+    monkeypatch.setattr(app.checkpoint, "take", take)
+    assert await app.read_anew()
+    assert app.commits == [{remade: 7}, {remade: 0}]
+
+
+@pytest.mark.usefixtures("remade")
+async def test_a_commit_that_tells_of_it_is_not_tried_beyond_the_epoch(app, monkeypatch):
+    async def never(_offsets):
+        await asyncio.Event().wait()
+
+    async def take():
+        pytest.fail("nothing of an ended epoch is stored")
+
+    monkeypatch.setattr(app.consumer, "commit_now", never)
+    monkeypatch.setattr(app.checkpoint, "take", take)
+    reading = asyncio.create_task(app.read_anew())
+    await asyncio.sleep(0)
+    app.flow.end()
+    app.flow.begin()
+    assert not await asyncio.wait_for(reading, 10)
+
+
+@pytest.fixture
+async def stuck(app, monkeypatch):
+    """Return the commits that were begun: one that the broker does not take, and that is waited for."""
+    begun = []
+
+    async def hang(*_args, **_options):
+        begun.append(True)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(app.consumer, "force_commit", hang)
+    under_way = asyncio.create_task(app.consumer.commit())
+    await asyncio.sleep(0)
+    app.consumer.acknowledge({TP(contract.PRICES, 0): 7})
+    yield begun
+    assert not under_way.done()
+    under_way.cancel()
+
+
+async def test_who_gives_up_waiting_for_a_commit_that_is_under_way_begins_no_other(app, stuck):
+    """Faust (0.15) takes it for the end of that commit: a hand-over would last as long as the next one."""
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await app.consumer.commit_all()
+    assert len(stuck) == 1
+
+
+async def test_a_stop_waits_for_no_commit_that_the_broker_does_not_take(app, stuck):
+    """The hand-over before it did, as long as it could."""
+    await asyncio.wait_for(app.consumer.on_stop(), 10)
+    assert len(stuck) == 1
+
+
+async def test_a_stop_that_comes_during_a_hand_over_waits_for_its_end(app, monkeypatch):
+    """Else the checkpoint that is under way would be cut short, and its records repeated."""
+    happened, taken = [], asyncio.Event()
+
+    async def take():
+        await taken.wait()
+        happened.append("checkpoint")
+
+    async def commit_all():
+        happened.append("commit")
+
+    async def stop_the_rest(_app):
+        happened.append("stop")
+
+    monkeypatch.setattr(app.checkpoint, "take", take)
+    monkeypatch.setattr(app.consumer, "commit_all", commit_all)
+    monkeypatch.setattr(faust.App, "on_stop", stop_the_rest)
+    app.flow.begin()
+    handing_over = asyncio.create_task(app.hand_over())
+    await asyncio.sleep(0)
+    stopping = asyncio.create_task(app.on_stop())
+    await asyncio.sleep(0)
+    taken.set()
+    await asyncio.gather(handing_over, stopping)
+    assert happened == ["checkpoint", "commit", "stop"]
+
+
+async def test_a_worker_that_has_not_begun_stops_at_once(app):
+    await asyncio.wait_for(app.on_stop(), 10)

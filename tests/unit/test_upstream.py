@@ -62,6 +62,8 @@ UPSTREAM = (
             "stop_flow": Shape("cf7e875a2b0d", ""),
             "resume_flow": Shape("db59630f25b5", ""),
             "wait_empty": Shape("e4662fe24f09", ""),
+            "commit_and_end_transactions": Shape("892377824b11", ""),
+            "maybe_wait_for_commit_to_finish": Shape("d687f63a0b5e", ""),
         },
     ),
     Part(
