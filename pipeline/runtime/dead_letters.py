@@ -33,11 +33,12 @@ async def read_letters(
     settings: Settings, topic: str | None = None, since: float = 0.0
 ) -> AsyncIterator[Letter]:
     """Yield the dead letters of a source topic (or of all) that were written since a time."""
-    async for record in read_topic(settings, contract.DEAD_LETTERS):
+    async for record in read_topic(settings, contract.DEAD_LETTERS, since=since):
         try:
             found = Letter(record.timestamp / 1_000, _decode(record.value or b""))
         except codec.UNREADABLE as error:
-            log.warning("a record is no dead letter, and left out", offset=record.offset, error=str(error))
+            place = f"{record.topic}/{record.partition}/{record.offset}"
+            log.warning("a record is no dead letter, and left out", record=place, error=str(error))
             continue
         if found.timestamp >= since and topic in {None, found.letter.topic}:
             yield found

@@ -13,7 +13,7 @@ from pipeline.runtime.headers import read_any_names
 from pipeline.runtime.topics import count_partitions
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Collection, Mapping
 
     from aiokafka import ConsumerRecord
 
@@ -68,17 +68,27 @@ async def read_topic(
     numbers = range(await count_partitions(settings, topic))
     partitions = [TopicPartition(topic, number) for number in numbers if only in {None, number}]
     async with connected(settings) as consumer:
-        ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
-        consumer.assign(partitions)
-        for partition, first in (await _begins(consumer, ends, since)).items():
-            consumer.seek(partition, first if newest is None else max(first, ends[partition] - newest))
+        ends = await go_back(consumer, partitions, newest, since)
         for partition in partitions:
-            end = ends[partition]
-            while await consumer.position(partition) < end:
+            while await consumer.position(partition) < ends[partition]:
                 # Whole batches, though the end may lie within one: Tansu 0.6 names the first offset of the
                 # last batch plus one as the end.
                 for record in (await consumer.getmany(partition, timeout_ms=200)).get(partition, ()):
                     yield record
+
+
+async def go_back(
+    consumer: AIOKafkaConsumer,
+    partitions: Collection[TopicPartition],
+    newest: int | None = None,
+    since: float | None = None,
+) -> dict[TopicPartition, int]:
+    """Let a consumer read partitions from where `read_topic` begins; return where each ends now."""
+    ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
+    consumer.assign(partitions)
+    for partition, first in (await _begins(consumer, ends, since)).items():
+        consumer.seek(partition, first if newest is None else max(first, ends[partition] - newest))
+    return ends
 
 
 async def _begins(
@@ -88,5 +98,6 @@ async def _begins(
     if since is None:
         begins: dict[TopicPartition, int] = await consumer.beginning_offsets(ends)
         return begins
-    found = await consumer.offsets_for_times(dict.fromkeys(ends, millis(since)))
+    moment = max(millis(since), 0)  # Kafka knows none before
+    found = await consumer.offsets_for_times(dict.fromkeys(ends, moment))
     return {each: ends[each] if place is None else place.offset for each, place in found.items()}

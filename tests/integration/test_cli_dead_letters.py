@@ -63,6 +63,18 @@ async def test_a_list_can_be_cut_by_topic_time_and_number(settings):
     assert result.stderr == "not shown: 1 older letter (--limit)\n"
 
 
+async def test_what_was_written_before_a_since_is_not_read(settings):
+    async with AIOKafkaProducer(**settings.kafka_client_options()) as producer:
+        for partition in range(settings.partitions):
+            await producer.send_and_wait(contract.DEAD_LETTERS, b"{", partition=partition, timestamp_ms=1)
+    await write(settings, letter(b"one"))
+    everything = await cascade(settings, "dead-letters", "list", "--since", "1969-12-31")
+    assert "is no dead letter" in everything.stderr
+    since = await cascade(settings, "dead-letters", "list", "--since", str(START_MS))
+    assert [line.split("\t")[3] for line in since.stdout.splitlines()] == ["reason", "reason 0"]
+    assert since.stderr == ""
+
+
 async def test_as_json_every_letter_is_a_line(settings):
     await write(settings, letter(b"\xff\x00"))
     result = await cascade(settings, "dead-letters", "list", "--json")
