@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import structlog
-from aiokafka import AIOKafkaProducer
 
 from pipeline import codec, contract
 from pipeline.messages import DeadLetter
 from pipeline.runtime.reading import read_topic
+from pipeline.runtime.sending import producer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
 
+    from pipeline.runtime.sending import Producer
     from pipeline.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -54,16 +55,16 @@ async def replay_letters(settings: Settings, letters: Iterable[DeadLetter]) -> i
 
     Those that cannot be sent are left out.
     """
-    whole = [letter for letter in letters if can_be_sent(letter)]
-    async with AIOKafkaProducer(**settings.kafka_client_options(), acks="all") as producer:
-        await asyncio.gather(*[await _send(producer, letter) for letter in whole])
-    return len(whole)
+    async with producer(settings) as sending:
+        sent = [await _send(sending, letter) for letter in letters if can_be_sent(letter)]
+        await asyncio.gather(*sent)
+    return len(sent)
 
 
-async def _send(producer: AIOKafkaProducer, letter: DeadLetter) -> asyncio.Future[object]:
+async def _send(sending: Producer, letter: DeadLetter) -> asyncio.Future[Any]:
     # Feeds' keys are placed anew; copies for every partition stay on theirs.
     partition = None if letter.topic in contract.FEEDS else letter.partition
-    future: asyncio.Future[object] = await producer.send(
+    return await sending.send(
         letter.topic,
         codec.original(letter.value, letter.encoding),
         key=codec.original(letter.key, letter.key_encoding),
@@ -73,4 +74,3 @@ async def _send(producer: AIOKafkaProducer, letter: DeadLetter) -> asyncio.Futur
             for (name, text), encoding in zip(letter.headers, letter.header_encodings, strict=True)
         ],
     )
-    return future

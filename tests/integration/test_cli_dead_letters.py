@@ -6,7 +6,9 @@ from commands import cascade
 
 from pipeline import codec, contract
 from pipeline.codec import Rejection
+from pipeline.runtime.dead_letters import replay_letters
 from pipeline.runtime.reading import read_topic
+from pipeline.runtime.topics import apply_topics
 
 MINUTE_MS = 60_000
 START_MS = 1_760_000_000_000
@@ -129,3 +131,21 @@ async def test_without_letters_nothing_is_asked(settings):
     result = await cascade(settings, "dead-letters", "replay")
     assert result.exit_code == 0
     assert result.stdout.startswith("0 dead letters")
+
+
+async def test_a_replay_that_is_interrupted_does_not_wait_for_a_broker_that_has_stopped(settings, own_broker):
+    own = settings.model_copy(update={"broker": own_broker.bootstrap})
+    await apply_topics(own)
+    stopped = asyncio.Event()
+
+    def letters():
+        yield letter(b"one")
+        own_broker.pause()
+        stopped.set()
+        yield letter(b"two")
+
+    replaying = asyncio.create_task(replay_letters(own, letters()))
+    await stopped.wait()
+    replaying.cancel()
+    await asyncio.wait({replaying}, timeout=30)
+    assert replaying.cancelled()
