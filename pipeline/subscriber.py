@@ -9,7 +9,7 @@ import inspect
 import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 import structlog
@@ -28,11 +28,11 @@ from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from pipeline import codec, contract
+from pipeline.messages import Timestamp
 from pipeline.runtime.connections import keep_steady
 from pipeline.runtime.topics import NO_KAFKA, require_topics
 
 Callback: TypeAlias = Callable[[str, dict[str, Any]], Awaitable[None] | None]
-_Messages: TypeAlias = AsyncGenerator[tuple[str, bytes], None]
 
 KAFKA_CHANNELS: Final = (contract.SIGNALS, contract.ALERTS, contract.CRITICAL)
 
@@ -83,8 +83,19 @@ class _Place(msgspec.Struct):
     """Where a signal stands among those of its symbol."""
 
     symbol: str
-    timestamp: float
+    timestamp: Timestamp
     sequence: int
+
+
+class _Message(NamedTuple):
+    """What came: on which channel, and which record it is."""
+
+    channel: str
+    value: bytes
+    record: str
+
+
+_Messages: TypeAlias = AsyncGenerator[_Message, None]
 
 
 class _Delivery:
@@ -93,15 +104,25 @@ class _Delivery:
     def __init__(self, callback: Callback) -> None:
         self._callback = callback
         self._newest: dict[tuple[str, str], tuple[float, int]] = {}
+        self._left_out = 0
 
-    async def hand_over(self, channel: str, value: bytes) -> None:
+    async def hand_over(self, message: _Message) -> None:
         try:
-            data = _decode(value)
+            data = _decode(message.value)
         except codec.UNREADABLE as error:
-            _log.warning("an unreadable message was left out", channel=channel, error=str(error))
+            self._leave_out(message, error)
             return
-        if not self._repeats(channel, data):
-            await self._call(channel, data)
+        if not self._repeats(message.channel, data):
+            await self._call(message, data)
+
+    def _leave_out(self, message: _Message, error: Exception) -> None:
+        self._left_out += 1
+        _log.warning(
+            "a message is no signal, and left out",
+            record=message.record,
+            left_out=self._left_out,
+            error=str(error),
+        )
 
     def _repeats(self, channel: str, data: dict[str, Any]) -> bool:
         try:
@@ -114,16 +135,18 @@ class _Delivery:
         self._newest[key] = order
         return False
 
-    async def _call(self, channel: str, data: dict[str, Any]) -> None:
+    async def _call(self, message: _Message, data: dict[str, Any]) -> None:
         before = _cancellations()
         try:
-            result = self._callback(channel, data)
+            result = self._callback(message.channel, data)
             if inspect.isawaitable(result):
                 await result
+        except msgspec.ValidationError as error:
+            self._leave_out(message, error)
         except (Exception, asyncio.CancelledError) as error:
             if isinstance(error, asyncio.CancelledError) and _cancellations() > before:
                 raise
-            _log.exception("the callback raised; the subscription goes on", channel=channel)
+            _log.exception("the callback raised; the subscription goes on", channel=message.channel)
         if _cancellations() > before:
             await asyncio.sleep(0)  # where it ends if the callback closed it: not after what came meanwhile
 
@@ -172,8 +195,10 @@ class SignalSubscriber:
         Topics of Kafka that are missing are waited for, and not made.
 
         `callback(channel, data)` is a plain or an async function; the next signal waits for it. If it
-        raises, that is logged and the next signal comes all the same. A signal that comes again (Kafka
-        delivers at least once) is left out: per channel and symbol the order is (timestamp, sequence).
+        raises, that is logged and the next signal comes all the same; `msgspec.ValidationError` says that
+        what came is no signal, and is logged in one line, as what cannot be read is. A signal that comes
+        again (Kafka delivers at least once) is left out: per channel and symbol the order is (timestamp,
+        sequence).
 
         Raises
         ------
@@ -226,8 +251,8 @@ class SignalSubscriber:
         while True:
             try:
                 async with aclosing(connect(channels, outage)) as messages:
-                    async for channel, value in messages:
-                        await delivery.hand_over(channel, value)
+                    async for message in messages:
+                        await delivery.hand_over(message)
             except _REFUSED:
                 raise
             except _TROUBLE as error:
@@ -248,7 +273,8 @@ class SignalSubscriber:
             while True:
                 message = await pubsub.get_message(timeout=self._silence_s)
                 if message is not None and message["type"] == "message":
-                    yield message["channel"].decode(), message["data"]
+                    channel = message["channel"].decode()
+                    yield _Message(channel, message["data"], channel)
                 elif message is None and asked:
                     raise RedisConnectionError("Redis does not answer any more")
                 elif message is None:
@@ -272,7 +298,8 @@ class SignalSubscriber:
             while True:
                 batches = await consumer.getmany(timeout_ms=1_000)
                 for record in (record for batch in batches.values() for record in batch):
-                    yield record.topic, record.value or b""
+                    place = f"{record.topic}/{record.partition}/{record.offset}"
+                    yield _Message(record.topic, record.value or b"", place)
                 fetched = {place for place in consumer.assignment() if consumer.highwater(place) is not None}
                 if self._group and (batches or fetched != placed):
                     # Only now, after the callback has had them all; and where nothing came, lest the group

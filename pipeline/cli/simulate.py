@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline import contract
-from pipeline.cli.feeding import producer, send_when_due
+from pipeline.cli.feeding import send_when_due
 from pipeline.cli.output import USAGE, fail, run
 from pipeline.cli.simulated.simulation import ROUND_S, Market
+from pipeline.runtime.sending import producer
 from pipeline.runtime.topics import count_partitions
 from pipeline.settings import load_settings
 

@@ -8,6 +8,7 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 import typer
 from rich.console import Console
 
@@ -15,7 +16,7 @@ from pipeline import contract
 from pipeline.cli.marks import marked
 from pipeline.cli.options import normal
 from pipeline.cli.output import USAGE, fail, on_terminal, run
-from pipeline.messages import LEVELS, Level
+from pipeline.messages import LEVELS, Level, Signal, Timestamp
 from pipeline.runtime.logs import visible
 from pipeline.runtime.topics import count_partitions
 from pipeline.settings import load_settings
@@ -25,6 +26,7 @@ from pipeline.subscriber import SignalSubscriber
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from pipeline.messages import Scores
     from pipeline.settings import Settings
 
 
@@ -76,6 +78,12 @@ def _from_kafka(settings: Settings) -> SignalSubscriber:
     return SignalSubscriber("kafka://" + ",".join(options.pop("bootstrap_servers")), **options)
 
 
+class _Shown(Signal):
+    """A signal at a time that can be shown."""
+
+    timestamp: Timestamp
+
+
 class _Printer:
     """Prints the wanted signals; ends the subscription when nobody reads any more, or there is no room."""
 
@@ -87,13 +95,14 @@ class _Printer:
         self._least = least
         self._console = Console(highlight=False) if on_terminal() else None
 
-    async def __call__(self, _channel: str, signal: dict[str, Any]) -> None:
-        if signal["signal_level"] < self._least:
+    async def __call__(self, _channel: str, message: dict[str, Any]) -> None:
+        signal = msgspec.convert(message, _Shown)
+        if signal.signal_level < self._least:
             return
-        if self._symbols and signal["symbol"] not in self._symbols:
+        if self._symbols and signal.symbol not in self._symbols:
             return
         try:
-            self._print(signal["signal"], describe(signal))
+            self._print(signal.signal, describe(signal))
         except OSError as error:
             self.trouble = None if isinstance(error, BrokenPipeError) else error
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -106,20 +115,20 @@ class _Printer:
             self._console.print(marked(level, line), soft_wrap=True)
 
 
-def describe(signal: dict[str, Any]) -> str:
+def describe(signal: Signal) -> str:
     """Return a signal as one line, without control characters: it may come from anybody."""
-    metrics, context, meta = signal["metrics"], signal["context"], signal["meta"]
-    time = datetime.fromtimestamp(signal["timestamp"], UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3]
+    metrics, context, meta = signal.metrics, signal.context, signal.meta
+    time = datetime.fromtimestamp(signal.timestamp, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3]
     return visible(
-        f"{time}Z {signal['signal']:<8} {signal['symbol']:<12} probability={signal['probability']:.4f}"
-        f" by={meta['level_reason']} velocity={metrics['velocity']:.2f}/s"
-        f" acceleration={metrics['acceleration']:.2f}/s2 volume={metrics['volume_usd']:.0f}USD/s"
-        f" market={context['market_regime'] or 'unknown'}{_parts(meta)} id={signal['id']}"
+        f"{time}Z {signal.signal:<8} {signal.symbol:<12} probability={signal.probability:.4f}"
+        f" by={meta.level_reason} velocity={metrics.velocity:.2f}/s"
+        f" acceleration={metrics.acceleration:.2f}/s2 volume={metrics.volume_usd:.0f}USD/s"
+        f" market={context.market_regime or 'unknown'}{_parts(meta.contributions)} id={signal.id}"
     )
 
 
-def _parts(meta: dict[str, Any]) -> str:
+def _parts(contributions: Scores | msgspec.UnsetType) -> str:
     """Return what each component that has a share adds to the probability, if the profile tells."""
-    parts = meta.get("contributions", {})
+    parts = {} if contributions is msgspec.UNSET else msgspec.structs.asdict(contributions)
     told = ",".join(f"{name}:{part:.4f}" for name, part in parts.items() if part)
     return f" parts={told}" if told else ""

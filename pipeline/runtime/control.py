@@ -6,11 +6,10 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from aiokafka import AIOKafkaProducer
-
 from pipeline import codec, contract
 from pipeline.messages import Control
 from pipeline.runtime.reading import read_topic
+from pipeline.runtime.sending import producer
 from pipeline.runtime.topics import count_partitions
 
 if TYPE_CHECKING:
@@ -67,9 +66,9 @@ async def send_weights(settings: Settings, weights: Mapping[str, float] | None) 
         weights=None if weights is None else dict(weights),
     )
     value, time_ms = codec.encode(control), round(control.timestamp * 1_000)
-    async with AIOKafkaProducer(**settings.kafka_client_options(), acks="all") as producer:
+    async with producer(settings) as sending:
         sent = [
-            await producer.send(
+            await sending.send(
                 contract.CONTROL, value, key=WEIGHTS, partition=partition, timestamp_ms=time_ms
             )
             for partition in range(len(copies))

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import structlog
-from aiokafka import AIOKafkaProducer
 
 from pipeline import codec, contract
 from pipeline.messages import DeadLetter
 from pipeline.runtime.reading import read_topic
+from pipeline.runtime.sending import producer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
 
+    from pipeline.runtime.sending import Producer
     from pipeline.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -33,11 +34,12 @@ async def read_letters(
     settings: Settings, topic: str | None = None, since: float = 0.0
 ) -> AsyncIterator[Letter]:
     """Yield the dead letters of a source topic (or of all) that were written since a time."""
-    async for record in read_topic(settings, contract.DEAD_LETTERS):
+    async for record in read_topic(settings, contract.DEAD_LETTERS, since=since):
         try:
             found = Letter(record.timestamp / 1_000, _decode(record.value or b""))
         except codec.UNREADABLE as error:
-            log.warning("a record is no dead letter, and left out", offset=record.offset, error=str(error))
+            place = f"{record.topic}/{record.partition}/{record.offset}"
+            log.warning("a record is no dead letter, and left out", record=place, error=str(error))
             continue
         if found.timestamp >= since and topic in {None, found.letter.topic}:
             yield found
@@ -53,16 +55,16 @@ async def replay_letters(settings: Settings, letters: Iterable[DeadLetter]) -> i
 
     Those that cannot be sent are left out.
     """
-    whole = [letter for letter in letters if can_be_sent(letter)]
-    async with AIOKafkaProducer(**settings.kafka_client_options(), acks="all") as producer:
-        await asyncio.gather(*[await _send(producer, letter) for letter in whole])
-    return len(whole)
+    async with producer(settings) as sending:
+        sent = [await _send(sending, letter) for letter in letters if can_be_sent(letter)]
+        await asyncio.gather(*sent)
+    return len(sent)
 
 
-async def _send(producer: AIOKafkaProducer, letter: DeadLetter) -> asyncio.Future[object]:
+async def _send(sending: Producer, letter: DeadLetter) -> asyncio.Future[Any]:
     # Feeds' keys are placed anew; copies for every partition stay on theirs.
     partition = None if letter.topic in contract.FEEDS else letter.partition
-    future: asyncio.Future[object] = await producer.send(
+    return await sending.send(
         letter.topic,
         codec.original(letter.value, letter.encoding),
         key=codec.original(letter.key, letter.key_encoding),
@@ -72,4 +74,3 @@ async def _send(producer: AIOKafkaProducer, letter: DeadLetter) -> asyncio.Futur
             for (name, text), encoding in zip(letter.headers, letter.header_encodings, strict=True)
         ],
     )
-    return future

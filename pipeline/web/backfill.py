@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from aiokafka import TopicPartition
 
 from pipeline import codec
-from pipeline.runtime.reading import connected
+from pipeline.runtime.reading import connected, go_back
 from pipeline.web.picture import Picture
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ async def _by_time(
     consumer: AIOKafkaConsumer, places: Sequence[TopicPartition]
 ) -> AsyncGenerator[Outgoing, None]:
     """Yield the newest messages of several topics, oldest first; no more than a few are there at once."""
-    ends = await _seek(consumer, places)
+    ends = await go_back(consumer, places, MOST, time.time() - LONGEST)
     sources = [_read(consumer, place, ends[place]) for place in places]
     heads: list[tuple[int, int, Outgoing]] = []
 
@@ -65,18 +65,6 @@ async def _by_time(
         _, number, body = heappop(heads)
         yield body
         await look_at(number)
-
-
-async def _seek(consumer: AIOKafkaConsumer, places: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
-    """Go to where the past begins that is read, and return where it ends."""
-    consumer.assign(places)
-    ends: dict[TopicPartition, int] = await consumer.end_offsets(places)
-    begins = await consumer.beginning_offsets(places)
-    since = round((time.time() - LONGEST) * 1_000)
-    for place, found in (await consumer.offsets_for_times(dict.fromkeys(places, since))).items():
-        end = ends[place]
-        consumer.seek(place, max(begins[place], end - MOST, end if found is None else found.offset))
-    return ends
 
 
 async def _read(

@@ -6,7 +6,9 @@ from commands import cascade
 
 from pipeline import codec, contract
 from pipeline.codec import Rejection
+from pipeline.runtime.dead_letters import replay_letters
 from pipeline.runtime.reading import read_topic
+from pipeline.runtime.topics import apply_topics
 
 MINUTE_MS = 60_000
 START_MS = 1_760_000_000_000
@@ -63,6 +65,18 @@ async def test_a_list_can_be_cut_by_topic_time_and_number(settings):
     assert result.stderr == "not shown: 1 older letter (--limit)\n"
 
 
+async def test_what_was_written_before_a_since_is_not_read(settings):
+    async with AIOKafkaProducer(**settings.kafka_client_options()) as producer:
+        for partition in range(settings.partitions):
+            await producer.send_and_wait(contract.DEAD_LETTERS, b"{", partition=partition, timestamp_ms=1)
+    await write(settings, letter(b"one"))
+    everything = await cascade(settings, "dead-letters", "list", "--since", "1969-12-31")
+    assert "is no dead letter" in everything.stderr
+    since = await cascade(settings, "dead-letters", "list", "--since", str(START_MS))
+    assert [line.split("\t")[3] for line in since.stdout.splitlines()] == ["reason", "reason 0"]
+    assert since.stderr == ""
+
+
 async def test_as_json_every_letter_is_a_line(settings):
     await write(settings, letter(b"\xff\x00"))
     result = await cascade(settings, "dead-letters", "list", "--json")
@@ -117,3 +131,21 @@ async def test_without_letters_nothing_is_asked(settings):
     result = await cascade(settings, "dead-letters", "replay")
     assert result.exit_code == 0
     assert result.stdout.startswith("0 dead letters")
+
+
+async def test_a_replay_that_is_interrupted_does_not_wait_for_a_broker_that_has_stopped(settings, own_broker):
+    own = settings.model_copy(update={"broker": own_broker.bootstrap})
+    await apply_topics(own)
+    stopped = asyncio.Event()
+
+    def letters():
+        yield letter(b"one")
+        own_broker.pause()
+        stopped.set()
+        yield letter(b"two")
+
+    replaying = asyncio.create_task(replay_letters(own, letters()))
+    await stopped.wait()
+    replaying.cancel()
+    await asyncio.wait({replaying}, timeout=30)
+    assert replaying.cancelled()

@@ -3,9 +3,11 @@ import asyncio
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaTimeoutError
 from workers import Admin
 
 from pipeline import contract
+from pipeline.runtime import reading
 from pipeline.runtime.misplaced import MisplacedKey, find_misplaced_keys
 from pipeline.runtime.placement import partition_of
 from pipeline.runtime.reading import read_topic
@@ -104,6 +106,23 @@ async def test_all_records_of_one_batch_are_read(settings):
         await asyncio.gather(*sent)
     values = [record.value async for record in read_topic(settings, contract.PRICES)]
     assert values == [str(number).encode() for number in range(10)]
+
+
+async def test_a_broker_that_stops_while_a_topic_is_read_is_not_waited_for_without_end(
+    settings, own_broker, monkeypatch
+):
+    monkeypatch.setattr(reading, "PATIENCE_S", 2)
+    own = settings.model_copy(update={"broker": own_broker.bootstrap, "partitions": 1})
+    await apply_topics(own)
+    async with AIOKafkaProducer(**own.kafka_client_options()) as producer:
+        for _ in range(8):  # more than one fetch brings
+            await producer.send_and_wait(contract.PRICES, bytes(900_000))
+    records = read_topic(own, contract.PRICES)
+    await anext(records)
+    own_broker.pause()
+    with pytest.raises(KafkaTimeoutError, match="prices: no answer from the broker for 2 s"):
+        async for _ in records:
+            pass
 
 
 async def test_keys_that_lie_elsewhere_are_named(settings):

@@ -21,9 +21,10 @@ def test_a_moment_is_iso_8601_in_utc_unless_it_says_otherwise_or_milliseconds(te
     assert moment_ms("--since", text, default=0.0) == expected
 
 
-def test_seconds_are_not_taken_for_milliseconds():
+@pytest.mark.parametrize("text", ["1760000000", "20251009085320", "1760000000000000", "9" * 400])
+def test_seconds_dates_and_what_no_broker_knows_are_not_taken_for_milliseconds(text):
     with pytest.raises(typer.Exit):
-        moment_ms("--since", "1760000000", default=0.0)
+        moment_ms("--since", text, default=0.0)
 
 
 def test_no_moment_is_the_default():

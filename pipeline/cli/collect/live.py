@@ -13,7 +13,6 @@ from aiohttp import web
 from pipeline import contract
 from pipeline.cli.collect.peers import among_peers
 from pipeline.cli.collect.show import show, summary
-from pipeline.cli.feeding import producer
 from pipeline.cli.output import USAGE, fail
 from pipeline.collect.collector import Collector
 from pipeline.collect.observed import create_web
@@ -21,6 +20,7 @@ from pipeline.collect.outbox import Outbox
 from pipeline.collect.reading import Reading, VenueError
 from pipeline.collect.recording import Recorder
 from pipeline.collect.venues import VENUES
+from pipeline.runtime.sending import producer
 from pipeline.runtime.topics import count_partitions
 
 if TYPE_CHECKING:

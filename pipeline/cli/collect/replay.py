@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from pipeline.cli.feeding import producer
 from pipeline.cli.output import USAGE, fail
 from pipeline.collect.outbox import Outbox
 from pipeline.collect.reading import Reading, VenueError
 from pipeline.collect.recording import recorded, recordings
 from pipeline.collect.replay import Replay
 from pipeline.collect.venues import VENUES
+from pipeline.runtime.sending import producer
 from pipeline.runtime.topics import count_partitions
 
 if TYPE_CHECKING:

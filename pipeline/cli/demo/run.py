@@ -13,7 +13,8 @@ from redis.asyncio import Redis
 from pipeline import codec, contract
 from pipeline.cli.demo.board import Board
 from pipeline.cli.demo.summary import Summary, Tally
-from pipeline.cli.feeding import producer, send_when_due
+from pipeline.cli.feeding import send_when_due
+from pipeline.runtime.sending import producer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence

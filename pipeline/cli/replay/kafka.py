@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 import typer
 
 from pipeline import codec
-from pipeline.cli.feeding import producer
 from pipeline.cli.moments import iso
 from pipeline.cli.recorded.progress import watched
+from pipeline.runtime.sending import producer
 from pipeline.runtime.topic_plan import APPLY
 from pipeline.runtime.topics import TopicsError, read_topics
 from pipeline.settings import FOREVER
