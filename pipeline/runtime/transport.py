@@ -275,8 +275,10 @@ class Consumer(driver.Consumer):
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         """Commit; Faust (0.15) counts also what was refused as committed.
 
-        aiokafka (0.14) tries for ever where a topic is gone, and whoever stops waits for it.
+        aiokafka (0.14) tries for ever where a topic is gone, and whoever stops waits for it; also beyond a
+        rebalance, when other places were sought.
         """
+        sought = self._confirmed
         committing = asyncio.ensure_future(super()._commit(offsets))
         try:
             while not (await asyncio.wait({committing}, timeout=self.app.settings.session_timeout))[0]:
@@ -287,7 +289,7 @@ class Consumer(driver.Consumer):
         finally:
             committing.cancel()
         if done:
-            self._confirmed.update(offsets)
+            sought.update(offsets)
         return done
 
     def _new_consumer_thread(self) -> LoopConsumer:

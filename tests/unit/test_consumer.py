@@ -117,7 +117,7 @@ def consumer_of(partition):
     )
     consumer.app.crash = crash_of(consumer.app)
     consumer._thread, consumer._read_offset, consumer._committed_offset = partition, _NoBooks(), {}
-    consumer._fetching, consumer._fetched = asyncio.Lock(), {}
+    consumer._fetching, consumer._fetched, consumer._confirmed = asyncio.Lock(), {}, {}
     consumer.can_resume_flow, consumer.suspend_flow = asyncio.Event(), asyncio.Event()
     consumer._sought = True
     consumer.resume_flow()
@@ -182,7 +182,6 @@ async def test_a_partition_that_is_taken_away_during_the_seek_stops_nobody():
 @pytest.mark.parametrize("committed", [None, 0, 2])
 async def test_what_is_committed_is_known_from_the_assignment_on(committed):
     consumer = consumer_of(Partition(committed))
-    consumer._confirmed = {}
     assert consumer.committed(PLACE) == 0
     await consumer.perform_seek()
     assert consumer.committed(PLACE) == (committed or 0)
@@ -232,7 +231,6 @@ async def test_nothing_goes_on_before_such_a_commit_is_confirmed(monkeypatch):
     monkeypatch.setattr(transport, "_AGAIN", 0.0)
     partition = Partition(committed=5)
     consumer = consumer_of(partition)
-    consumer._confirmed = {}
     partition.taken_away = True
     committing = asyncio.create_task(consumer.commit_now({PLACE: 0}))
     for _ in range(10):
@@ -246,7 +244,6 @@ async def test_nothing_goes_on_before_such_a_commit_is_confirmed(monkeypatch):
 async def test_what_was_refused_is_not_taken_for_committed():
     partition = Partition()
     consumer = consumer_of(partition)
-    consumer._confirmed = {}
     assert await consumer._commit({PLACE: 5})
     partition.taken_away = True
     assert not await consumer._commit({PLACE: 9})
@@ -270,13 +267,25 @@ async def test_a_commit_that_takes_its_time_is_waited_for_while_no_topic_is_gone
     partition = Partition()
     partition.answers.clear()
     consumer = consumer_of(partition)
-    consumer._confirmed = {}
     consumer.app.settings.session_timeout = 0.01
     committing = asyncio.create_task(consumer._commit({PLACE: 5}))
     await until(lambda: partition.asked > 1)
     partition.answers.set()
     assert await committing
     assert (consumer.app.crashes, consumer.committed(PLACE)) == ([], 5)
+
+
+async def test_a_commit_of_before_an_assignment_that_is_confirmed_late_is_not_where_that_one_began():
+    """Between the seek and the first record: what was sought would seem to be of a topic made anew."""
+    partition = Partition(committed=2)
+    partition.answers.clear()
+    consumer = consumer_of(partition)
+    committing = asyncio.create_task(consumer._commit({PLACE: 5}))
+    await asyncio.sleep(0)
+    await consumer.perform_seek()
+    partition.answers.set()
+    assert await committing
+    assert (partition.position, consumer.committed(PLACE)) == (2, 2)
 
 
 async def test_a_commit_that_was_refused_late_does_not_keep_the_same_offset_from_being_committed():
