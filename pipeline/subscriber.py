@@ -60,6 +60,10 @@ _decode: Final = codec.decoder(dict[str, Any])
 _log = structlog.get_logger(__name__)
 
 
+class NoSignalError(Exception):
+    """To be raised by a callback: what came is no signal."""
+
+
 class _Outage:
     """How often in a row a connection failed; it is over when there is one."""
 
@@ -141,7 +145,7 @@ class _Delivery:
             result = self._callback(message.channel, data)
             if inspect.isawaitable(result):
                 await result
-        except msgspec.ValidationError as error:
+        except NoSignalError as error:
             self._leave_out(message, error)
         except (Exception, asyncio.CancelledError) as error:
             if isinstance(error, asyncio.CancelledError) and _cancellations() > before:
@@ -195,10 +199,9 @@ class SignalSubscriber:
         Topics of Kafka that are missing are waited for, and not made.
 
         `callback(channel, data)` is a plain or an async function; the next signal waits for it. If it
-        raises, that is logged and the next signal comes all the same; `msgspec.ValidationError` says that
-        what came is no signal, and is logged in one line, as what cannot be read is. A signal that comes
-        again (Kafka delivers at least once) is left out: per channel and symbol the order is (timestamp,
-        sequence).
+        raises, that is logged and the next signal comes all the same; a `NoSignalError` is logged in one
+        line, as what cannot be read is. A signal that comes again (Kafka delivers at least once) is left
+        out: per channel and symbol the order is (timestamp, sequence).
 
         Raises
         ------

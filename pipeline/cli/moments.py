@@ -8,8 +8,8 @@ from typing import Final
 from pipeline.cli.output import USAGE, fail
 from pipeline.messages import micros
 
-_DIGITS: Final = (12, 13)
-"""Milliseconds have as many from 1973 to 2286; seconds, and dates, have fewer."""
+_DIGITS: Final = 13
+"""Milliseconds have as many from 2001 to 2286; seconds have fewer, and a date without signs has not."""
 
 
 def moment_ms(option: str, text: str | None, default: float) -> float:
@@ -19,7 +19,7 @@ def moment_ms(option: str, text: str | None, default: float) -> float:
     """
     if text is None:
         return default
-    if text.isdecimal() and len(text) in _DIGITS:
+    if text.isdecimal() and len(text) == _DIGITS:
         return float(text)
     try:
         moment = datetime.fromisoformat(text)

@@ -21,7 +21,7 @@ from pipeline.runtime.logs import visible
 from pipeline.runtime.topics import count_partitions
 from pipeline.settings import load_settings
 from pipeline.sinks.connection import connect, without_database
-from pipeline.subscriber import SignalSubscriber
+from pipeline.subscriber import NoSignalError, SignalSubscriber
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -96,7 +96,10 @@ class _Printer:
         self._console = Console(highlight=False) if on_terminal() else None
 
     async def __call__(self, _channel: str, message: dict[str, Any]) -> None:
-        signal = msgspec.convert(message, _Shown)
+        try:
+            signal = msgspec.convert(message, _Shown)
+        except msgspec.ValidationError as error:
+            raise NoSignalError(str(error)) from error
         if signal.signal_level < self._least:
             return
         if self._symbols and signal.symbol not in self._symbols:

@@ -17,7 +17,7 @@ class Forgetting(Engine):
         outputs = super()._run(found)
         for _, states in self._steps:
             states._look_from = 0
-        self._forget()
+        self._forget(max(stage.market_time(states) for stage, states in self._steps))
         return outputs
 
 
