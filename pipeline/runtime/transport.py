@@ -267,6 +267,9 @@ class Consumer(driver.Consumer):
         Faust (0.15) would wait for a commit that is under way, and without a broker for ever.
         """
 
+    async def on_task_error(self, exc: BaseException) -> None:
+        """Commit nothing when an agent fails: Faust (0.15) would wait as long before the worker fails."""
+
     async def commit_now(self, offsets: Mapping[TP, int]) -> None:
         """Commit, whatever was acknowledged, and do not go on before that is confirmed."""
         while not await self._commit(offsets):  # noqa: ASYNC110 - the broker tells nobody when it would take it

@@ -210,6 +210,11 @@ async def test_a_stop_waits_for_no_commit_that_the_broker_does_not_take(app):
     await asyncio.wait_for(app.consumer.on_stop(), 10)
 
 
+@pytest.mark.usefixtures("stuck")
+async def test_a_worker_fails_with_its_agent_though_the_broker_takes_no_commit(app):
+    await asyncio.wait_for(app.consumer.on_task_error(LeaseLostError("lost")), 10)
+
+
 async def test_a_stop_that_comes_during_a_hand_over_waits_for_its_end(app, monkeypatch):
     """Else the checkpoint that is under way would be cut short, and its records repeated."""
     happened, taken = [], asyncio.Event()

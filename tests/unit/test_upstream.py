@@ -63,6 +63,7 @@ UPSTREAM = (
             "resume_flow": Shape("db59630f25b5", ""),
             "wait_empty": Shape("e4662fe24f09", ""),
             "commit_and_end_transactions": Shape("892377824b11", ""),
+            "on_task_error": Shape("0d7f23d0bb26", "exc"),
             "maybe_wait_for_commit_to_finish": Shape("d687f63a0b5e", ""),
         },
     ),
