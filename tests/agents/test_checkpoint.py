@@ -48,6 +48,15 @@ def written(worker):
     ]
 
 
+async def take_until_held(worker, topic):
+    """Return a checkpoint of what was put, as far as records of a topic that wait to be confirmed."""
+    worker.producer.held = {topic}
+    taking = asyncio.create_task(worker.checkpoint.take())
+    await worker.producer.until(topic)
+    await idle()
+    return taking
+
+
 def signals(worker):
     """Return the signals that were sent by id, without what depends on the machine."""
     found = {}
@@ -120,11 +129,8 @@ async def test_what_is_stored_is_what_was_written(worker):
 
 
 async def test_nothing_is_written_or_acknowledged_before_the_signals_are_confirmed(worker):
-    worker.producer.held = {contract.SIGNALS}
     worker.put(liquidation(0))
-    taking = asyncio.create_task(worker.checkpoint.take())
-    await worker.producer.until(contract.SIGNALS)
-    await idle()
+    taking = await take_until_held(worker, contract.SIGNALS)
     assert (written(worker), worker.acknowledged, taking.done()) == ([], {}, False)
     worker.producer.release(contract.SIGNALS)
     await taking
@@ -147,11 +153,8 @@ async def test_tables_are_written_downstream_first_and_shared_keys_after_symbols
 @pytest.mark.parametrize("table", contract.TABLES)
 async def test_a_table_waits_until_those_downstream_of_it_are_confirmed(worker, table):
     changelog = CHANGELOG.format(table)
-    worker.producer.held = {changelog}
     worker.put(*everything())
-    taking = asyncio.create_task(worker.checkpoint.take())
-    await worker.producer.until(changelog)
-    await idle()
+    taking = await take_until_held(worker, changelog)
     upstream = contract.TABLES[: contract.TABLES.index(table)]
     assert not {name for name, _ in written(worker)} & set(upstream)
     assert (worker.acknowledged, taking.done()) == ({}, False)
@@ -162,11 +165,8 @@ async def test_a_table_waits_until_those_downstream_of_it_are_confirmed(worker, 
 
 
 async def test_a_shared_key_waits_until_the_symbols_of_its_table_are_confirmed(worker):
-    worker.producer.held = {SCORING}
     worker.put(*everything())
-    taking = asyncio.create_task(worker.checkpoint.take())
-    await worker.producer.until(SCORING)
-    await idle()
+    taking = await take_until_held(worker, SCORING)
     assert [key for table, key in written(worker) if table == "scoring"] == [SYMBOL]
     worker.producer.release(SCORING)
     await taking
@@ -316,11 +316,8 @@ async def test_a_spent_budget_does_not_wait_for_the_interval(worker):
 
 
 async def test_an_epoch_that_ends_while_signals_are_confirmed_writes_and_acknowledges_nothing(worker):
-    worker.producer.held = {contract.SIGNALS}
     worker.put(liquidation(0))
-    taking = asyncio.create_task(worker.checkpoint.take())
-    await worker.producer.until(contract.SIGNALS)
-    await idle()
+    taking = await take_until_held(worker, contract.SIGNALS)
     worker.flow.begin()
     worker.producer.release(contract.SIGNALS)
     await taking
@@ -328,11 +325,8 @@ async def test_an_epoch_that_ends_while_signals_are_confirmed_writes_and_acknowl
 
 
 async def test_a_checkpoint_that_was_given_up_is_not_counted_and_nothing_waits_since_it_began(worker):
-    worker.producer.held = {contract.SIGNALS}
     worker.put(liquidation(0))
-    taking = asyncio.create_task(worker.checkpoint.take())
-    await worker.producer.until(contract.SIGNALS)
-    await idle()
+    taking = await take_until_held(worker, contract.SIGNALS)
     worker.flow.begin()
     worker.checkpoint.forget()
     worker.put(price(0))
@@ -347,11 +341,8 @@ async def test_a_checkpoint_that_was_given_up_is_not_counted_and_nothing_waits_s
 @pytest.mark.parametrize("table", ["scoring", "velocity"])
 async def test_an_epoch_that_ends_while_state_is_confirmed_stores_and_acknowledges_nothing(worker, table):
     changelog = CHANGELOG.format(table)
-    worker.producer.held = {changelog}
     worker.put(liquidation(0))
-    taking = asyncio.create_task(worker.checkpoint.take())
-    await worker.producer.until(changelog)
-    await idle()
+    taking = await take_until_held(worker, changelog)
     worker.flow.begin()
     # The partition went to another worker meanwhile: what is known of it must not seem to be complete.
     await worker.tables[table].data.on_rebalance(set(), {TP(changelog, HOME)}, set())
@@ -363,11 +354,8 @@ async def test_an_epoch_that_ends_while_state_is_confirmed_stores_and_acknowledg
 
 
 async def test_an_epoch_that_ends_before_a_shared_key_is_written_leaves_it_unwritten(worker):
-    worker.producer.held = {SCORING}
     worker.put(*everything())
-    taking = asyncio.create_task(worker.checkpoint.take())
-    await worker.producer.until(SCORING)
-    await idle()
+    taking = await take_until_held(worker, SCORING)
     worker.flow.begin()
     worker.producer.release(SCORING)
     await taking
@@ -418,11 +406,8 @@ async def test_a_lost_lease_sends_nothing(worker):
 
 
 async def test_a_lease_lost_while_signals_are_confirmed_writes_and_acknowledges_nothing(worker):
-    worker.producer.held = {contract.SIGNALS}
     worker.put(liquidation(0))
-    taking = asyncio.create_task(worker.checkpoint.take())
-    await worker.producer.until(contract.SIGNALS)
-    await idle()
+    taking = await take_until_held(worker, contract.SIGNALS)
     worker.clock.now += 8.1
     worker.producer.release(contract.SIGNALS)
     with pytest.raises(LeaseLostError):
@@ -431,11 +416,8 @@ async def test_a_lease_lost_while_signals_are_confirmed_writes_and_acknowledges_
 
 
 async def test_a_lease_lost_between_two_tables_writes_no_more_of_them(worker):
-    worker.producer.held = {SCORING}
     worker.put(liquidation(0))
-    taking = asyncio.create_task(worker.checkpoint.take())
-    await worker.producer.until(SCORING)
-    await idle()
+    taking = await take_until_held(worker, SCORING)
     worker.clock.now += 8.1
     worker.producer.release(SCORING)
     with pytest.raises(LeaseLostError):
@@ -485,11 +467,8 @@ async def test_a_broker_that_does_not_confirm_is_told_of_and_waited_for(worker, 
 
 @pytest.mark.parametrize("topic", [contract.SIGNALS, SCORING])
 async def test_who_stops_waiting_for_a_confirmation_does_not_cancel_it(worker, topic):
-    worker.producer.held = {topic}
     worker.put(liquidation(0))
-    taking = asyncio.create_task(worker.checkpoint.take())
-    await worker.producer.until(topic)
-    await idle()
+    taking = await take_until_held(worker, topic)
     taking.cancel()
     await asyncio.wait({taking})
     [sending] = worker.producer.of(topic)
