@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 LONGEST: Final = 360.0
 """Seconds without a record after which a symbol is quiet: no score counts open interest for longer."""
-STEADY: Final = frozenset((contract.PRICES, contract.OPEN_INTEREST))
+_STEADY: Final = frozenset((contract.PRICES, contract.OPEN_INTEREST))
 """Topics on which venues tell of every symbol all the time; liquidations may be rare, and funding is."""
 
 
@@ -28,7 +28,7 @@ class Quiet:
     """
 
     def __init__(self, topics: Collection[str]) -> None:
-        self._heard: dict[str, dict[str, float]] = {topic: {} for topic in sorted(STEADY & set(topics))}
+        self._heard: dict[str, dict[str, float]] = {topic: {} for topic in sorted(_STEADY & set(topics))}
 
     def relist(self, symbols: Collection[str], now: float) -> None:
         """Expect these symbols alone; new ones have their time from now on."""

@@ -121,7 +121,7 @@ def _objection(found: Event, owner: bytes | None, latest: float) -> str | None:
     if not keyless and _normal(owner) != found.symbol.encode():
         return f"key: expected the symbol {found.symbol}, got {_shown(owner)}"
     if found.time > latest and not isinstance(found.message, Context):
-        if latest < LARGEST_LEAD:
+        if latest < LARGEST_LEAD:  # -1 ms, as Kafka says none
             return "timestamp: the record itself has none: set it to the event's"
         lead = (found.time - latest + LARGEST_LEAD) / 1e6
         return f"timestamp: {lead:.1f} s ahead of the record's own: the feed's clock is wrong"

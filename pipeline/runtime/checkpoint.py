@@ -131,10 +131,8 @@ class Checkpoint:
             self._enter(barrier)
             try:
                 sent = await barrier.passed
-                if sent is not None:
-                    await self._confirm(barrier, sent)
-                    if barrier.epoch == self._flow.epoch:
-                        self._note(began, sent)
+                if sent is not None and await self._confirm(barrier, sent):
+                    self._note(began, sent)
             except BaseException:
                 self._flow.end()  # its snapshots are spent: what comes after it must not be acknowledged,
                 self.forget()  # nor what was sent meanwhile
@@ -155,14 +153,17 @@ class Checkpoint:
         self._due.clear()
         self.waiting_since = None
 
-    async def _confirm(self, barrier: Barrier, sent: Sent) -> None:
+    async def _confirm(self, barrier: Barrier, sent: Sent) -> bool:
+        """Confirm, store and acknowledge; return whether the epoch lasted until then."""
         await all_confirmed(sent.pending)
         for name in reversed(contract.TABLES):
             await self._write(self._tables[name], barrier)
             await self._bury(self._tables[name], barrier)
-        if barrier.epoch == self._flow.epoch:
-            self._acknowledge(sent.offsets)
-            self._intake.give_back(sent.records, sent.size)
+        if barrier.epoch != self._flow.epoch:
+            return False
+        self._acknowledge(sent.offsets)
+        self._intake.give_back(sent.records, sent.size)
+        return True
 
     async def _write(self, table: SnapshotTable, barrier: Barrier) -> None:
         """Write a table's snapshots, those that other keys' states look at last: they may lag, not lead."""

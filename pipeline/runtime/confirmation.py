@@ -76,3 +76,9 @@ async def all_confirmed(pending: Mapping[asyncio.Future[Any], str]) -> None:
                 topics=sorted({pending[future] for future in waiting}),
                 every_seconds=_SLOW,
             )
+
+
+def look(confirmed: asyncio.Future[Any]) -> None:
+    """Look at a failure: whoever waited for it may have given up, and asyncio would log a traceback then."""
+    if not confirmed.cancelled():
+        confirmed.exception()

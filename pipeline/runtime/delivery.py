@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError
 from pipeline import codec
 from pipeline.contract import CONTEXT
 from pipeline.messages import Context, Signal, VelocityUpdate, millis, rounded
-from pipeline.runtime.confirmation import NotConfirmedError
+from pipeline.runtime.confirmation import NotConfirmedError, look
 from pipeline.runtime.distribution import Distribution
 from pipeline.signals.statistics import Statistics
 
@@ -167,7 +167,7 @@ class Delivery:
         except KafkaError as error:
             self._lease.check()  # without it nothing is sent: that is then the reason to tell
             raise NotConfirmedError(topic, error) from error
-        future.add_done_callback(_look)
+        future.add_done_callback(look)
         return Placed(future)
 
     def unconfirmed(self) -> list[str]:
@@ -205,12 +205,6 @@ class Delivery:
         if self.observe is not None:
             self.observe(unit.partition, body)
         return codec.encode(body)
-
-
-def _look(confirmed: asyncio.Future[Any]) -> None:
-    """Look at a failure: whoever waited for it may have given up, and asyncio would log a traceback then."""
-    if not confirmed.cancelled():
-        confirmed.exception()
 
 
 _place: Final = lru_cache(maxsize=4_096)(TopicPartition)

@@ -98,7 +98,7 @@ class Partition:
         return states.get(key) if key in states else None
 
     def check_order(self, received: Any) -> None:
-        """Refuse a record that lies before others which came earlier, or before the commit of then.
+        """Refuse a record that lies before others which came earlier, or before where its assignment began.
 
         Raises
         ------

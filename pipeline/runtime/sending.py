@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiokafka import AIOKafkaProducer
 
+from pipeline.runtime.confirmation import look
 from pipeline.runtime.connections import keep_steady
 
 if TYPE_CHECKING:
@@ -25,13 +26,8 @@ class Producer(AIOKafkaProducer):  # type: ignore[misc]
     async def send(self, *args: Any, **options: Any) -> asyncio.Future[Any]:
         """Return, once there is room for it, the delivery of a record."""
         delivery: asyncio.Future[Any] = await super().send(*args, **options)
-        delivery.add_done_callback(_seen)
+        delivery.add_done_callback(look)
         return delivery
-
-
-def _seen(delivery: asyncio.Future[Any]) -> None:
-    if not delivery.cancelled():
-        delivery.exception()
 
 
 @asynccontextmanager
