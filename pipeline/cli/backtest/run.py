@@ -13,11 +13,10 @@ from msgspec import structs
 from pipeline import contract
 from pipeline.backtest.evaluation import Series
 from pipeline.backtest.labels import DAY, MINUTE, Recorded
-from pipeline.cli.recorded.progress import watched
 from pipeline.cli.recorded.recordings import Period, Recordings, Source, open_files, reference_first
 from pipeline.cli.recorded.signal_rows import create_signal_file, signal_row
 from pipeline.cli.recorded.ticking import ticking
-from pipeline.engine import Engine, Output
+from pipeline.engine import Engine
 from pipeline.messages import COMPONENTS, Liquidation, Price, Signal
 
 if TYPE_CHECKING:
@@ -44,10 +43,9 @@ class Sources(NamedTuple):
         """Return the files, for reading once."""
         return Recordings(open_files(self.files), self.period if period is None else period)
 
-    def ticking(self, period: Period, what: str | None = None) -> Iterable[recordings.Recorded]:
-        """Return the records of a period, with prices repeated if so wished; a bar tells `what` for."""
-        opened = self.open(period)
-        records = opened if what is None else watched(opened, what)
+    def ticking(self, period: Period) -> Iterable[recordings.Recorded]:
+        """Return the records of a period, with prices repeated if so wished."""
+        records = self.open(period)
         return ticking(records, self.tick_ms) if self.tick_ms else records
 
 
@@ -124,19 +122,10 @@ def signals_of_events(
     """Yield the signals of symbols by profiles that measure alike, record by record that concerns them."""
     first, *others = profiles
     engine = Engine(first, beside=others, told={contract.SIGNALS})
-    for outputs in outputs_of_events(records, engine, symbols):
-        bodies = (output.body for output in outputs)
-        yield [body for body in bodies if isinstance(body, Signal) and body.symbol in symbols]
-
-
-def outputs_of_events(
-    records: Iterable[recordings.Recorded], engine: Engine, symbols: Container[str]
-) -> Iterator[list[Output]]:
-    """Yield what an engine makes of each record that concerns some symbols."""
-    reference = engine.profile.reference
-    for record in reference_first(records, reference):
-        if _concerns(record, symbols, reference):
-            yield engine.feed(record.topic, record.message)
+    for record in reference_first(records, first.reference):
+        if _concerns(record, symbols, first.reference):
+            bodies = (output.body for output in engine.feed(record.topic, record.message))
+            yield [body for body in bodies if isinstance(body, Signal) and body.symbol in symbols]
 
 
 def _concerns(record: recordings.Recorded, symbols: Container[str], reference: str) -> bool:

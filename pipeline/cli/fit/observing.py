@@ -10,19 +10,21 @@ import numpy as np
 import typer
 from msgspec import structs
 
-from pipeline import contract
 from pipeline.backtest.evaluation import Series
 from pipeline.backtest.labels import MINUTE, EventRule, Labels, Recorded, UnlabelledError, label
 from pipeline.backtest.pooling import Moments, figures
 from pipeline.backtest.report import FEW, reasons, without_any
-from pipeline.cli.backtest.run import WARM_UP_MS, Sources, collect, outputs_of_events, signals_of_events
+from pipeline.cli.backtest.run import WARM_UP_MS, collect, signals_of_events
 from pipeline.cli.moments import iso
 from pipeline.cli.output import USAGE, counted, fail
 from pipeline.cli.recorded.progress import watched
-from pipeline.cli.recorded.recordings import Period, Source
+from pipeline.cli.recorded.recordings import Period, Recording, Recordings, Source, open_files
 from pipeline.cli.recorded.rows import UnusableFileError
-from pipeline.engine import Engine
-from pipeline.messages import COMPONENTS, VolatilityUpdate
+from pipeline.cli.recorded.ticking import ticking
+from pipeline.features.reading import create_event
+from pipeline.features.states import States
+from pipeline.features.volatility import VolatilityStage
+from pipeline.messages import COMPONENTS
 from pipeline.signals.calibration import CalibrationConstants
 from pipeline.signals.provenance import Provenance
 
@@ -48,9 +50,10 @@ class Market(NamedTuple):
 
 
 class Feed(NamedTuple):
-    """The files, and the symbols in them that something can be learnt from."""
+    """The files, up to when they are read (milliseconds), and the symbols that can be learnt from."""
 
-    sources: Sources
+    files: Sequence[Recording]
+    end_ms: float
     markets: dict[str, Market]
 
     @property
@@ -61,7 +64,8 @@ class Feed(NamedTuple):
     def records(self, what: str) -> Iterable[recordings.Recorded]:
         """Return the records from where the first liquidation's warm-up begins, and say what for."""
         begin = min(int(each.recorded.liquidated_ms[0]) for each in self.markets.values())
-        return self.sources.ticking(Period(float(begin - WARM_UP_MS), self.sources.period.end_ms), what)
+        opened = Recordings(self.files, Period(begin - WARM_UP_MS, self.end_ms))
+        return ticking(watched(opened, what), TICK_MS)
 
 
 class Observed(NamedTuple):
@@ -81,11 +85,10 @@ class Observed(NamedTuple):
 
 def open_feed(files: Sequence[Source], period: Period) -> Feed:
     """Return what can be learnt from, or end the command: too little; say which symbols are left out."""
-    sources = Sources(tuple(files), period, TICK_MS)
     markets: dict[str, Market] = {}
     left_out: dict[str, str] = {}
     try:
-        recordings = sources.open()
+        recordings = Recordings(open_files(files), period)
         for name, recorded in collect(watched(recordings, "reading")).items():
             try:
                 markets[name] = Market(recorded, label(recorded, EventRule()))
@@ -99,7 +102,7 @@ def open_feed(files: Sequence[Source], period: Period) -> Feed:
         fail(f"nothing to fit: {without_any(left_out, '--liquidations and --prices')}", USAGE)
     for why, names in reasons(left_out).items():
         typer.echo(f"{names}: left out: {why}", err=True)
-    found = Feed(sources, markets)
+    found = Feed(recordings.files, period.end_ms, markets)
     episodes, days = sum(len(each.onsets) for each in found.labels), sum(each.days for each in found.labels)
     if episodes < FEWEST:
         seen = f"{counted(episodes, 'cascade')} in {days:.1f} days"
@@ -142,15 +145,16 @@ def volatilities(feed: Feed, profile: Profile) -> Floats:
     """Return 5-minute volatilities as a profile measures them: the first of each symbol's minutes."""
     found = array("d")
     newest = {name: int(each.labels.minutes[0]) // MINUTE - 1 for name, each in feed.markets.items()}
-    prices = (record for record in feed.records("measuring volatility") if record.topic == contract.PRICES)
-    engine = Engine(profile, told={contract.VOLATILITY})
-    for outputs in outputs_of_events(prices, engine, feed.markets):
-        for body in (output.body for output in outputs):
-            if not isinstance(body, VolatilityUpdate) or body.warming or body.symbol not in newest:
-                continue
-            if (minute := int(body.timestamp * 1_000) // MINUTE) > newest[body.symbol]:
-                newest[body.symbol] = minute
-                found.append(body.volatility_5m)
+    records = (each for each in feed.records("measuring volatility") if each.message.symbol in newest)
+    stage = VolatilityStage(profile.volatility)
+    states = States(stage.new)
+    for offset, record in enumerate(records):
+        event = create_event(record.topic, record.message, offset)
+        stage.step(event, states)
+        reading, minute = event.volatility, record.time_ms // MINUTE
+        if reading is not None and not reading.judgement.warming and minute > newest[event.symbol]:
+            newest[event.symbol] = minute
+            found.append(reading.judgement.volatility_5m)
     return np.array(found)
 
 
@@ -161,7 +165,7 @@ def with_provenance(feed: Feed, profile: Profile, made_by: str, more: dict[str, 
     provenance = Provenance(
         made_by=made_by,
         version=version("cascade-pipeline"),
-        feed=f"{', '.join(feed.markets)}: {', '.join(file.path.name for file in feed.sources.files)}",
+        feed=f"{', '.join(feed.markets)}: {', '.join(file.path.name for file in feed.files)}",
         begin=iso(min(int(each.minutes[0]) for each in feed.labels)),
         end=iso(max(int(each.minutes[-1]) for each in feed.labels) + MINUTE),
         liquidations=sum(len(each.recorded.liquidated_ms) for each in feed.markets.values()),
