@@ -15,7 +15,7 @@ from broken_rules import RULES
 
 COMMAND = Path(__file__).with_name("simulated_run.py")
 CHUNK = 500
-USUAL = 1_000
+USUAL = 500
 MANY = 10_000
 
 

@@ -45,7 +45,7 @@ def test_profiles_beside_each_other_say_what_each_says_by_itself():
     profiles = [SEED, load_profile("adaptive"), structs.replace(SEED, name="eager", score=EAGER)]
     alone, first = {each.name: Engine(each) for each in profiles}, profiles[0]
     engine = Engine(first, beside=profiles[1:])
-    for tick in simulate(30):
+    for tick in simulate(20):
         outputs = engine.process(tick.topic, tick.message)
         for name, other in alone.items():
             expected = signals_of(other.process(tick.topic, tick.message))
