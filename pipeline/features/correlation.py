@@ -235,7 +235,7 @@ class Venues:
         return list(self._venues), places, [age for age, _ in cells], [count for _, count in cells]
 
     def thaw(self, frozen: FrozenVenues, clock: int) -> None:
-        """Put back what `freeze` returned at the same clock."""
+        """Put back what `freeze` returned at the same clock, as far as it lies within the length of today."""
         names, places, ages, counts = frozen
         self.advance(clock)
         for name, place in zip(names[: self._limit], places, strict=False):
@@ -245,3 +245,5 @@ class Venues:
         for age, count in zip(ages, counts, strict=True):
             second, place = divmod(end - age, MOST_VENUES)
             self.add(second * SECOND, name_at[place], count)
+        for venue in [venue for venue in self._venues.values() if not venue.total]:
+            self._leave(venue)

@@ -30,17 +30,21 @@ class FundingRates:
         self.time: int | None = None
 
     def add(self, exchange: str, time: int, rate: float) -> bool:
-        """Take a rate; False when it is older than the venue's newest, or of a venue too many."""
+        """Take a rate; False when it is too old, or of a venue too many.
+
+        Too old is what is older than the venue's newest, or than a venue may be silent.
+        """
+        now = max(time, self.time or 0)
+        horizon = now - self._constants.funding_lifetime_s * SECOND
+        self._rates = {venue: kept for venue, kept in self._rates.items() if kept[0] >= horizon}
         known = self._rates.get(exchange)
         if known is None:
-            if len(self._rates) >= self._constants.most_venues:
+            if time < horizon or len(self._rates) >= self._constants.most_venues:
                 return False
         elif time < known[0]:
             return False
         self._rates[exchange] = (time, rate)
-        self.time = max(time, self.time or 0)
-        horizon = self.time - self._constants.funding_lifetime_s * SECOND
-        self._rates = {venue: kept for venue, kept in self._rates.items() if kept[0] >= horizon}
+        self.time = now
         return True
 
     def mean(self, open_interests: OpenInterests) -> float | None:

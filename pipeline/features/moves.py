@@ -76,7 +76,8 @@ class Moves:
 
     def __init__(self, constants: MoveConstants) -> None:
         self._constants = constants
-        self._closes: deque[float] = deque(maxlen=_HOUR + 1)  # logarithms
+        longest = max(_HOUR, 2 * constants.horizon_min)
+        self._closes: deque[float] = deque(maxlen=longest + 1)  # logarithms
         self._squares: deque[float] = deque(maxlen=_QUARTER)  # of the moves of a minute each
         # Of the moves of 5 minutes that end with each minute, times that before it.
         self._products: deque[float] = deque(maxlen=_HOUR + 1 - 2 * _BAR)

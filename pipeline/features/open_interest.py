@@ -28,7 +28,7 @@ class VenueConstants(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     funding_lifetime_s
         A venue silent for longer drops out of the funding rate.
     most_venues
-        Further venues are counted and ignored.
+        Further venues are counted and ignored, until one has been silent for too long.
 
     Raises
     ------
@@ -96,18 +96,22 @@ class OpenInterests:
         self.time: int | None = None
 
     def add(self, exchange: str, time: int, value: float) -> bool:
-        """Take a value in US dollars; False when it is older than the venue's newest, or a venue too many."""
+        """Take a value in US dollars; False when it is too old, or of a venue too many.
+
+        Too old is what is older than the venue's newest, or than a venue may be silent.
+        """
         memory = self._constants.long_limit_s * SECOND
+        now = max(time, self.time or 0)
+        self._forget(now - memory)
         history = self._venues.get(exchange)
         if history is None:
-            if len(self._venues) >= self._constants.most_venues:
+            if time < now - memory or len(self._venues) >= self._constants.most_venues:
                 return False
             history = self._venues[exchange] = History()
         elif time < history.times[-1]:
             return False
         history.add(time, value, memory)
-        self.time = max(time, self.time or 0)
-        self._forget(self.time - memory)
+        self.time = now
         return True
 
     def _forget(self, horizon: int) -> None:

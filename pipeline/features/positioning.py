@@ -47,7 +47,7 @@ class PositioningState(State):
     Attributes
     ----------
     ignored
-        How many values were older than their venue's newest, or of a venue too many.
+        How many values were too old, or of a venue too many.
 
     """
 
@@ -71,7 +71,7 @@ class PositioningState(State):
     def fold(self, event: Event, message: OpenInterest | Funding) -> None:
         """Take a value; note the reading on the event, and send it when it is news.
 
-        A value older than its venue's newest changes nothing and leaves no reading.
+        A value that is too old, or of a venue too many, changes nothing and leaves no reading.
         """
         if isinstance(message, OpenInterest):
             taken = self._open_interest.add(message.exchange, event.time, message.open_interest_usd)

@@ -60,54 +60,49 @@ class Windows:
 
     Attributes
     ----------
+    spans
+        The lengths in microseconds, shortest first.
     ledger
         What they look at: liquidations are added to it.
-    instant, burst, short, base, half_minute, minute, longest
-        The windows, shortest first; named for the lengths of the `seed` profile.
+    all
+        The windows, shortest first.
+    burst, short, base, half_minute, minute, longest
+        All but the shortest; named for the lengths of the `seed` profile.
 
     """
 
     __slots__ = (
-        "_spans",
+        "all",
         "base",
         "burst",
         "half_minute",
-        "instant",
         "ledger",
         "longest",
         "minute",
         "short",
+        "spans",
     )
 
     def __init__(self, spans: Sequence[int]) -> None:
-        self._spans = list(spans)
+        self.spans = list(spans)
         groups = spans[:2], spans[2:4], spans[4:]
         tiers = [_tier(group) for group in groups]
         ledger = self.ledger = Ledger(tiers)
-        self.instant, self.burst, self.short, self.base, self.half_minute, self.minute, self.longest = [
+        self.all = [
             Window(ledger, tier.width, span)
             for tier, group in zip(tiers, groups, strict=True)
             for span in group
         ]
-
-    @property
-    def spans(self) -> Sequence[int]:
-        """The lengths of the windows in microseconds, shortest first."""
-        return self._spans
-
-    @property
-    def all(self) -> tuple[Window, ...]:
-        """Return the windows, shortest first."""
-        return (self.instant, self.burst, self.short, self.base, self.half_minute, self.minute, self.longest)
+        _, self.burst, self.short, self.base, self.half_minute, self.minute, self.longest = self.all
 
     def freeze(self, clock: int) -> FrozenWindows:
         """Return what the windows ending at `clock` are made of."""
-        return self._spans, self.ledger.freeze(clock)
+        return self.spans, self.ledger.freeze(clock)
 
     def thaw(self, frozen: FrozenWindows, clock: int) -> None:
         """Put back what `freeze` returned for the same clock, unless it was made with other lengths."""
         spans, ledger = frozen
-        if spans == self._spans:
+        if spans == self.spans:
             self.ledger.thaw(ledger, clock)
 
 

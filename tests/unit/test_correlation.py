@@ -13,8 +13,8 @@ SECOND = 1_000_000
 START = 1_700_000_000 * SECOND
 
 
-def create():
-    return Venues(length=60, least=3, limit=16)
+def create(length=60):
+    return Venues(length, least=3, limit=16)
 
 
 def fill(counts):
@@ -181,3 +181,15 @@ def test_a_thawed_copy_has_the_same_futures():
         for one in (venues, copy):
             one.advance(clock)
             one.add(clock, name)
+
+
+def test_a_venue_that_was_silent_for_the_length_of_today_is_not_restored():
+    venues = fill({"a": [9], "b": [0] * 50 + [1]})
+    shorter = create(length=20)
+    shorter.thaw(venues.freeze(), START + 59 * SECOND)
+    assert shorter.leader == "b"
+    shorter.advance(START + 75 * SECOND)
+    assert shorter.leader is None
+    for name in map(str, range(16)):
+        shorter.add(START + 75 * SECOND, name)
+    assert len(shorter.freeze()[0]) == 16

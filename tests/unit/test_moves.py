@@ -29,9 +29,9 @@ def fed(prices, constants=SEED, every=1):
 
 def slow_nearness(closes, price, constants):
     """The same from the whole past, as the definition has it."""
-    logs = np.log(closes)
-    moves = logs[15:] - logs[:-15]
-    before = moves[:-15] ** 2  # of what ended before the move that is judged began
+    logs, horizon = np.log(closes), constants.horizon_min
+    moves = logs[horizon:] - logs[:-horizon]
+    before = moves[:-horizon] ** 2  # of what ended before the move that is judged began
 
     def mean_of_days(days):
         begin = len(before) // 180 - 8 * days  # by three hours
@@ -44,16 +44,16 @@ def slow_nearness(closes, price, constants):
     needed = max(constants.sigmas * math.sqrt(usual), constants.least)
     found = []
     for ahead in constants.ahead_min:
-        deviation = math.sqrt(ahead * (usual / 15 + bipower / 60 + quarter / 15) / 3)
-        distance = (needed - abs(math.log(price) - logs[ahead - 15])) / deviation
+        deviation = math.sqrt(ahead * (usual / horizon + bipower / 60 + quarter / 15) / 3)
+        distance = (needed - abs(math.log(price) - logs[ahead - horizon])) / deviation
         found.append(math.exp(-max(distance + 1, 0) / 3))
     return sum(found) / len(found)
 
 
-@pytest.mark.parametrize("ahead", [(5,), (2, 5, 10)])
-@pytest.mark.parametrize("minutes", [80, 500, 5_000])
-def test_the_nearness_is_that_of_the_whole_past(minutes, ahead):
-    constants = MoveConstants(ahead_min=ahead, memory_days=2)
+@pytest.mark.parametrize(("horizon", "ahead"), [(15, (5,)), (15, (2, 5, 10)), (31, (20,)), (60, (2, 59))])
+@pytest.mark.parametrize("minutes", [130, 500, 5_000])
+def test_the_nearness_is_that_of_the_whole_past(minutes, horizon, ahead):
+    constants = MoveConstants(horizon_min=horizon, ahead_min=ahead, memory_days=2)
     prices = list(walk(minutes))
     for price in (prices[-1], prices[-1] * 0.99):
         moves = fed([*prices[:-1], price], constants)

@@ -106,8 +106,23 @@ def test_venues_beyond_the_sixteenth_are_counted_and_ignored():
         crowd.feed(open_interest(0, 1.0, f"v{venue}"), funding(0, 0.001, f"v{venue}"))
     assert crowd.feed(open_interest(1, 1.0, "v0")).positioning.open_interest_usd == 16
     assert crowd.state("positioning").ignored == 8
-    assert crowd.feed(open_interest(700, 7.0, "late")).positioning is None
-    assert crowd.feed(open_interest(702, 7.0, "v0")).positioning.open_interest_usd == 7
+
+
+def test_a_venue_too_many_is_taken_once_another_has_been_silent_for_too_long():
+    one = market(venues=VenueConstants(most_venues=1))
+    one.feed(open_interest(0, 1.0, "a"), funding(0, 0.001, "a"))
+    assert one.feed(open_interest(600, 2.0, "b")).positioning is None
+    assert one.feed(open_interest(601, 2.0, "b")).positioning.open_interest_usd == 2
+    assert one.feed(funding(9 * 3_600, 0.002, "b")).positioning is None
+    assert one.feed(funding(9 * 3_600 + 1, 0.002, "b")).positioning.rate == 0.002
+
+
+def test_a_first_value_that_is_too_old_to_count_is_ignored():
+    found = market()
+    found.feed(open_interest(601, 1.0, "a"), funding(9 * 3_600 + 1, 0.001, "a"))
+    assert found.feed(open_interest(0, 2.0, "b")).positioning is None
+    assert found.feed(funding(0, 0.002, "b")).positioning is None
+    assert found.state("positioning").ignored == 2
 
 
 def test_funding_is_weighted_by_open_interest():
