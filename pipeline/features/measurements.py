@@ -45,6 +45,11 @@ class Measurement(Struct, gc=False):
     leader: str | None
 
 
+def silence(symbol: str, clock: int, event_time: int) -> Measurement:
+    """Return what is measured of a symbol that had no liquidation for so long that no window counts one."""
+    return Measurement(symbol, "context", clock, event_time, 0.0, 0.0, 0.0, 0.0, False, 0.0, None)
+
+
 class PositioningReading(Struct, frozen=True, gc=False):
     """Open interest and funding of a symbol over its venues; times in microseconds, None without data.
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from pipeline.contract import ALERTS, CRITICAL, FUNDING, INPUTS, LIQUIDATIONS, OPEN_INTEREST, SIGNALS
+from pipeline.features.measurements import silence
 from pipeline.features.stage import Stage
 from pipeline.features.state import SHARED
 from pipeline.features.states import effective
@@ -87,6 +88,8 @@ class ScoringStage(Stage[Any]):
             self._take_price(event.volatility, event.symbol, states)
         for measured in event.measurements:
             self._fold_tick(event, measured, states)
+        if event.context is not None:
+            self._tick_others(event, states)
 
     def _fold_counted(self, event: Event, states: States[Any]) -> None:
         shared: SharedState = states.get(SHARED)
@@ -113,6 +116,14 @@ class ScoringStage(Stage[Any]):
             time = effective(event.time, market_time) if measured.trigger == "price" else 0
             state = states.change(measured.symbol, time)
             self._judge(event, measured, state, states.get(SHARED))
+
+    def _tick_others(self, event: Event, states: States[Any]) -> None:
+        """Judge the symbols above NONE that nothing else has moved so far: their level has to come down."""
+        shared: SharedState = states.get(SHARED)
+        for symbol, state in states.active():
+            if state.clock < shared.horizon:
+                measured = silence(symbol, shared.horizon, state.event_time)
+                self._judge(event, measured, states.change(symbol), shared)
 
     def _take_context(self, context: Context, states: States[Any]) -> None:
         shared: SharedState = states.get(SHARED)
@@ -154,6 +165,7 @@ class ScoringStage(Stage[Any]):
 
     def _judge(self, event: Event, measured: Measurement, state: SymbolState, shared: SharedState) -> None:
         clock = state.clock = max(measured.clock, state.clock, shared.horizon)
+        state.event_time = measured.event_time
         due = self._is_due(state)
         if not due and (state.level == levels.EXTREME or (state.habits is None and not measured.recent)):
             return  # no level is above EXTREME, and without liquidations it is NONE

@@ -72,11 +72,22 @@ class SharedState(State):
 class SymbolState(State):
     """What was last sent about a symbol, its clock (microseconds), and its positioning for the join.
 
-    `habits` is what is usual for it, where the profile asks for that. `joined` is the last join, good until
-    its time is over or the market's `revision` has moved on.
+    `event_time` is its newest liquidation or price, in microseconds. `habits` is what is usual for it, where
+    the profile asks for that. `joined` is the last join, good until its time is over or the market's
+    `revision` has moved on.
     """
 
-    __slots__ = ("clock", "habits", "joined", "level", "readings", "revision", "sent", "sequence")
+    __slots__ = (
+        "clock",
+        "event_time",
+        "habits",
+        "joined",
+        "level",
+        "readings",
+        "revision",
+        "sent",
+        "sequence",
+    )
 
     def __init__(self, memory: int, habits: HabitConstants | None = None) -> None:
         super().__init__()
@@ -85,6 +96,7 @@ class SymbolState(State):
         self.sequence = 0
         self.sent = 0
         self.clock = 0
+        self.event_time = 0
         self.revision = 0
         self.joined: Joined | None = None
         self.readings: AsOf[PositioningReading] = AsOf(memory, MOST_READINGS)
@@ -98,15 +110,23 @@ class SymbolState(State):
         moved = (*super().position, self.sequence, self.clock)
         return moved if self.habits is None else (*moved, self.habits.priced_to)
 
+    @property
+    def active(self) -> bool:
+        """Whether its level has to come down, whatever else comes."""
+        return self.level > levels.NONE
+
     def freeze(self) -> Any:
         """Return everything that `thaw` needs."""
         readings = [structs.astuple(reading) for reading in self.readings.values]
-        frozen = self.level, self.sequence, self.sent, self.clock, self.readings.times, readings
-        return frozen if self.habits is None else (*frozen, self.habits.freeze())
+        habits = None if self.habits is None else self.habits.freeze()
+        positioning = self.readings.times, readings
+        return self.level, self.sequence, self.sent, self.clock, *positioning, habits, self.event_time
 
     def thaw(self, frozen: Any) -> None:
-        """Take up what `freeze` described."""
-        self.level, self.sequence, self.sent, self.clock, self.readings.times, readings, *habits = frozen
-        if self.habits is not None and habits:
-            self.habits.thaw(habits[0])
+        """Take up what `freeze` described; states of before have no time of their newest event."""
+        self.level, self.sequence, self.sent, self.clock, self.readings.times, readings, *more = frozen
+        habits, event_time = (*more, None, None)[:2]
+        self.event_time = self.clock if event_time is None else event_time
+        if self.habits is not None and habits is not None:
+            self.habits.thaw(habits)
         self.readings.values = [PositioningReading(*fields) for fields in readings]

@@ -155,7 +155,7 @@ def test_of_a_price_that_is_seen_again_nothing_is_counted_twice():
     habits = states.get("XYZ").habits
     before = habits.freeze()
     habits.priced(habits.priced_to, 1.0)
-    assert habits.freeze() == before == states.get("XYZ").freeze()[-1]
+    assert habits.freeze() == before == states.get("XYZ").freeze()[-2]
     assert one.snapshot() == other.snapshot()
 
 
@@ -209,3 +209,16 @@ def test_a_calibrated_seed_keeps_its_most_for_quiet_symbols():
     found = signals(Engine(profile), records())
     assert {each.probability for each in found} > {0.3}
     assert max(each.probability for each in found) == 0.9
+
+
+def test_a_level_comes_down_with_the_market_where_the_symbols_own_records_cease():
+    engine = Engine(PROFILE)
+    prices = [(topic, price) for topic, price in records() if topic == contract.PRICES]
+    last = prices[-1][1]["timestamp"]
+    assert signals(engine, prices)[-1].signal_level > 0
+    engine = Engine.restore(engine.snapshot(), PROFILE)
+    market = {"symbol": "BTCUSDT", "exchange": "okx", "price": 60_000.0}
+    rest = [(contract.PRICES, market | {"timestamp": last + second}) for second in range(0, 3_600, 20)]
+    found = [signal for signal in signals(engine, rest) if signal.symbol == "XYZ"]
+    assert (found[-1].signal, found[-1].meta.event_timestamp) == ("NONE", last)
+    assert found[-1].timestamp < rest[-1][1]["timestamp"] - 60
