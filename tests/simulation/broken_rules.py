@@ -155,7 +155,7 @@ RULES = {
     "snapshots-of-one-moment": Rule(_patch(States, "moment", _unwatched), "which comes after it"),
     "newer-snapshot-wins": Rule(_patch(SnapshotStore, "_apply", _last_written), "was sent as"),
     "hand-over-never-blocks": Rule(_blocking, "CancelledError"),
-    "topics-made-anew-are-noticed": Rule(_patch(Flow, "made_anew", lambda _: {}), "was sent as"),
+    "topics-made-anew-are-noticed": Rule(_patch(Flow, "made_anew", lambda _: {}), "was sent"),
     "read-anew-by-all-at-once": Rule(
         _patch(Application, "read_anew", _forgetting_meanwhile), "no such message"
     ),

@@ -168,7 +168,7 @@ class Expected:
 
     """
 
-    def __init__(self, acts, partitions, home, remade=None):
+    def __init__(self, acts, partitions, home, profile, remade=None):
         self.outputs: dict[tuple[str, Any], Any] = {}
         self.caused = defaultdict(list)
         self.marks = defaultdict(list)
@@ -176,6 +176,7 @@ class Expected:
         self.begins = defaultdict(int)
         self.ends = []
         self._contexts = []
+        self._profile = profile
         by_partition = self._place(acts, remade)
         for partition in sorted(range(partitions), key=lambda number: number != home):
             records = by_partition[partition]
@@ -200,7 +201,7 @@ class Expected:
             yield Input(TP(contract.CONTEXT, partition), time, key, codec.encode(body)), number
 
     def _run(self, partition, records, *, is_home):
-        engine = Engine()
+        engine = Engine(self._profile)
         records.sort(key=lambda found: (found[0].time, _RANK[found[0].tp.topic], found[1]))
         for record, place in records:
             topic = record.tp.topic

@@ -32,7 +32,7 @@ from simulated_market import REFERENCE, Expected, Market, fitting, old
 from simulated_worker import Worker, recover
 from virtual_loop import WALL, NothingToDoError, VirtualLoop, virtual_time
 
-from pipeline import app, contract
+from pipeline import app, contract, load_profile
 from pipeline.features.states import read_snapshot
 from pipeline.runtime import intake
 from pipeline.runtime.lease import LeaseLostError
@@ -50,6 +50,7 @@ LONGEST_REST = 60.0
 PATIENCE = 0.5
 """Instead of the intake's 0.02 s, how often it looks whether a wait is over."""
 SEEDS_AT_ONCE = 20
+PROFILES = (str(Path(__file__).with_name("habits.toml")), "seed")
 BROKEN_BY_FATE = (LeaseLostError,)
 
 
@@ -71,11 +72,15 @@ class Run:
             max_poll_records=rng.choice((5, 20, 200)),
             budget_records=rng.choice((10, 50, 1_000)),
             producer_idempotence=rng.random() < 0.8,
+            profile=PROFILES[seed % 2],
         )
         place = partial(rng.choice((partition_of, partition_of, _by_checksum)), partitions=self.partitions)
         self._remade, self.acts = self._draw(Market(rng, self.partitions, place, mixed=self.mixed))
         self._act = 0
-        self.expected = Expected(self.acts, self.partitions, place(REFERENCE.encode()), self._remade)
+        home = place(REFERENCE.encode())
+        self.expected = Expected(
+            self.acts, self.partitions, home, load_profile(self.settings.profile), self._remade
+        )
         changelogs = {changelog_topic("sim", table): table for table in contract.TABLES}
         self.watch = Watch(self.expected, changelogs)
         self.loop = VirtualLoop(rng)
