@@ -164,19 +164,20 @@ class Habits:
         self._heard = True
         self._intensity.add(long=found.side == "long", value_usd=found.value_usd or 0.0)
 
-    def priced(self, time: int, price: float, *, anew: bool = False) -> None:
-        """Take a price; one that is not newer than the newest changes nothing.
+    def priced(self, time: int, price: float, *, anew: bool = False) -> bool:
+        """Take a price, and tell whether it was: one that is not newer than the newest changes nothing.
 
         With `anew` all prices before it were wrong, and are forgotten.
         """
         if time <= self.priced_to:
-            return
+            return False
         self.priced_to = time
         self.advance(time)
         if anew:
             self._moves = Moves(self._constants)
             self._moves.pass_minutes(self._minute)
         self._moves.add(time // MINUTE, price)
+        return True
 
     def positioned(self, reading: PositioningReading) -> None:
         """Take open interest and funding."""

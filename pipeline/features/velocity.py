@@ -127,8 +127,9 @@ class VelocityStage(Stage[Any]):
         state: VelocityState | None = states.open(event, market.time)
         if state is None:
             return
+        clock, newer = max(event.time, market.time) - self._grace, event.time > state.event_time
         state.event_time = max(state.event_time, event.time)
-        if state.advance(max(event.time, market.time) - self._grace):
+        if state.advance(clock) or (newer and clock == state.clock):  # that far a context has moved it before
             self._measure(event, state, market, "price")
 
     def _context(self, event: Event, context: Context, states: States[Any]) -> None:

@@ -84,10 +84,9 @@ class ScoringStage(Stage[Any]):
             self._take_control(event.message, states)
         elif isinstance(event.message, FeedStatus):
             self._take_feed_status(event, event.message, states)
-        if event.volatility is not None and self._constants.habits is not None:
-            self._take_price(event.volatility, event.symbol, states)
+        news = event.volatility is not None and self._take_price(event.volatility, event.symbol, states)
         for measured in event.measurements:
-            self._fold_tick(event, measured, states)
+            self._fold_tick(event, measured, states, news=news)
         if event.context is not None:
             self._tick_others(event, states)
 
@@ -107,13 +106,17 @@ class ScoringStage(Stage[Any]):
                 state.habits.liquidated(measured.clock, event.message)
             self._judge(event, measured, state, shared)
 
-    def _fold_tick(self, event: Event, measured: Measurement, states: States[Any]) -> None:
-        """Judge what no liquidation led to: only if time has moved, so that repeats change nothing."""
+    def _fold_tick(self, event: Event, measured: Measurement, states: States[Any], *, news: bool) -> None:
+        """Judge what no liquidation led to: only if time has moved, so that repeats change nothing.
+
+        Or if the price is `news` to its symbol's habits, and a context has moved the clock that far before.
+        """
         state: SymbolState = states.get(measured.symbol)
-        quiet = measured.trigger == "context" and state.level == levels.NONE
-        if measured.clock > state.clock and not quiet:
+        told = measured.trigger == "price"
+        moved = measured.clock > state.clock and (told or state.level > levels.NONE)
+        if moved or (news and told and measured.clock == state.clock):
             market_time = states.get(SHARED).contexts.newest
-            time = effective(event.time, market_time) if measured.trigger == "price" else 0
+            time = effective(event.time, market_time) if told else 0
             state = states.change(measured.symbol, time)
             self._judge(event, measured, state, states.get(SHARED))
 
@@ -135,12 +138,14 @@ class ScoringStage(Stage[Any]):
             shared.contexts.add(time, context, shared.horizon)
             shared.feeds.forget(shared.horizon)
 
-    def _take_price(self, reading: VolatilityReading, symbol: str, states: States[Any]) -> None:
-        """Let a price that counts become a habit of its symbol."""
+    def _take_price(self, reading: VolatilityReading, symbol: str, states: States[Any]) -> bool:
+        """Let a price that counts become a habit of its symbol; tell whether it is news to that."""
+        if self._constants.habits is None:
+            return False
         time = effective(reading.time, states.get(SHARED).contexts.newest)
         state: SymbolState = states.change(symbol, time)
-        habits: Habits = state.habits  # type: ignore[assignment]  # the caller has asked
-        habits.priced(reading.time, reading.price, anew=reading.anew)
+        habits: Habits = state.habits  # type: ignore[assignment]  # as the constants say
+        return habits.priced(reading.time, reading.price, anew=reading.anew)
 
     def _take_control(self, control: Control, states: States[Any]) -> None:
         """Put weights in force from their timestamp on; what is older by (timestamp, version) is ignored."""

@@ -4,6 +4,7 @@ import random
 
 import msgspec
 import pytest
+from msgspec import structs
 from msgspec.structs import astuple
 
 from pipeline import Engine, contract, read_profile
@@ -26,6 +27,8 @@ probability = [0.0, 1.0]
     "toml",
 )
 START = 1_700_000_000
+MARKET = {"symbol": "BTCUSDT", "exchange": "okx", "price": 60_000.0}
+LIQUIDATION = {"symbol": "XYZ", "exchange": "okx", "side": "long", "price": 1.0, "quantity": 1.0}
 WEIGHTS = dict(zip(COMPONENTS, read_weights(PROFILE.score.weights), strict=True))
 
 
@@ -217,8 +220,25 @@ def test_a_level_comes_down_with_the_market_where_the_symbols_own_records_cease(
     last = prices[-1][1]["timestamp"]
     assert signals(engine, prices)[-1].signal_level > 0
     engine = Engine.restore(engine.snapshot(), PROFILE)
-    market = {"symbol": "BTCUSDT", "exchange": "okx", "price": 60_000.0}
-    rest = [(contract.PRICES, market | {"timestamp": last + second}) for second in range(0, 3_600, 20)]
+    rest = [(contract.PRICES, MARKET | {"timestamp": last + second}) for second in range(0, 3_600, 20)]
     found = [signal for signal in signals(engine, rest) if signal.symbol == "XYZ"]
     assert (found[-1].signal, found[-1].meta.event_timestamp) == ("NONE", last)
     assert found[-1].timestamp < rest[-1][1]["timestamp"] - 60
+
+
+@pytest.mark.parametrize("before", [0, 60])
+def test_a_price_counts_at_once_though_the_market_has_moved_the_clock_to_its_moment(before):
+    """Whether a level above NONE lets the context do that, or a liquidation shortly before."""
+    weights = dict.fromkeys(COMPONENTS, 0.0) | {"volatility": 1.0}
+    engine = Engine(structs.replace(PROFILE, score=structs.replace(PROFILE.score, weights=weights)))
+    prices = [price for topic, price in records() if topic == contract.PRICES][:-15]
+    for factor in (0.992, 1.0, 0.96):
+        last = prices[-1]
+        prices.append(last | {"price": last["price"] * factor, "timestamp": last["timestamp"] + 60})
+    for price in prices:
+        time = price["timestamp"]
+        if before:
+            signals(engine, [(contract.LIQUIDATIONS, LIQUIDATION | {"timestamp": time - before})])
+        signals(engine, [(contract.PRICES, MARKET | {"timestamp": time})])
+        levels = [signal.signal_level for signal in signals(engine, [(contract.PRICES, price)])]
+    assert levels == [4]

@@ -131,9 +131,17 @@ def test_a_tick_that_does_not_move_the_clock_measures_nothing():
     feed = Feed()
     feed.put(liquidation(10))
     assert feed.put(price(12)).measurements == []
-    assert feed.put(price(13)).measurements == []
+    assert feed.put(price(12.9)).measurements == []
     assert feed.put(context(13)).measurements == []
     assert feed.state().clock == at(10)
+
+
+def test_a_price_measures_once_where_a_context_has_moved_the_clock_that_far():
+    feed = Feed()
+    feed.put(liquidation(10))
+    feed.put(context(20))
+    assert [found.clock for found in feed.put(price(20)).measurements] == [at(17)]
+    assert feed.put(price(20)).measurements == []
 
 
 def test_prices_alone_make_a_clock():
