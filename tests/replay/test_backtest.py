@@ -81,6 +81,7 @@ def test_parts_of_days_side_by_side_find_the_same_events(files, done, tmp_path):
         (["--prices", "nowhere.csv"], "nowhere.csv"),
         (["--prices", "seconds.csv"], "refused: seconds.csv: timestamp_ms: expected milliseconds since 1970"),
         (["--out", "seconds.csv"], "--out: seconds.csv: File exists"),
+        (["--out", "/proc"], "--out: /proc: No such file or directory"),
         (["--side", "up"], "--side: Invalid enum value 'up'"),
         (["--lag", "61"], "--lag: Expected `int` <= 60"),
         (["--profile", "nowhere.toml"], "--profile: "),

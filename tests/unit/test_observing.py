@@ -91,7 +91,8 @@ def test_where_nothing_can_be_fitted_it_says_why(tmp_path, three_crashes, capsys
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        (("--out", "no/mine.toml"), "--out: there is no directory no"),
+        (("--out", "no/mine.toml"), "--out: no: No such file or directory"),
+        (("--out", "/proc/mine.toml"), "--out: /proc: No such file or directory"),
         (("--out", "mine.json"), "--out: mine.json: expected .toml"),
         (("--out", "mine.toml", "--name", 'a", "reference": "ETHUSDT'), "--profile, --name: name: Expected"),
         (("--out", "mine.toml", "--name", "seed"), "--name: `seed` is the name of a profile that comes"),

@@ -118,6 +118,7 @@ def _make(out: Path) -> None:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         fail(f"--out: {out}: {error.strerror}", USAGE)
+    options.require_writable(out)
 
 
 def _rule(**fields: Any) -> EventRule:

@@ -27,6 +27,7 @@ from pipeline.cli.options import (
     OpenInterestFiles,
     PriceFiles,
     SymbolOfFiles,
+    require_writable,
     sources,
 )
 from pipeline.cli.output import USAGE, fail, show_table
@@ -81,11 +82,10 @@ def require_extra() -> None:
 
 
 def require_place(out: Path) -> None:
-    """End the command unless the profile can be written where it is wanted: fitting takes minutes."""
+    """End the command unless the profile can be written where it is wanted."""
     if out.suffix != ".toml":
         fail(f"--out: {out}: expected .toml", USAGE)
-    if not out.parent.is_dir():
-        fail(f"--out: there is no directory {out.parent}", USAGE)
+    require_writable(out.parent)
 
 
 def base_profile(profile: str, name: str) -> Profile:
