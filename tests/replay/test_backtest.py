@@ -96,6 +96,13 @@ def test_what_cannot_be_judged_is_said(arguments, why, tmp_path, monkeypatch):
     assert why in result.output
 
 
+def test_a_file_that_a_run_cannot_use_ends_a_backtest_in_one_line(tmp_path):
+    """Such as one whose name, which has the symbol's, is longer than the disk takes."""
+    result = invoke("backtest", *write_files(made_market(), tmp_path, "\u0416" * 64), "--out", tmp_path)
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert "File name too long" in result.stderr
+
+
 def test_symbols_without_prices_are_named(files, tmp_path):
     calm = made_market(days=1, crashes=())
     others = [write_files(calm, tmp_path, symbol)[1] for symbol in ("AUSDT", "BUSDT")]

@@ -19,8 +19,7 @@ from pipeline.cli.backtest.judge import Wish, carry_out_all, judged, tasks_of
 from pipeline.cli.backtest.run import Sources, collect
 from pipeline.cli.backtest.show import show
 from pipeline.cli.output import USAGE, fail
-from pipeline.cli.recorded.progress import watched
-from pipeline.cli.recorded.rows import UnusableFileError
+from pipeline.cli.progress import watched
 from pipeline.runtime.profiles import load_profile
 from pipeline.signals.profile import Profile, ProfileError
 
@@ -89,7 +88,7 @@ def backtest(  # noqa: PLR0913, PLR0917
     try:
         recordings = sources.open()
         markets = collect(watched(recordings, "reading"))
-    except (UnusableFileError, ValueError, OSError) as error:
+    except OSError as error:
         fail(str(error), USAGE)
     labels, unlabelled = _labelled(markets, rule, recordings.complaints)
     wish = Wish(sources, profiles, rule, hold, split, out)

@@ -13,7 +13,7 @@ from msgspec import structs
 from pipeline import contract
 from pipeline.backtest.evaluation import Series
 from pipeline.backtest.labels import DAY, MINUTE, Recorded
-from pipeline.cli.recorded.progress import watched
+from pipeline.cli.progress import watched
 from pipeline.cli.recorded.recordings import Period, Recordings, Source, open_files, reference_first
 from pipeline.cli.recorded.signal_rows import create_signal_file, signal_row
 from pipeline.cli.recorded.ticking import ticking

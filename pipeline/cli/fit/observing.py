@@ -18,9 +18,8 @@ from pipeline.backtest.report import FEW, reasons, without_any
 from pipeline.cli.backtest.run import WARM_UP_MS, Sources, collect, outputs_of_events, signals_of_events
 from pipeline.cli.moments import iso
 from pipeline.cli.output import USAGE, counted, fail
-from pipeline.cli.recorded.progress import watched
+from pipeline.cli.progress import watched
 from pipeline.cli.recorded.recordings import Period, Source
-from pipeline.cli.recorded.rows import UnusableFileError
 from pipeline.engine import Engine
 from pipeline.messages import COMPONENTS, VolatilityUpdate
 from pipeline.signals.calibration import CalibrationConstants
@@ -91,7 +90,7 @@ def open_feed(files: Sequence[Source], period: Period) -> Feed:
                 markets[name] = Market(recorded, label(recorded, EventRule()))
             except UnlabelledError as error:
                 left_out[name] = str(error)
-    except (UnusableFileError, OSError, ValueError) as error:
+    except OSError as error:
         fail(str(error), USAGE)
     for complaint in recordings.complaints:
         typer.echo(complaint, err=True)

@@ -11,9 +11,8 @@ import typer
 from pipeline import contract
 from pipeline.cli import options
 from pipeline.cli.output import PROBLEM, USAGE, fail, run, show_table
-from pipeline.cli.recorded.progress import watched
+from pipeline.cli.progress import watched
 from pipeline.cli.recorded.recordings import Recorded, Recordings, open_files, reference_first
-from pipeline.cli.recorded.rows import UnusableFileError
 from pipeline.cli.recorded.signal_rows import SignalFile, create_signal_file, signal_row
 from pipeline.cli.replay import kafka
 from pipeline.cli.replay.report import SignalCounts, report
@@ -75,10 +74,7 @@ def replay(  # noqa: PLR0913, PLR0917
 def _open(sources: list[Source], period: Period) -> Recordings:
     if not sources:
         fail(f"nothing to replay: give some of {', '.join(options.FILE_OPTIONS)}", USAGE)
-    try:
-        return Recordings(open_files(sources), period)
-    except UnusableFileError as error:
-        fail(str(error), USAGE)
+    return Recordings(open_files(sources), period)
 
 
 def _speed(text: str | None) -> float:
@@ -112,8 +108,6 @@ def _replay_offline(recordings: Recordings, out: Path, profile: Profile) -> None
         with create_signal_file(out) as file:
             process(watched(recordings, "replaying"), Engine(profile), file, counts)
             file.wanted = bool(recordings.used)
-    except UnusableFileError as error:
-        fail(str(error), USAGE)
     except OSError as error:
         fail(f"{error.filename or out}: {error.strerror}", PROBLEM)
     show_table(("what", "how many"), report(recordings, counts, time.perf_counter() - started))
