@@ -377,6 +377,16 @@ def test_a_csv_row_without_an_end_is_counted_and_reading_goes_on(tmp_path, begin
     assert recordings.refused["x.csv", "garbled: field larger than field limit (131072)"] == 1
 
 
+def test_a_quote_that_is_not_closed_is_told(tmp_path):
+    """What comes after it, up to the next quote or the end, is in its cell."""
+    path = tmp_path / "x.csv"
+    rows = [f"{T},BTCUSDT,0.1,", f'{T},"BTCUSDT,0.1,', f"{T},BTCUSDT,0.1,"]
+    path.write_text("\n".join(["timestamp_ms,symbol,rate,note", *rows]))
+    found, recordings = read((contract.FUNDING, path))
+    assert len(found) == 1
+    assert recordings.complaints == ["refused: x.csv: garbled: unexpected end of data: 1"]
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [("x.txt", "expected .parquet"), ("none.csv", "no such file"), ("folder.csv", "not a file")],

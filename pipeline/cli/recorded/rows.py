@@ -142,7 +142,7 @@ class CsvFile(RowFile):
     def rows(self) -> Iterator[Row]:
         """Yield every row; empty cells are left out."""
         with _open(self.path) as file:
-            for row in _parsed(csv.DictReader(file)):
+            for row in _parsed(csv.DictReader(file, strict=True)):
                 if isinstance(row, Refusal):
                     yield row
                 elif any(row.get(None) or ()):
@@ -171,7 +171,7 @@ class ForceOrderFile(RowFile):
     def rows(self) -> Iterator[Row]:
         """Yield every line as a liquidation."""
         with _open(self.path) as file:
-            for cells in _parsed(csv.reader(file)):
+            for cells in _parsed(csv.reader(file, strict=True)):
                 fields = cells if isinstance(cells, Refusal) else force_orders.liquidation(cells)
                 yield Refusal(fields) if isinstance(fields, str) else fields
 
