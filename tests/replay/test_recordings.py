@@ -179,10 +179,8 @@ def test_every_unusable_row_is_counted_with_its_reason(tmp_path, suffix):
     found, recordings = read((contract.LIQUIDATIONS, write(tmp_path / f"x{suffix}", rows)))
     assert len(found) == 1
     reasons = Counter(reason.partition(":")[0] for _, reason in recordings.refused)
-    missing = {"Object missing required field `timestamp`": 1, "timestamp_ms": 1}
-    if suffix != ".jsonl":  # null is a value there
-        missing["Object missing required field `price`"] = 1
-    assert reasons == Counter({"side": 1, "symbol": 1, **missing}) + Counter(price=1 + (suffix == ".jsonl"))
+    missing = {f"Object missing required field `{name}`": 1 for name in ("timestamp", "price")}
+    assert reasons == Counter({"side": 1, "price": 1, "symbol": 1, "timestamp_ms": 1, **missing})
     assert recordings.done == recordings.size == 7
     assert {name for name, _ in recordings.refused} == {f"x{suffix}"}
 
@@ -320,6 +318,15 @@ def test_decimals_of_parquet_are_numbers(tmp_path):
     row = {"timestamp_ms": T, **LIQUIDATION, "price": Decimal("50000.25")}
     (recorded,), _ = read((contract.LIQUIDATIONS, write(tmp_path / "x.parquet", [row])))
     assert recorded.message.price == 50_000.25
+
+
+def test_a_null_says_nothing_in_every_format(tmp_path, suffix):
+    bar = {"timestamp_ms": T, "symbol": "X", "exchange": None, "price": None, "close": 5.0, "volume": 2.0}
+    rows = [bar | {"volume_usd": None}, bar | {"timestamp_ms": T + 60_000}]
+    found, recordings = read((contract.PRICES, write(tmp_path / f"x{suffix}", rows)))
+    assert [(each.time_ms - T, each.message.price) for each in found] == [(60_000, 5.0), (120_000, 5.0)]
+    assert [each.message.volume_usd for each in found] == [10.0, 10.0]
+    assert recordings.complaints == []
 
 
 def test_bytes_of_parquet_are_texts(tmp_path):

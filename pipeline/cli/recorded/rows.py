@@ -155,12 +155,12 @@ class JsonLinesFile(RowFile):
     """One JSON object a line."""
 
     def rows(self) -> Iterator[Row]:
-        """Yield every row; lines without anything in them are none."""
+        """Yield every row; nulls are left out, and lines without anything in them are none."""
         decode = codec.decoder(dict[str, Any])
         with self.path.open("rb") as file:
             for line in filter(None, (line.strip(_BLANK) for line in file)):
                 try:
-                    yield decode(line)
+                    yield {name: value for name, value in decode(line).items() if value is not None}
                 except codec.UNREADABLE:
                     yield Refusal("not a JSON object (NaN and Infinity are no JSON)")
 
