@@ -10,7 +10,7 @@ from pyarrow import parquet
 
 from pipeline import contract
 from pipeline.cli.recorded.recordings import Period, Recording, Recordings
-from pipeline.cli.recorded.rows import UnusableFileError
+from pipeline.cli.recorded.rows import UnusableFileError, open_rows
 from pipeline.messages import Liquidation
 
 T = 1_700_000_000_000
@@ -327,6 +327,25 @@ def test_a_null_says_nothing_in_every_format(tmp_path, suffix):
     assert [(each.time_ms - T, each.message.price) for each in found] == [(60_000, 5.0), (120_000, 5.0)]
     assert [each.message.volume_usd for each in found] == [10.0, 10.0]
     assert recordings.complaints == []
+
+
+def test_texts_of_parquet_that_are_no_utf_8_are_refused_by_name(tmp_path):
+    path = tmp_path / "x.parquet"
+    texts = pa.array([b"BTC\xdc"]).view(pa.string())
+    parquet.write_table(pa.table({"timestamp_ms": [T], "symbol": texts, "rate": [0.1]}), path)
+    with pytest.raises(UnusableFileError, match=r"x\.parquet: .*UTF8"):
+        Recording(contract.FUNDING, path)
+
+
+def test_dates_of_parquet_are_refused_like_any_time_in_another_unit(tmp_path):
+    """None is made of them: Python has no nanoseconds, and pandas, which has, comes with no extra."""
+    path = tmp_path / "x.parquet"
+    dates = pa.array([T * 1_000_000 + 1], pa.timestamp("ns"))
+    parquet.write_table(pa.table({"timestamp": dates, "symbol": ["X"], "rate": [0.1]}), path)
+    assert [row["timestamp"] for row in open_rows(path).rows()] == [T * 1_000_000 + 1]
+    _, recordings = read((contract.FUNDING, path))
+    why = "timestamp: expected seconds since 1970, between 2000 and 2100"
+    assert recordings.complaints == [f"refused: x.parquet: {why}: 1"]
 
 
 def test_bytes_of_parquet_are_texts(tmp_path):

@@ -182,7 +182,7 @@ class ParquetFile(RowFile):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         try:
-            from pyarrow import ArrowException, parquet  # type: ignore[import-untyped] # noqa: PLC0415 - optional
+            from pyarrow import ArrowException, parquet, types  # type: ignore[import-untyped] # noqa: PLC0415
         except ImportError as error:
             raise UnusableFileError(
                 f"{path}: reading parquet needs pyarrow: pip install 'cascade-pipeline[replay]'"
@@ -191,9 +191,14 @@ class ParquetFile(RowFile):
             with parquet.ParquetFile(path) as file:  # `read_table` would import pandas where it is installed
                 names = [name for name in file.schema_arrow.names if name in COLUMNS]
                 _require_once(path, names)
-                self._table = file.read(columns=names)
+                table = file.read(columns=names)
+            table.validate(full=True)  # else texts that are no UTF-8 are found row by row
         except (ArrowException, OSError) as error:
             raise UnusableFileError(f"{path}: {error}") from error
+        for place, field in enumerate(table.schema):
+            if types.is_timestamp(field.type):  # Python has no dates of nanoseconds
+                table = table.set_column(place, field.name, table[place].cast("int64"))
+        self._table = table
 
     def rows(self) -> Iterator[Row]:
         """Yield every row; nulls are left out."""
