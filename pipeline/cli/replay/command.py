@@ -25,8 +25,6 @@ from pipeline.signals.profile import SEED, Profile, ProfileError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pipeline.cli.recorded.recordings import Period, Source
-
 
 def replay(  # noqa: PLR0913, PLR0917
     liquidations: options.LiquidationFiles = None,
@@ -61,7 +59,10 @@ def replay(  # noqa: PLR0913, PLR0917
     if out is not None and speed is not None:
         fail("--speed goes with --to-kafka", USAGE)
     sources = options.sources((liquidations, prices, open_interest, funding), symbol)
-    recordings = _open(sources, options.period(begin, end))
+    if not sources:
+        fail(f"nothing to replay: give some of {', '.join(options.FILE_OPTIONS)}", USAGE)
+    period = options.period(begin, end)
+    recordings = Recordings(open_files(sources), period)
     if out is None:
         _replay_to_kafka(recordings, _speed(speed))
     else:
@@ -69,12 +70,6 @@ def replay(  # noqa: PLR0913, PLR0917
         _replay_offline(recordings, out, _profile(profile))
     if not recordings.used:
         fail("no row was usable")
-
-
-def _open(sources: list[Source], period: Period) -> Recordings:
-    if not sources:
-        fail(f"nothing to replay: give some of {', '.join(options.FILE_OPTIONS)}", USAGE)
-    return Recordings(open_files(sources), period)
 
 
 def _speed(text: str | None) -> float:
