@@ -155,6 +155,17 @@ def test_a_report_without_events_draws_no_empty_charts(tmp_path):
     assert re.findall("<h3>([A-Z][a-z]+)[^<]*</h3><div class=chart", page) == ["Price", "Reliability"]
 
 
+@pytest.mark.parametrize("split", [(), ("--split", 2)])
+def test_a_period_is_what_is_run_and_written(files, tmp_path, split):
+    begin, end = START + DAY, START + 5 * DAY
+    arguments = ("--profile", "seed", "--from", begin, "--to", end, *split, "--out", tmp_path)
+    result = invoke("backtest", *files, *arguments)
+    assert result.exit_code == 0, result.output
+    times = pd.concat(map(pd.read_parquet, tmp_path.glob("signals-BTCUSDT-seed[.-]*")))["timestamp_ms"]
+    assert abs(times.min() - begin) < 10_000
+    assert end - DAY < times.max() < end
+
+
 def test_rows_that_come_twice_change_nothing(files, done, tmp_path):
     """Overlapping files, or two venues' bars: of prices of the same time the first counts."""
     out, _ = done
