@@ -1,3 +1,4 @@
+import resource
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,7 @@ from backtest_cases import START, made_market, write_files
 from commands import invoke
 
 from pipeline import contract
+from pipeline.cli.fit import calibrate
 from pipeline.cli.fit.observing import observe, open_feed
 from pipeline.cli.recorded.recordings import Period, Source
 from pipeline.runtime.profiles import load_profile
@@ -107,6 +109,20 @@ def test_impossible_arguments_are_refused_before_anything_is_read(
     result = invoke(command, "--prices", "nowhere.csv", *arguments)
     assert result.exit_code == 2
     assert result.stderr.startswith(why)
+
+
+def test_an_older_profile_stays_where_the_disk_takes_no_other(tmp_path, capsys):
+    out = tmp_path / "mine.toml"
+    out.write_text("older")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        with pytest.raises(typer.Exit) as end:
+            calibrate.write(load_profile("adaptive"), out)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (end.value.exit_code, capsys.readouterr().err) == (1, f"--out: {out}: File too large\n")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(out.name, "older")]
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from pipeline.cli.backtest.run import Sources, collect
 from pipeline.cli.backtest.show import show
 from pipeline.cli.output import USAGE, fail
 from pipeline.cli.progress import watched
+from pipeline.cli.replacing import replacing
 from pipeline.runtime.profiles import load_profile
 from pipeline.signals.profile import Profile, ProfileError
 
@@ -106,9 +107,11 @@ def backtest(  # noqa: PLR0913, PLR0917
         unlabelled=unlabelled,
         refused=recordings.complaints,
     )
-    (out / "report.json").write_bytes(codec.encode(report))
     told = {key: (each.series, each.scores) for key, each in ran.items()}
-    write_page(out / "report.html", report, markets, told)
+    with replacing(out / "report.json") as place:
+        place.write_bytes(codec.encode(report))
+    with replacing(out / "report.html") as place:
+        write_page(place, report, markets, told)
     show(report, ran, out)
 
 

@@ -24,6 +24,7 @@ from pipeline.cli.fit.observing import (
 from pipeline.cli.moments import moment_ms
 from pipeline.cli.output import USAGE, fail, show_table
 from pipeline.cli.recorded.recordings import Period
+from pipeline.cli.replacing import replacing
 from pipeline.messages import LEVELS
 from pipeline.runtime.profiles import SHIPPED, load_profile, save_profile
 from pipeline.signals.profile import SEED, Profile, ProfileError, read_profile
@@ -130,9 +131,10 @@ def write(profile: Profile, out: Path) -> None:
     """Write a profile, and say what it is worth."""
     found = profile.provenance
     try:
-        save_profile(profile, out)
+        with replacing(out) as place:
+            save_profile(profile, place)
     except OSError as error:
-        fail(f"--out: {error}", USAGE)
+        fail(f"--out: {out}: {error.strerror}")
     if found is None:
         return
     levels, figures = profile.score.levels, found.figures

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import csv
-import os
 from abc import ABC, abstractmethod
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any, Final, Self
 
 import msgspec
@@ -14,6 +13,7 @@ from msgspec.structs import astuple
 
 from pipeline import codec
 from pipeline.cli.recorded.rows import UnusableFileError
+from pipeline.cli.replacing import replacing
 from pipeline.messages import Metrics, Scores, Signal, SignalContext, millis
 
 if TYPE_CHECKING:
@@ -194,16 +194,11 @@ def create_signal_file(path: Path) -> Iterator[SignalFile]:
         raise UnusableFileError(f"{path}: expected .parquet, .csv or .jsonl")
     if not path.parent.is_dir():
         raise UnusableFileError(f"{path}: there is no directory {path.parent}")
-    place = path.resolve()  # of a link, what it leads to
-    unfinished = place.with_name(f".{place.name}.{os.getpid()}.unfinished")
-    try:
-        with _open(kind, unfinished, path) as file:
+    with replacing(path) as place:
+        with _open(kind, place, path) as file:
             yield file
-        if file.wanted:
-            unfinished.replace(place)
-    finally:
-        with suppress(OSError):  # it took its place, or could not be made
-            unfinished.unlink()
+        if not file.wanted:
+            place.unlink()
 
 
 def _open(kind: Callable[[Path], SignalFile], place: Path, path: Path) -> SignalFile:
