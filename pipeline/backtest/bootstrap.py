@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from pipeline.backtest.labels import DAY, Floats, Times, among
+from pipeline.backtest.labels import DAY, Floats, Times
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,22 +19,25 @@ Interval = tuple[float, float] | None
 
 
 class Days(NamedTuple):
-    """The days of some minutes, and how often each is in each draw."""
+    """Some minutes (ms), of which day by number each is, and how often each day is in each draw."""
 
-    days: Times
+    minutes: Times
     of_minute: Times
     draws: list[Floats]
 
     @property
     def once(self) -> Floats:
         """Each day once: no draw, but what happened."""
-        return np.ones(len(self.days))
+        return np.ones_like(self.draws[0])
+
+    def of(self, times_ms: Times) -> Times:
+        """Return the day of each time: that of the newest of the minutes, for its own may have none."""
+        found: Times = self.of_minute[np.searchsorted(self.minutes, times_ms, side="right") - 1]
+        return found
 
     def count_by_day(self, times_ms: Times) -> Floats:
-        """Return how many of some times are in each day; others are left out."""
-        days = times_ms // DAY
-        known = days[among(days, self.days)]
-        return np.bincount(np.searchsorted(self.days, known), minlength=len(self.days)).astype(float)
+        """Return how many of some times are in each day."""
+        return np.bincount(self.of(times_ms), minlength=len(self.once)).astype(float)
 
     def weights(self, draw: Floats) -> Floats:
         """Return how often each minute is in a draw."""
@@ -43,13 +46,13 @@ class Days(NamedTuple):
 
 def draw_days(minutes: Times) -> Days:
     """Draw as many days as there are, with replacement, again and again."""
-    days = np.unique(minutes // DAY)
+    days, of_minute = np.unique(minutes // DAY, return_inverse=True)
     random = np.random.default_rng(SEED)
     drawn = [
         np.bincount(random.integers(0, len(days), len(days)), minlength=len(days)).astype(float)
         for _ in range(DRAWS)
     ]
-    return Days(days, np.searchsorted(days, minutes // DAY), drawn)
+    return Days(minutes, of_minute, drawn)
 
 
 def interval(values: list[float]) -> Interval:

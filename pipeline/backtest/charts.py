@@ -44,7 +44,7 @@ def price(market: Recorded, found: SymbolReport, series: Series) -> Figure:
     judged = (series.times_ms >= found.begin_ms) & (series.times_ms <= found.end_ms)
     thinned = max(1, int(shown.sum()) // _MOST_BARS)
     drawn = np.flatnonzero(shown)[::thinned]  # places: of a slice of an array JSON cannot be made
-    lines = [_line("price", times[drawn], market.closes[drawn], _GREY, date=True)]
+    lines = [_line("price", _dates(times[drawn]), market.closes[drawn], _GREY)]
     for level, colour in LEVEL_COLOURS.items():
         fired = alerts(series.times_ms, judged & (series.level >= LEVELS.index(level)))
         at = market.closes[np.clip(np.searchsorted(times, fired, "right") - 1, 0, len(times) - 1)]
@@ -153,9 +153,9 @@ def _menu(buttons: list[Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _line(name: str, x: Any, y: Any, colour: str, *, date: bool = False) -> dict[str, Any]:
+def _line(name: str, x: Any, y: Any, colour: str) -> dict[str, Any]:
     return {
-        "type": "scatter", "mode": "lines", "name": name, "x": _dates(x) if date else x, "y": y,
+        "type": "scatter", "mode": "lines", "name": name, "x": x, "y": y,
         "line": {"color": colour, "width": 1.6},
     }  # fmt: skip
 

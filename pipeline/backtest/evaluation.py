@@ -230,7 +230,7 @@ def _report(times_ms: Times, reached: NDArray[np.bool_], labels: Labels, days: D
 
 
 def _median_lead(judged: Judged, labels: Labels, days: Days, draw: Floats) -> float:
-    times = draw[np.searchsorted(days.days, labels.onsets // DAY)].astype(int)
+    times = draw[days.of(labels.onsets)].astype(int)
     leads = np.repeat(judged.leads_min, times)
     leads = leads[~np.isnan(leads)]
     return float(np.median(leads)) if len(leads) else float("nan")

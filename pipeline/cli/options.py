@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 
 import typer
@@ -74,6 +75,14 @@ def period(begin: str | None, end: str | None) -> Period:
     if found.begin_ms >= found.end_ms:
         fail("--from, --to: the end is not after the beginning", USAGE)
     return found
+
+
+def require_writable(directory: Path) -> None:
+    """End the command unless the directory of `--out` takes files: what they are to hold takes minutes."""
+    try:
+        TemporaryFile(dir=directory).close()
+    except OSError as error:
+        fail(f"--out: {directory}: {error.strerror}", USAGE)
 
 
 class ManyFiles(TyperCommand):

@@ -22,6 +22,7 @@ from rich.table import Table
 from rich.text import Text
 from typer.core import TyperGroup
 
+from pipeline.cli.recorded.rows import UnusableFileError
 from pipeline.runtime.logs import visible
 from pipeline.runtime.topics import TopicsError
 from pipeline.runtime.upstream import UnknownVersionError
@@ -69,7 +70,7 @@ class Commands(TyperGroup):
         """Run the command."""
         try:
             return super().invoke(ctx)
-        except (InvalidSettingsError, UnknownVersionError) as error:
+        except (InvalidSettingsError, UnknownVersionError, UnusableFileError) as error:
             fail(str(error), USAGE)
         except ProfileError as error:
             fail(f"PIPELINE_PROFILE: {error}", USAGE)

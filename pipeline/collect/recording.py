@@ -128,7 +128,7 @@ def recorded(path: Path) -> Iterator[Line]:
         except (EOFError, zlib.error):
             return
         except (OSError, *codec.UNREADABLE) as error:
-            raise ValueError(f"{path}: {error}") from error
+            raise ValueError(str(error)) from error
 
 
 def recordings(directory: Path) -> list[tuple[str, Path]]:

@@ -286,6 +286,24 @@ async def test_a_recording_is_sent_again_as_it_was(settings, tmp_path):
     assert await read_all(settings, contract.LIQUIDATIONS) == live * 2
 
 
+async def test_recordings_of_several_venues_are_sent_in_the_order_of_time(settings, tmp_path):
+    async with Exchange("bybit").running() as bybit, Exchange("gate").running() as gate:
+        arguments = ["bybit", "gate", "--symbols", "BTCUSDT", *bybit.options, *gate.options]
+        with collecting(settings, *arguments, "--record", str(tmp_path)) as process:
+            await until(lambda: bybit.sockets and gate.sockets, "not connected", 60)
+            began_ms = now_ms()
+            for number in range(0, 8, 2):
+                for after, exchange in enumerate((bybit, gate)):
+                    await exchange.send(frames(began_ms + number + after)[exchange.name])
+                    await until_there(settings, number + after + 1, [process])
+            live = await read_all(settings, contract.LIQUIDATIONS)
+            process.terminate()
+            assert process.wait(30) == 0
+    code, _, error = await collected(settings, *arguments[:4], "--replay", str(tmp_path))
+    assert (code, error.count("replayed")) == (0, 2), error
+    assert await read_all(settings, contract.LIQUIDATIONS) == live * 2
+
+
 async def test_figures_are_served_at_the_address_of_the_settings_alone(settings):
     port = free_port()
     elsewhere = settings.model_copy(update={"web_bind": "127.0.0.2"})

@@ -81,6 +81,7 @@ def test_parts_of_days_side_by_side_find_the_same_events(files, done, tmp_path):
         (["--prices", "nowhere.csv"], "nowhere.csv"),
         (["--prices", "seconds.csv"], "refused: seconds.csv: timestamp_ms: expected milliseconds since 1970"),
         (["--out", "seconds.csv"], "--out: seconds.csv: File exists"),
+        (["--out", "/proc"], "--out: /proc: No such file or directory"),
         (["--side", "up"], "--side: Invalid enum value 'up'"),
         (["--lag", "61"], "--lag: Expected `int` <= 60"),
         (["--profile", "nowhere.toml"], "--profile: "),
@@ -93,6 +94,13 @@ def test_what_cannot_be_judged_is_said(arguments, why, tmp_path, monkeypatch):
     result = invoke("backtest", "--out", "out", *arguments)
     assert result.exit_code == 2
     assert why in result.output
+
+
+def test_a_file_that_a_run_cannot_use_ends_a_backtest_in_one_line(tmp_path):
+    """Such as one whose name, which has the symbol's, is longer than the disk takes."""
+    result = invoke("backtest", *write_files(made_market(), tmp_path, "\u0416" * 64), "--out", tmp_path)
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert "File name too long" in result.stderr
 
 
 def test_symbols_without_prices_are_named(files, tmp_path):
@@ -145,6 +153,17 @@ def test_a_report_without_events_draws_no_empty_charts(tmp_path):
     assert "BTCUSDT: 0 episodes" in page
     assert "nan" not in page.partition("<script>")[0]
     assert re.findall("<h3>([A-Z][a-z]+)[^<]*</h3><div class=chart", page) == ["Price", "Reliability"]
+
+
+@pytest.mark.parametrize("split", [(), ("--split", 2)])
+def test_a_period_is_what_is_run_and_written(files, tmp_path, split):
+    begin, end = START + DAY, START + 5 * DAY
+    arguments = ("--profile", "seed", "--from", begin, "--to", end, *split, "--out", tmp_path)
+    result = invoke("backtest", *files, *arguments)
+    assert result.exit_code == 0, result.output
+    times = pd.concat(map(pd.read_parquet, tmp_path.glob("signals-BTCUSDT-seed[.-]*")))["timestamp_ms"]
+    assert abs(times.min() - begin) < 10_000
+    assert end - DAY < times.max() < end
 
 
 def test_rows_that_come_twice_change_nothing(files, done, tmp_path):

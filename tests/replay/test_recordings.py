@@ -10,7 +10,7 @@ from pyarrow import parquet
 
 from pipeline import contract
 from pipeline.cli.recorded.recordings import Period, Recording, Recordings
-from pipeline.cli.recorded.rows import UnusableFileError
+from pipeline.cli.recorded.rows import UnusableFileError, open_rows
 from pipeline.messages import Liquidation
 
 T = 1_700_000_000_000
@@ -179,10 +179,8 @@ def test_every_unusable_row_is_counted_with_its_reason(tmp_path, suffix):
     found, recordings = read((contract.LIQUIDATIONS, write(tmp_path / f"x{suffix}", rows)))
     assert len(found) == 1
     reasons = Counter(reason.partition(":")[0] for _, reason in recordings.refused)
-    missing = {"Object missing required field `timestamp`": 1, "timestamp_ms": 1}
-    if suffix != ".jsonl":  # null is a value there
-        missing["Object missing required field `price`"] = 1
-    assert reasons == Counter({"side": 1, "symbol": 1, **missing}) + Counter(price=1 + (suffix == ".jsonl"))
+    missing = {f"Object missing required field `{name}`": 1 for name in ("timestamp", "price")}
+    assert reasons == Counter({"side": 1, "price": 1, "symbol": 1, "timestamp_ms": 1, **missing})
     assert recordings.done == recordings.size == 7
     assert {name for name, _ in recordings.refused} == {f"x{suffix}"}
 
@@ -322,6 +320,34 @@ def test_decimals_of_parquet_are_numbers(tmp_path):
     assert recorded.message.price == 50_000.25
 
 
+def test_a_null_says_nothing_in_every_format(tmp_path, suffix):
+    bar = {"timestamp_ms": T, "symbol": "X", "exchange": None, "price": None, "close": 5.0, "volume": 2.0}
+    rows = [bar | {"volume_usd": None}, bar | {"timestamp_ms": T + 60_000}]
+    found, recordings = read((contract.PRICES, write(tmp_path / f"x{suffix}", rows)))
+    assert [(each.time_ms - T, each.message.price) for each in found] == [(60_000, 5.0), (120_000, 5.0)]
+    assert [each.message.volume_usd for each in found] == [10.0, 10.0]
+    assert recordings.complaints == []
+
+
+def test_texts_of_parquet_that_are_no_utf_8_are_refused_by_name(tmp_path):
+    path = tmp_path / "x.parquet"
+    texts = pa.array([b"BTC\xdc"]).view(pa.string())
+    parquet.write_table(pa.table({"timestamp_ms": [T], "symbol": texts, "rate": [0.1]}), path)
+    with pytest.raises(UnusableFileError, match=r"x\.parquet: .*UTF8"):
+        Recording(contract.FUNDING, path)
+
+
+def test_dates_of_parquet_are_refused_like_any_time_in_another_unit(tmp_path):
+    """None is made of them: Python has no nanoseconds, and pandas, which has, comes with no extra."""
+    path = tmp_path / "x.parquet"
+    dates = pa.array([T * 1_000_000 + 1], pa.timestamp("ns"))
+    parquet.write_table(pa.table({"timestamp": dates, "symbol": ["X"], "rate": [0.1]}), path)
+    assert [row["timestamp"] for row in open_rows(path).rows()] == [T * 1_000_000 + 1]
+    _, recordings = read((contract.FUNDING, path))
+    why = "timestamp: expected seconds since 1970, between 2000 and 2100"
+    assert recordings.complaints == [f"refused: x.parquet: {why}: 1"]
+
+
 def test_bytes_of_parquet_are_texts(tmp_path):
     """As some programs write them: without saying that the bytes are UTF-8."""
     row = {"timestamp_ms": T, **LIQUIDATION, "symbol": b"BTCUSDT", "side": b"long", "price": b"50000.25"}
@@ -375,6 +401,16 @@ def test_a_csv_row_without_an_end_is_counted_and_reading_goes_on(tmp_path, begin
     assert found[-1].time_ms in {T, T + 1}
     assert recordings.done == recordings.size
     assert recordings.refused["x.csv", "garbled: field larger than field limit (131072)"] == 1
+
+
+def test_a_quote_that_is_not_closed_is_told(tmp_path):
+    """What comes after it, up to the next quote or the end, is in its cell."""
+    path = tmp_path / "x.csv"
+    rows = [f"{T},BTCUSDT,0.1,", f'{T},"BTCUSDT,0.1,', f"{T},BTCUSDT,0.1,"]
+    path.write_text("\n".join(["timestamp_ms,symbol,rate,note", *rows]))
+    found, recordings = read((contract.FUNDING, path))
+    assert len(found) == 1
+    assert recordings.complaints == ["refused: x.csv: garbled: unexpected end of data: 1"]
 
 
 @pytest.mark.parametrize(

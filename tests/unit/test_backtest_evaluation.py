@@ -117,6 +117,17 @@ def test_where_every_minute_or_none_comes_before_an_event_nothing_has_skill():
         assert gain(told, told, labels).pr_auc == (0.0 if came else None)
 
 
+def test_an_event_at_midnight_counts_for_the_day_before_where_the_data_end_with_it():
+    midnight = START + 5 * DAY
+    market = made_market(crashes=(3.4, (midnight - START - 5 * MINUTE) / DAY))
+    known = market.opens_ms <= midnight
+    ending = market._replace(opens_ms=market.opens_ms[known], closes=market.closes[known])
+    labels = label(ending, EventRule(quantile=None))
+    assert labels.onsets[-1] == midnight > labels.minutes[-1]
+    found = evaluate(series(labels.minutes, labels.positive, 4 * labels.positive), labels).levels["ALERT"]
+    assert (found.caught, found.recall, found.recall_interval) == (2, 1.0, (1.0, 1.0))
+
+
 def test_few_episodes_are_called_few():
     report = SymbolReport(
         **SPAN, days=5.0, minutes=7_200, base_rate=0.01, episodes=describe(LABELS), runs={}, gains={}
@@ -129,7 +140,7 @@ def test_few_episodes_are_called_few():
 def test_days_are_drawn_whole_and_always_the_same():
     one, two = draw_days(LABELS.minutes), draw_days(LABELS.minutes)
     assert all(np.array_equal(a, b) for a, b in zip(one.draws, two.draws, strict=True))
-    assert all(draw.sum() == len(one.days) for draw in one.draws)
+    assert all(draw.sum() == len(draw) == 5 for draw in one.draws)
     assert interval([]) is None
 
 

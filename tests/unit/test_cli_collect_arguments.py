@@ -1,7 +1,9 @@
-"""Arguments of `cascade collect` that cannot be used."""
+"""Arguments of `cascade collect`: those that cannot be used, and what its end by Ctrl-C means."""
 
 import pytest
 from commands import invoke
+
+from pipeline.cli.collect import command
 
 
 @pytest.mark.parametrize(
@@ -28,3 +30,16 @@ def test_arguments_that_cannot_be_used_are_refused_before_anybody_is_asked(argum
     result = invoke("collect", *arguments, PIPELINE_BROKER="nowhere:1")
     assert result.exit_code == 2
     assert reason in " ".join(result.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"), [([], 0), (["--seconds", "60"], 130), (["--check"], 130), (["--replay", "."], 130)]
+)
+def test_an_interruption_is_the_end_only_of_what_has_no_other(arguments, code, monkeypatch):
+    monkeypatch.setattr(command, "run", interrupted)
+    assert invoke("collect", *arguments).exit_code == code
+
+
+def interrupted(work):
+    work.close()
+    raise KeyboardInterrupt

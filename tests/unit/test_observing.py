@@ -1,3 +1,4 @@
+import resource
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,7 @@ from backtest_cases import START, made_market, write_files
 from commands import invoke
 
 from pipeline import contract
+from pipeline.cli.fit import calibrate
 from pipeline.cli.fit.observing import observe, open_feed
 from pipeline.cli.recorded.recordings import Period, Source
 from pipeline.runtime.profiles import load_profile
@@ -94,7 +96,8 @@ def test_where_nothing_can_be_fitted_it_says_why(tmp_path, three_crashes, capsys
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        (("--out", "no/mine.toml"), "--out: there is no directory no"),
+        (("--out", "no/mine.toml"), "--out: no: No such file or directory"),
+        (("--out", "/proc/mine.toml"), "--out: /proc: No such file or directory"),
         (("--out", "mine.json"), "--out: mine.json: expected .toml"),
         (("--out", "mine.toml", "--name", 'a", "reference": "ETHUSDT'), "--profile, --name: name: Expected"),
         (("--out", "mine.toml", "--name", "seed"), "--name: `seed` is the name of a profile that comes"),
@@ -109,6 +112,20 @@ def test_impossible_arguments_are_refused_before_anything_is_read(
     result = invoke(command, "--prices", "nowhere.csv", *arguments)
     assert result.exit_code == 2
     assert result.stderr.startswith(why)
+
+
+def test_an_older_profile_stays_where_the_disk_takes_no_other(tmp_path, capsys):
+    out = tmp_path / "mine.toml"
+    out.write_text("older")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        with pytest.raises(typer.Exit) as end:
+            calibrate.write(load_profile("adaptive"), out)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (end.value.exit_code, capsys.readouterr().err) == (1, f"--out: {out}: File too large\n")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(out.name, "older")]
 
 
 @pytest.fixture

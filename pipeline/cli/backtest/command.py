@@ -19,8 +19,8 @@ from pipeline.cli.backtest.judge import Wish, carry_out_all, judged, tasks_of
 from pipeline.cli.backtest.run import Sources, collect
 from pipeline.cli.backtest.show import show
 from pipeline.cli.output import USAGE, fail
-from pipeline.cli.recorded.progress import watched
-from pipeline.cli.recorded.rows import UnusableFileError
+from pipeline.cli.progress import watched
+from pipeline.cli.replacing import replacing
 from pipeline.runtime.profiles import load_profile
 from pipeline.signals.profile import Profile, ProfileError
 
@@ -89,7 +89,7 @@ def backtest(  # noqa: PLR0913, PLR0917
     try:
         recordings = sources.open()
         markets = collect(watched(recordings, "reading"))
-    except (UnusableFileError, ValueError, OSError) as error:
+    except OSError as error:
         fail(str(error), USAGE)
     labels, unlabelled = _labelled(markets, rule, recordings.complaints)
     wish = Wish(sources, profiles, rule, hold, split, out)
@@ -107,9 +107,11 @@ def backtest(  # noqa: PLR0913, PLR0917
         unlabelled=unlabelled,
         refused=recordings.complaints,
     )
-    (out / "report.json").write_bytes(codec.encode(report))
     told = {key: (each.series, each.scores) for key, each in ran.items()}
-    write_page(out / "report.html", report, markets, told)
+    with replacing(out / "report.json") as place:
+        place.write_bytes(codec.encode(report))
+    with replacing(out / "report.html") as place:
+        write_page(place, report, markets, told)
     show(report, ran, out)
 
 
@@ -118,6 +120,7 @@ def _make(out: Path) -> None:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         fail(f"--out: {out}: {error.strerror}", USAGE)
+    options.require_writable(out)
 
 
 def _rule(**fields: Any) -> EventRule:

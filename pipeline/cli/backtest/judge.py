@@ -66,7 +66,7 @@ def tasks_of(symbol: str, market: Recorded, labels: Labels, wish: Wish) -> Itera
     begins = _begins(labels, wish.split)
     for each in alike.values():
         names, profiles = tuple(each), tuple(each.values())
-        for number, (begin, end) in enumerate(pairwise([*begins, float("inf")])):
+        for number, (begin, end) in enumerate(pairwise([*begins, wish.sources.period.end_ms])):
             part = "" if wish.split is None else f"-{number}"
             stem = f"signals-{quote(symbol, safe='')}"
             outs = tuple(wish.out / f"{stem}-{profile.name}{part}.parquet" for profile in profiles)

@@ -98,7 +98,8 @@ def collect(  # noqa: PLR0913, PLR0917
     }
     wish = live.Wish(chosen, choice, options, dict(_endpoint(text) for text in endpoint or ()))
     settings = load_settings()
-    with contextlib.suppress(KeyboardInterrupt):
+    endless = seconds is None and replay is None and not check
+    with contextlib.suppress(KeyboardInterrupt) if endless else contextlib.nullcontext():
         if replay is not None:
             run(send_recordings(settings, chosen, listed, options, replay))
         elif check:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+from heapq import merge
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -16,7 +18,7 @@ from pipeline.runtime.sending import producer
 from pipeline.runtime.topics import count_partitions
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from pathlib import Path
 
     from pipeline.settings import Settings
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _AT_ONCE: Final = 1_000
-"""Messages of a recording that wait for Kafka before it is read on."""
+"""Messages that wait for Kafka before recordings are read on."""
 
 
 async def send_recordings(
@@ -34,7 +36,7 @@ async def send_recordings(
     options: dict[str, Any],
     directory: Path,
 ) -> None:
-    """Send what recordings of some venues tell to the topics, as it was when they were made.
+    """Send what recordings of some venues tell to the topics, in the order in which it was received.
 
     `options` are further arguments of `Reading`.
     """
@@ -45,18 +47,31 @@ async def send_recordings(
         await count_partitions(settings, topic)  # one that is missing is told at once
     async with producer(settings) as sending:
         outbox = Outbox(sending, most=None)
-        for name, path in found:
-            reading = Reading(VENUES[name], outbox, **options)
-            await _send(path, Replay(reading, symbols), outbox)
-            log.info("replayed", file=path.name, **dict(reading.account.messages))
-
-
-async def _send(path: Path, understood: Replay, outbox: Outbox) -> None:
-    try:
-        for line in recorded(path):
-            understood.take(line)
+        understanding = (
+            _understand(
+                [path for of, path in found if of == name],
+                partial(Reading, VENUES[name], outbox, **options),
+                symbols,
+            )
+            for name in venues
+        )
+        for _ in merge(*understanding):
             if outbox.waiting >= _AT_ONCE:
                 await outbox.flush()
-    except (VenueError, ValueError) as error:
-        fail(f"--replay: {path}: {error}")
-    await outbox.flush()
+        await outbox.flush()
+
+
+def _understand(
+    paths: Sequence[Path], begin: Callable[[], Reading], symbols: Collection[str]
+) -> Iterator[int]:
+    """Understand the recordings of a venue line by line; yield the time (ms) of each before it is taken."""
+    for path in paths:
+        reading = begin()
+        understood = Replay(reading, symbols)
+        try:
+            for line in recorded(path):
+                yield line.at_ms
+                understood.take(line)
+        except (VenueError, ValueError) as error:
+            fail(f"--replay: {path}: {error}")
+        log.info("replayed", file=path.name, **dict(reading.account.messages))

@@ -13,7 +13,7 @@ from rich.panel import Panel
 
 from pipeline import codec
 from pipeline.cli.demo import embedded
-from pipeline.cli.demo.run import Show
+from pipeline.cli.demo.run import Show, View
 from pipeline.cli.demo.screen import change_line, render
 from pipeline.cli.demo.summary import summary_lines
 from pipeline.cli.output import USAGE, fail, on_terminal, run
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.cli.demo.board import Board, Change
-    from pipeline.cli.demo.run import View
     from pipeline.cli.demo.summary import Summary
     from pipeline.cli.simulated.scenario import Phase
 
@@ -78,20 +77,7 @@ async def _run(market: Market, settings: Settings, folder: Path, view: View) -> 
         return await Show(market, settings, worker, view).run()
 
 
-class Silent:
-    """Shows nothing."""
-
-    def dashboard(self, url: str) -> None:
-        """Pass over it."""
-
-    def change(self, change: Change) -> None:
-        """Pass over it."""
-
-    def refresh(self, board: Board, second: float | None) -> None:
-        """Pass over it."""
-
-
-class Lines(Silent):
+class Lines(View):
     """Prints one line a change of level."""
 
     def dashboard(self, url: str) -> None:
@@ -103,7 +89,7 @@ class Lines(Silent):
         typer.echo(change_line(change))
 
 
-class Screen(Silent):
+class Screen(View):
     """Shows a live view in a terminal."""
 
     def __init__(self, live: Live, phases: tuple[Phase, ...]) -> None:
@@ -124,7 +110,7 @@ class Screen(Silent):
 @contextmanager
 def _view(market: Market, *, silent: bool) -> Iterator[View]:
     if silent or not on_terminal():
-        yield Silent() if silent else Lines()
+        yield View() if silent else Lines()
         return
     with Live(auto_refresh=False, transient=True) as live:
         yield Screen(live, market.phases)

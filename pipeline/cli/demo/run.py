@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from redis.asyncio import Redis
@@ -35,8 +35,8 @@ REFRESH_S: Final = 0.25
 _decode: Final = codec.decoder(dict[str, Any])
 
 
-class View(Protocol):
-    """Where a demo is shown."""
+class View:
+    """Where a demo is shown: here nothing is."""
 
     def dashboard(self, url: str) -> None:
         """Tell where the dashboard is."""
@@ -107,13 +107,13 @@ class Show:
 
     async def _play(self) -> Tally:
         async with producer(self.settings, linger_ms=0) as sending:
-            start = _whole_ms(time.time())
+            start = round(time.time(), 3)
             self._past_end = start - 1
             await send_when_due(sending, self.market.warm_up(start))
             await self._until_past_is_read()
             if self.settings.web_enabled:
                 self.view.dashboard(f"{self.settings.own_url}/")
-            opened = _whole_ms(time.time())
+            opened = round(time.time(), 3)
             self.tally = Tally(opened, opened + self.market.onset)
             self.events = await send_when_due(sending, self.market.play(opened))
         await self._until_quiet()
@@ -176,10 +176,6 @@ async def _end(tasks: Sequence[asyncio.Task[Any]]) -> None:
     for task in tasks:
         if not task.cancelled():
             task.exception()  # seen: the first one is what is raised
-
-
-def _whole_ms(second: float) -> float:
-    return round(second, 3)
 
 
 @asynccontextmanager

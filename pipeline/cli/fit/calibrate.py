@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path  # noqa: TC003 - Typer reads annotations
 from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
@@ -11,6 +12,7 @@ from msgspec import structs
 
 from pipeline import codec
 from pipeline.backtest.baselines import calibrated_norms
+from pipeline.cli import options
 from pipeline.cli.fit.observing import (
     Feed,
     observe,
@@ -20,17 +22,9 @@ from pipeline.cli.fit.observing import (
     without_map,
 )
 from pipeline.cli.moments import moment_ms
-from pipeline.cli.options import (
-    Files,
-    FundingFiles,
-    LiquidationFiles,
-    OpenInterestFiles,
-    PriceFiles,
-    SymbolOfFiles,
-    sources,
-)
 from pipeline.cli.output import USAGE, fail, show_table
 from pipeline.cli.recorded.recordings import Period
+from pipeline.cli.replacing import replacing
 from pipeline.messages import LEVELS
 from pipeline.runtime.profiles import SHIPPED, load_profile, save_profile
 from pipeline.signals.profile import SEED, Profile, ProfileError, read_profile
@@ -47,24 +41,23 @@ FalseAlarms: TypeAlias = Annotated[
 Until: TypeAlias = Annotated[
     str | None, typer.Option(metavar="TIME", help="Learn only from what was before.")
 ]
-FALSE_ALARMS: Final = (3.0, 1.0, 0.5, 0.1)
+FALSE_ALARMS: Final = "3,1,0.5,0.1"
 
 
 def calibrate(  # noqa: PLR0913, PLR0917
     out: Annotated[Path, typer.Option(help="Write the profile here: .toml.", dir_okay=False)],
-    liquidations: LiquidationFiles = None,
-    prices: PriceFiles = None,
-    open_interest: OpenInterestFiles = None,
-    funding: FundingFiles = None,
+    liquidations: options.LiquidationFiles = None,
+    prices: options.PriceFiles = None,
+    open_interest: options.OpenInterestFiles = None,
+    funding: options.FundingFiles = None,
     name: Annotated[str, typer.Option(help="The profile's name.")] = "calibrated",
     profile: BaseProfile = "adaptive",
-    false_alarms: FalseAlarms = "3,1,0.5,0.1",
-    symbol: SymbolOfFiles = None,
+    false_alarms: FalseAlarms = FALSE_ALARMS,
+    symbol: options.SymbolOfFiles = None,
     until: Until = None,
 ) -> None:
     """Fit volatility bands, norms, probabilities and levels of a profile to a feed."""
-    require_extra()
-    require_place(out)
+    require_means(out)
     base, most = base_profile(profile, name), budgets(false_alarms)
     feed = feed_of((liquidations, prices, open_interest, funding), symbol, until)
     try:
@@ -74,18 +67,14 @@ def calibrate(  # noqa: PLR0913, PLR0917
     write(found, out)
 
 
-def require_extra() -> None:
-    """End the command unless what fits and writes profiles is installed."""
+def require_means(out: Path) -> None:
+    """End the command unless profiles can be fitted and written, and this one where it is wanted."""
     if not all(map(find_spec, ("scipy", "tomli_w"))):
         fail("fitting a profile needs more: pip install 'cascade-pipeline[calibrate]'", USAGE)
 
-
-def require_place(out: Path) -> None:
-    """End the command unless the profile can be written where it is wanted: fitting takes minutes."""
     if out.suffix != ".toml":
         fail(f"--out: {out}: expected .toml", USAGE)
-    if not out.parent.is_dir():
-        fail(f"--out: there is no directory {out.parent}", USAGE)
+    options.require_writable(out.parent)
 
 
 def base_profile(profile: str, name: str) -> Profile:
@@ -106,19 +95,16 @@ def budgets(text: str) -> tuple[float, ...]:
         found = tuple(float(each) for each in text.split(","))
     except ValueError:
         found = ()
-    if (
-        len(found) != len(FALSE_ALARMS)
-        or any(each <= 0 for each in found)
-        or sorted(found)[::-1] != list(found)
-    ):
+    falling = all(more >= fewer for more, fewer in pairwise((*found, 0.0)))
+    if len(found) != len(LEVELS) - 1 or not falling or not found[-1]:
         fail(f"--false-alarms: expected four falling numbers > 0, found {text!r}", USAGE)
     return found
 
 
-def feed_of(named: Sequence[Files], symbol: str | None, until: str | None) -> Feed:
+def feed_of(named: Sequence[options.Files], symbol: str | None, until: str | None) -> Feed:
     """Return what the files hold of all their symbols."""
     period = Period(end_ms=moment_ms("--until", until, float("inf")))
-    return open_feed(sources(named, symbol), period)
+    return open_feed(options.sources(named, symbol), period)
 
 
 def fit(feed: Feed, base: Profile, most: tuple[float, ...]) -> Profile:
@@ -145,9 +131,10 @@ def write(profile: Profile, out: Path) -> None:
     """Write a profile, and say what it is worth."""
     found = profile.provenance
     try:
-        save_profile(profile, out)
+        with replacing(out) as place:
+            save_profile(profile, place)
     except OSError as error:
-        fail(f"--out: {error}", USAGE)
+        fail(f"--out: {out}: {error.strerror}")
     if found is None:
         return
     levels, figures = profile.score.levels, found.figures

@@ -17,9 +17,8 @@ from pipeline.backtest.report import FEW, reasons, without_any
 from pipeline.cli.backtest.run import WARM_UP_MS, collect, signals_of_events
 from pipeline.cli.moments import iso
 from pipeline.cli.output import USAGE, counted, fail
-from pipeline.cli.recorded.progress import watched
+from pipeline.cli.progress import watched
 from pipeline.cli.recorded.recordings import Period, Recording, Recordings, Source, open_files
-from pipeline.cli.recorded.rows import UnusableFileError
 from pipeline.cli.recorded.ticking import ticking
 from pipeline.features.reading import create_event
 from pipeline.features.states import States
@@ -94,7 +93,7 @@ def open_feed(files: Sequence[Source], period: Period) -> Feed:
                 markets[name] = Market(recorded, label(recorded, EventRule()))
             except UnlabelledError as error:
                 left_out[name] = str(error)
-    except (UnusableFileError, OSError, ValueError) as error:
+    except OSError as error:
         fail(str(error), USAGE)
     for complaint in recordings.complaints:
         typer.echo(complaint, err=True)

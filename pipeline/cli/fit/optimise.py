@@ -11,25 +11,19 @@ from msgspec import structs
 
 from pipeline.backtest.pooling import at_minutes, pooled
 from pipeline.backtest.report import gained
+from pipeline.cli import options  # noqa: TC001 - Typer reads annotations
 from pipeline.cli.fit.calibrate import (
+    FALSE_ALARMS,
     BaseProfile,
     FalseAlarms,
     Until,
     base_profile,
     budgets,
     feed_of,
-    require_extra,
-    require_place,
+    require_means,
     write,
 )
 from pipeline.cli.fit.observing import observe, with_provenance, without_map
-from pipeline.cli.options import (  # noqa: TC001 - Typer reads annotations
-    FundingFiles,
-    LiquidationFiles,
-    OpenInterestFiles,
-    PriceFiles,
-    SymbolOfFiles,
-)
 from pipeline.cli.output import PROBLEM, fail
 from pipeline.messages import COMPONENTS
 from pipeline.signals.weights import name_weights, read_weights
@@ -42,20 +36,19 @@ if TYPE_CHECKING:
 
 def optimise(  # noqa: PLR0913, PLR0917
     out: Annotated[Path, typer.Option(help="Write the profile here: .toml.", dir_okay=False)],
-    liquidations: LiquidationFiles = None,
-    prices: PriceFiles = None,
-    open_interest: OpenInterestFiles = None,
-    funding: FundingFiles = None,
+    liquidations: options.LiquidationFiles = None,
+    prices: options.PriceFiles = None,
+    open_interest: options.OpenInterestFiles = None,
+    funding: options.FundingFiles = None,
     name: Annotated[str, typer.Option(help="The profile's name.")] = "optimised",
     profile: BaseProfile = "adaptive",
     folds: Annotated[int, typer.Option(min=2, max=60, help="Blocks of days that are foretold.")] = 6,
-    false_alarms: FalseAlarms = "3,1,0.5,0.1",
-    symbol: SymbolOfFiles = None,
+    false_alarms: FalseAlarms = FALSE_ALARMS,
+    symbol: options.SymbolOfFiles = None,
     until: Until = None,
 ) -> None:
     """Fit the weights to a feed; a profile is written only if they are surely better on later days."""
-    require_extra()
-    require_place(out)
+    require_means(out)
     from pipeline.backtest.levels import with_levels  # noqa: PLC0415 - scipy is an extra
     from pipeline.backtest.walk_forward import gain_of, walk_forward  # noqa: PLC0415
 

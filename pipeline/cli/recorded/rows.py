@@ -142,7 +142,7 @@ class CsvFile(RowFile):
     def rows(self) -> Iterator[Row]:
         """Yield every row; empty cells are left out."""
         with _open(self.path) as file:
-            for row in _parsed(csv.DictReader(file)):
+            for row in _parsed(csv.DictReader(file, strict=True)):
                 if isinstance(row, Refusal):
                     yield row
                 elif any(row.get(None) or ()):
@@ -155,12 +155,12 @@ class JsonLinesFile(RowFile):
     """One JSON object a line."""
 
     def rows(self) -> Iterator[Row]:
-        """Yield every row; lines without anything in them are none."""
+        """Yield every row; nulls are left out, and lines without anything in them are none."""
         decode = codec.decoder(dict[str, Any])
         with self.path.open("rb") as file:
             for line in filter(None, (line.strip(_BLANK) for line in file)):
                 try:
-                    yield decode(line)
+                    yield {name: value for name, value in decode(line).items() if value is not None}
                 except codec.UNREADABLE:
                     yield Refusal("not a JSON object (NaN and Infinity are no JSON)")
 
@@ -171,7 +171,7 @@ class ForceOrderFile(RowFile):
     def rows(self) -> Iterator[Row]:
         """Yield every line as a liquidation."""
         with _open(self.path) as file:
-            for cells in _parsed(csv.reader(file)):
+            for cells in _parsed(csv.reader(file, strict=True)):
                 fields = cells if isinstance(cells, Refusal) else force_orders.liquidation(cells)
                 yield Refusal(fields) if isinstance(fields, str) else fields
 
@@ -182,7 +182,7 @@ class ParquetFile(RowFile):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         try:
-            from pyarrow import ArrowException, parquet  # type: ignore[import-untyped] # noqa: PLC0415 - optional
+            from pyarrow import ArrowException, parquet, types  # type: ignore[import-untyped] # noqa: PLC0415
         except ImportError as error:
             raise UnusableFileError(
                 f"{path}: reading parquet needs pyarrow: pip install 'cascade-pipeline[replay]'"
@@ -191,9 +191,14 @@ class ParquetFile(RowFile):
             with parquet.ParquetFile(path) as file:  # `read_table` would import pandas where it is installed
                 names = [name for name in file.schema_arrow.names if name in COLUMNS]
                 _require_once(path, names)
-                self._table = file.read(columns=names)
+                table = file.read(columns=names)
+            table.validate(full=True)  # else texts that are no UTF-8 are found row by row
         except (ArrowException, OSError) as error:
             raise UnusableFileError(f"{path}: {error}") from error
+        for place, field in enumerate(table.schema):
+            if types.is_timestamp(field.type):  # Python has no dates of nanoseconds
+                table = table.set_column(place, field.name, table[place].cast("int64"))
+        self._table = table
 
     def rows(self) -> Iterator[Row]:
         """Yield every row; nulls are left out."""

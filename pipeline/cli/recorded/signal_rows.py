@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import csv
-import os
 from abc import ABC, abstractmethod
-from contextlib import contextmanager, suppress
-from typing import IO, TYPE_CHECKING, Any, Final, Self
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import msgspec
 from msgspec import UNSET
@@ -14,6 +13,7 @@ from msgspec.structs import astuple
 
 from pipeline import codec
 from pipeline.cli.recorded.rows import UnusableFileError
+from pipeline.cli.replacing import replacing
 from pipeline.messages import Metrics, Scores, Signal, SignalContext, millis
 
 if TYPE_CHECKING:
@@ -77,14 +77,15 @@ class SignalFile(ABC):
     """
 
     wanted = True
+    _file: Any
 
     @abstractmethod
     def write(self, row: tuple[Any, ...]) -> None:
         """Add a row, as `signal_row` has it."""
 
-    @abstractmethod
     def close(self) -> None:
         """Write what is left."""
+        self._file.close()
 
     def __enter__(self) -> Self:
         return self
@@ -101,7 +102,7 @@ class CsvSignalFile(SignalFile):
     """Comma-separated values under a header."""
 
     def __init__(self, path: Path) -> None:
-        self._file: IO[str] = path.open("w", encoding="utf-8", newline="")
+        self._file = path.open("w", encoding="utf-8", newline="")
         self._writer = csv.writer(self._file, lineterminator="\n")
         self._writer.writerow(COLUMNS)
 
@@ -109,24 +110,16 @@ class CsvSignalFile(SignalFile):
         """Add a row."""
         self._writer.writerow(row)
 
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
-
 
 class JsonLinesSignalFile(SignalFile):
     """One JSON object a line."""
 
     def __init__(self, path: Path) -> None:
-        self._file: IO[bytes] = path.open("wb")
+        self._file = path.open("wb")
 
     def write(self, row: tuple[Any, ...]) -> None:
         """Add a row."""
         self._file.write(codec.encode(dict(zip(COLUMNS, row, strict=True))) + b"\n")
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
 
 
 class ParquetSignalFile(SignalFile):
@@ -142,7 +135,7 @@ class ParquetSignalFile(SignalFile):
             ) from error
         self._table = pa.Table
         self._schema = pa.schema([(name, _arrow_type(pa, name)) for name in COLUMNS])
-        self._writer = parquet.ParquetWriter(path, self._schema)
+        self._file = parquet.ParquetWriter(path, self._schema)
         self._rows: list[tuple[Any, ...]] = []
 
     def write(self, row: tuple[Any, ...]) -> None:
@@ -153,7 +146,7 @@ class ParquetSignalFile(SignalFile):
 
     def _flush(self) -> None:
         columns = list(zip(*self._rows, strict=True)) or [()] * len(COLUMNS)
-        self._writer.write_table(
+        self._file.write_table(
             self._table.from_pydict(dict(zip(COLUMNS, columns, strict=True)), self._schema)
         )
         self._rows.clear()
@@ -161,7 +154,7 @@ class ParquetSignalFile(SignalFile):
     def close(self) -> None:
         """Write what is left, and the footer."""
         self._flush()
-        self._writer.close()
+        super().close()
 
 
 def _arrow_type(pa: Any, name: str) -> Any:
@@ -194,16 +187,11 @@ def create_signal_file(path: Path) -> Iterator[SignalFile]:
         raise UnusableFileError(f"{path}: expected .parquet, .csv or .jsonl")
     if not path.parent.is_dir():
         raise UnusableFileError(f"{path}: there is no directory {path.parent}")
-    place = path.resolve()  # of a link, what it leads to
-    unfinished = place.with_name(f".{place.name}.{os.getpid()}.unfinished")
-    try:
-        with _open(kind, unfinished, path) as file:
+    with replacing(path) as place:
+        with _open(kind, place, path) as file:
             yield file
-        if file.wanted:
-            unfinished.replace(place)
-    finally:
-        with suppress(OSError):  # it took its place, or could not be made
-            unfinished.unlink()
+        if not file.wanted:
+            place.unlink()
 
 
 def _open(kind: Callable[[Path], SignalFile], place: Path, path: Path) -> SignalFile:

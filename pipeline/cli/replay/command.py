@@ -11,9 +11,8 @@ import typer
 from pipeline import contract
 from pipeline.cli import options
 from pipeline.cli.output import PROBLEM, USAGE, fail, run, show_table
-from pipeline.cli.recorded.progress import watched
+from pipeline.cli.progress import watched
 from pipeline.cli.recorded.recordings import Recorded, Recordings, open_files, reference_first
-from pipeline.cli.recorded.rows import UnusableFileError
 from pipeline.cli.recorded.signal_rows import SignalFile, create_signal_file, signal_row
 from pipeline.cli.replay import kafka
 from pipeline.cli.replay.report import SignalCounts, report
@@ -25,8 +24,6 @@ from pipeline.signals.profile import SEED, Profile, ProfileError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from pipeline.cli.recorded.recordings import Period, Source
 
 
 def replay(  # noqa: PLR0913, PLR0917
@@ -62,7 +59,10 @@ def replay(  # noqa: PLR0913, PLR0917
     if out is not None and speed is not None:
         fail("--speed goes with --to-kafka", USAGE)
     sources = options.sources((liquidations, prices, open_interest, funding), symbol)
-    recordings = _open(sources, options.period(begin, end))
+    if not sources:
+        fail(f"nothing to replay: give some of {', '.join(options.FILE_OPTIONS)}", USAGE)
+    period = options.period(begin, end)
+    recordings = Recordings(open_files(sources), period)
     if out is None:
         _replay_to_kafka(recordings, _speed(speed))
     else:
@@ -70,15 +70,6 @@ def replay(  # noqa: PLR0913, PLR0917
         _replay_offline(recordings, out, _profile(profile))
     if not recordings.used:
         fail("no row was usable")
-
-
-def _open(sources: list[Source], period: Period) -> Recordings:
-    if not sources:
-        fail(f"nothing to replay: give some of {', '.join(options.FILE_OPTIONS)}", USAGE)
-    try:
-        return Recordings(open_files(sources), period)
-    except UnusableFileError as error:
-        fail(str(error), USAGE)
 
 
 def _speed(text: str | None) -> float:
@@ -112,8 +103,6 @@ def _replay_offline(recordings: Recordings, out: Path, profile: Profile) -> None
         with create_signal_file(out) as file:
             process(watched(recordings, "replaying"), Engine(profile), file, counts)
             file.wanted = bool(recordings.used)
-    except UnusableFileError as error:
-        fail(str(error), USAGE)
     except OSError as error:
         fail(f"{error.filename or out}: {error.strerror}", PROBLEM)
     show_table(("what", "how many"), report(recordings, counts, time.perf_counter() - started))

@@ -11,7 +11,7 @@ import typer
 
 from pipeline import codec
 from pipeline.cli.moments import iso
-from pipeline.cli.recorded.progress import watched
+from pipeline.cli.progress import watched
 from pipeline.runtime.sending import producer
 from pipeline.runtime.topic_plan import APPLY
 from pipeline.runtime.topics import TopicsError, read_topics

@@ -77,14 +77,14 @@ class Dynamics:
         self.fall = np.zeros(len(COINS))
         self.liquidated: list[tuple[int, float, bool]] = []
 
-    def advance(self, phase: Phase, target: float, length_s: float) -> None:
+    def advance(self, phase: Phase, target: float) -> None:
         """Move on by one step; `target` is the rate of the reference that the scenario asks for."""
         rates = self._rates(phase, target)
         self.counts = self.rng.poisson(rates * STEP_S)
         decay = np.exp(-STEP_S / DECAY_S)
         self.excitation = self.excitation * decay + phase.branching * self.counts / DECAY_S
         self._liquidate(phase)
-        self._move_prices(phase, length_s)
+        self._move_prices(phase)
 
     def _rates(self, phase: Phase, target: float) -> Floats:
         self.steps += 1
@@ -109,11 +109,11 @@ class Dynamics:
             self.liquidated += [(int(index), *pair) for pair in zip(usd.tolist(), long.tolist(), strict=True)]
             self.long_usd[index] = usd[long].sum() - usd[~long].sum()
 
-    def _move_prices(self, phase: Phase, length_s: float) -> None:
-        cascade_usd = CASCADE_RATE * _SHARE * length_s * _mean_size(phase)
+    def _move_prices(self, phase: Phase) -> None:
+        cascade_usd = CASCADE_RATE * _SHARE * phase.length * _mean_size(phase)
         pushed = self.long_usd / cascade_usd if phase.name == "cascade" else 0.0 * self.long_usd
         common, *own = self.rng.normal(size=len(COINS) + 1) * phase.volatility * np.sqrt(STEP_S)
-        rebound = REBOUND * STEP_S / length_s if phase.name == "recovery" else 0.0
+        rebound = REBOUND * STEP_S / phase.length if phase.name == "recovery" else 0.0
         returns = _BETA * (0.8 * common + 0.6 * np.array(own) + rebound - FALL * pushed)
         back = self.pull * np.log(_PRICE / self.price)
         self.price = self.price * np.exp(returns + back)

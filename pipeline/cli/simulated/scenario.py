@@ -79,6 +79,11 @@ class Phase(NamedTuple):
     trading: float
     funding_rate: float
 
+    @property
+    def length(self) -> float:
+        """How many seconds it takes."""
+        return self.end - self.begin
+
 
 _PARTS: Final = (
     # share of the time, then the fields of Phase from `name` on, without the times
@@ -119,7 +124,7 @@ def rate_curve(phases: tuple[Phase, ...]) -> tuple[Floats, Floats]:
 
 
 def _centres(phase: Phase, shape: tuple[int, ...]) -> list[float]:
-    width = (phase.end - phase.begin) / len(shape)
+    width = phase.length / len(shape)
     return [phase.begin + (index + 0.5) * width for index in range(len(shape))]
 
 

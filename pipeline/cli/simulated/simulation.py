@@ -76,16 +76,11 @@ class Market:
             second = step * STEP_S
             phase = self.phase_at(second)
             target = float(np.exp(np.interp(second, *self._curve)))
-            dynamics.advance(phase, target, self._length(phase))
+            dynamics.advance(phase, target)
             yield from _sorted(dynamics.ticks(phase, step * STEP_MS, start_ms))
 
     def _lags(self) -> list[int]:
-        length = self._length(self.phases[2])
-        return [round(coin.lag * length / STEP_S) for coin in COINS]
-
-    @staticmethod
-    def _length(phase: Phase) -> float:
-        return phase.end - phase.begin
+        return [round(coin.lag * self.phases[2].length / STEP_S) for coin in COINS]
 
 
 def simulate(seconds: float = USUAL_S, seed: int = 1, start: float = 1_760_000_000.0) -> Iterator[Tick]:
