@@ -151,8 +151,6 @@ class _Delivery:
             if isinstance(error, asyncio.CancelledError) and _cancellations() > before:
                 raise
             _log.exception("the callback raised; the subscription goes on", channel=message.channel)
-        if _cancellations() > before:
-            await asyncio.sleep(0)  # where it ends if the callback closed it: not after what came meanwhile
 
 
 def _cancellations() -> int:
@@ -233,11 +231,11 @@ class SignalSubscriber:
 
     async def close(self) -> None:
         """End every `subscribe` of this object; it may be called from the callback."""
-        tasks = self._listening - {asyncio.current_task()}
-        for task in self._listening:
+        ended, self._listening = self._listening, set()
+        for task in ended:
             task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        if others := ended - {asyncio.current_task()}:
+            await asyncio.wait(others)
 
     def _check(self, channels: Sequence[str]) -> None:
         if self._url.startswith(_KAFKA) and "@" in self._url:
@@ -256,6 +254,9 @@ class SignalSubscriber:
                 async with aclosing(connect(channels, outage)) as messages:
                     async for message in messages:
                         await delivery.hand_over(message)
+                        if asyncio.current_task() not in self._listening:
+                            await asyncio.sleep(0)  # where it ends if the callback closed it
+                            return  # and here if the callback kept its cancellation to itself
             except _REFUSED:
                 raise
             except _TROUBLE as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import suppress
 
 import pytest
 import structlog
@@ -257,6 +258,26 @@ async def test_the_callback_may_close_and_is_told_no_more(client, subscriber):
     await task
     assert await inbox.sequences(1) == [1]
     await heard(client, listeners=0)
+
+
+async def test_a_callback_that_keeps_its_cancellation_to_itself_is_told_no_more(client, subscriber):
+    """As `wait_for` does until Python 3.12 where what it waits for ends at the same time."""
+    inbox = Inbox()
+
+    async def callback(channel, data):
+        inbox(channel, data)
+        with suppress(*[asyncio.CancelledError] if data["sequence"] == 1 else []):
+            await asyncio.Event().wait()
+
+    task = listen(subscriber, callback)
+    await heard(client)
+    for sequence in (1, 2):
+        await publish(client, sequence)
+    await inbox.sequences(1)
+    closing = asyncio.create_task(subscriber.close())
+    await until(lambda: closing.done() or len(inbox.got) > 1)
+    assert await inbox.sequences(1) == [1]
+    await task
 
 
 async def test_cancelling_ends_the_subscription(client, subscriber):
