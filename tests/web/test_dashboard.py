@@ -276,6 +276,8 @@ def test_prices_of_coins_that_cost_millionths_have_figures_and_room(live):
         (5.1, "quiet", "quiet"),
         (14.9, "quiet", "quiet"),
         (15.1, "stale", "stale since 01:00:00"),
+        (-14.9, "live", "live"),
+        (-15.1, "clocks differ", "clocks differ"),
     ],
 )
 def test_no_event_of_the_last_seconds_is_not_live(live, age, kind, word):
@@ -288,6 +290,21 @@ def test_no_event_of_the_last_seconds_is_not_live(live, age, kind, word):
         return [health.kind, document.getElementById("health-word").textContent];
     }"""
     assert live.page.evaluate(shown, age) == [kind, word]
+
+
+def test_events_ahead_of_the_workers_clock_are_said_to_be(live):
+    """Their age would be of now for as long as the clocks differ, also once nothing comes any more."""
+
+    def behind(route):
+        found = route.fetch().json()
+        found["time"] -= 3_600
+        route.fulfill(json=found)
+
+    live.page.route("**/api/symbols", behind)
+    live.until_health("clocks differ")
+    live.until("document.getElementById('notice-text').textContent.includes('ahead of the worker')")
+    live.page.unroute("**/api/symbols")
+    live.until("document.getElementById('notice').hidden")
 
 
 def test_what_a_worker_says_of_itself_comes_before_guesses(live):
