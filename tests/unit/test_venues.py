@@ -563,6 +563,15 @@ def test_no_connection_has_more_subscriptions_than_the_venue_allows(name):
     assert all(any(f"{n}".lower() in text.lower() for text in named) for n in ("N0", "N899"))
 
 
+def test_quotes_of_a_contract_at_gate_and_its_mark_price_come_on_one_connection():
+    """Else either makes prices of its own: the mark price stands in where there are no quotes."""
+    many = [msgspec.structs.replace(each, name=f"N{n}_") for n in range(200) for each in _first("gate")]
+    connections = VENUES["gate"].subscriptions(many)
+    assert sum("!all" in frame for each in connections for frame in each.frames) == 1
+    for each in many:
+        assert sum(any(each.name in frame for frame in some.frames) for some in connections) == 1
+
+
 @pytest.mark.parametrize("name", ["bybit", "gate", "htx", "hyperliquid", "kraken"])
 def test_what_is_refused_of_one_instrument_fails_alone(name):
     """Elsewhere each topic of a frame is answered for, or what there is not is left out."""
