@@ -6,6 +6,7 @@ consumer group a program goes on where it was.
 
 import asyncio
 import inspect
+import re
 import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing
@@ -37,6 +38,8 @@ Callback: TypeAlias = Callable[[str, dict[str, Any]], Awaitable[None] | None]
 KAFKA_CHANNELS: Final = (contract.SIGNALS, contract.ALERTS, contract.CRITICAL)
 
 _KAFKA: Final = "kafka://"
+_SERVER: Final = r"([^\s/@,]+:\d+|[^\s/@,:]+)"
+_SERVERS: Final = re.compile(f"{_KAFKA}{_SERVER}(,{_SERVER})*")
 _REFUSED: Final = (
     AuthenticationError,
     NoPermissionError,
@@ -204,8 +207,8 @@ class SignalSubscriber:
         Raises
         ------
         ValueError
-            A channel is none of those that this server has; the message lists them. Or a URL of Kafka has a
-            password, which goes into the options.
+            A channel is none of those that this server has; the message lists them. Or a URL of Kafka is
+            none, or has a password, which goes into the options.
         redis.exceptions.AuthenticationError, redis.exceptions.NoPermissionError
             Redis refuses.
         aiokafka.errors.TopicAuthorizationFailedError, aiokafka.errors.GroupAuthorizationFailedError
@@ -238,8 +241,11 @@ class SignalSubscriber:
             await asyncio.wait(others)
 
     def _check(self, channels: Sequence[str]) -> None:
-        if self._url.startswith(_KAFKA) and "@" in self._url:
-            raise ValueError("a name and a password go into sasl_plain_username and sasl_plain_password")
+        if self._url.startswith(_KAFKA) and not _SERVERS.fullmatch(self._url):
+            raise ValueError(
+                "expected kafka://HOST:PORT,HOST:PORT; a name and a password go into sasl_plain_username and "
+                "sasl_plain_password"
+            )
         unknown = [channel for channel in channels if channel not in self._known]
         if unknown or not channels:
             named = ", ".join(unknown) or "none"

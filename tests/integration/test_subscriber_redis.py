@@ -17,7 +17,7 @@ from waiting import until
 
 from pipeline import codec
 from pipeline.sinks.redis import RedisSink
-from pipeline.subscriber import SignalSubscriber
+from pipeline.subscriber import KAFKA_CHANNELS, SignalSubscriber
 
 CRITICAL = "cascade:critical"
 
@@ -308,8 +308,11 @@ async def test_unknown_topics_are_refused_with_the_known_ones():
         await subscriber.subscribe(["cascade:critical"], Inbox())
 
 
-async def test_a_password_in_the_address_of_kafka_is_refused_and_not_shown():
-    subscriber = SignalSubscriber("kafka://me:not-to-be-shown@localhost:9092")
-    with pytest.raises(ValueError, match="sasl_plain_username and sasl_plain_password") as refused:
-        await asyncio.wait_for(subscriber.subscribe(["cascade.critical"], Inbox()), 10)
+@pytest.mark.parametrize(
+    "servers", ["me:not-to-be-shown@localhost:9092", "localhost:9092/", "localhost:none", "a:1,,b:1", ""]
+)
+async def test_an_address_of_kafka_that_is_none_is_refused_and_no_password_shown(servers):
+    expected = r"expected kafka://HOST:PORT,HOST:PORT; .* sasl_plain_username and sasl_plain_password"
+    with pytest.raises(ValueError, match=expected) as refused:
+        await asyncio.wait_for(SignalSubscriber(f"kafka://{servers}").subscribe(KAFKA_CHANNELS, Inbox()), 10)
     assert "not-to-be-shown" not in str(refused.value)
