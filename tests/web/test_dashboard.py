@@ -558,14 +558,17 @@ def test_symbols_of_a_worker_that_is_silent_are_said_to_be_missing(live, market)
 
 
 def test_a_worker_that_is_away_and_a_market_that_is_silent_are_never_called_live(live, market):
+    faded = "Number(getComputedStyle(document.getElementById('contagion')).opacity) < 1"
     market.halt()
     market.worker.stop()
     live.until_health("disconnected")
+    live.until(faded)
     live.until("/next try in \\d+ s/.test(document.getElementById('notice-text').textContent)")
     assert "Figures are of" in live.text("#notice-text")
     market.worker.start()
     live.until("document.body.dataset.health !== 'disconnected'")
     live.until_health("stale since")
+    live.until(faded)
     live.until("document.querySelectorAll('#rows tr').length >= 8")
     newest = max(row["last_event"] for row in answer(market.url, "api/symbols")["symbols"])
     assert re.fullmatch(r"stale since \d\d:\d\d:\d\d", live.text("#health-word"))
