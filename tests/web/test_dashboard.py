@@ -188,6 +188,15 @@ def test_an_episode_begins_with_the_first_rise_after_a_quiet_minute(live, name):
     assert all(one["to"] <= other["from"] for each in spans for one, other in each)
 
 
+def test_thousands_of_symbols_are_counted_as_in_the_list(live):
+    words = """async () => {
+        const { showContagion } = await import("/assets/timeline.js");
+        showContagion([{ id: "1", symbol: "A", timestamp: 1, signal_level: 1 }], 10005, 2);
+        return document.getElementById("contagion-words").textContent;
+    }"""
+    assert live.page.evaluate(words) == "A first; none of 10,004 others followed."
+
+
 def test_velocities_of_longer_windows_are_drawn_as_kafka_told_them(live, market):
     symbol = Market().symbols[0]
     live.page.evaluate("symbol => { location.hash = symbol; }", symbol)
