@@ -380,6 +380,13 @@ def test_the_list_obeys_the_keyboard(live):
     live.until(f"document.getElementById('symbol-name').textContent === {chosen!r}")
 
 
+def test_a_symbol_in_the_address_may_be_written_small(live):
+    symbol = Market().symbols[-1]
+    live.page.evaluate("(symbol) => { location.hash = symbol; }", symbol.lower())
+    live.until(f"document.getElementById('symbol-name').textContent === {symbol!r}")
+    assert live.texts("#rows tr[aria-selected=true] .name") == [symbol]
+
+
 def test_a_symbol_beyond_the_hottest_is_opened_by_its_name(live):
     def hottest(route):
         found = route.fetch().json()
