@@ -6,6 +6,7 @@ consumer group a program goes on where it was.
 
 import asyncio
 import inspect
+import re
 import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing
@@ -37,6 +38,8 @@ Callback: TypeAlias = Callable[[str, dict[str, Any]], Awaitable[None] | None]
 KAFKA_CHANNELS: Final = (contract.SIGNALS, contract.ALERTS, contract.CRITICAL)
 
 _KAFKA: Final = "kafka://"
+_SERVER: Final = r"([^\s/@,]+:\d+|[^\s/@,:]+)"
+_SERVERS: Final = re.compile(f"{_KAFKA}{_SERVER}(,{_SERVER})*")
 _REFUSED: Final = (
     AuthenticationError,
     NoPermissionError,
@@ -151,8 +154,6 @@ class _Delivery:
             if isinstance(error, asyncio.CancelledError) and _cancellations() > before:
                 raise
             _log.exception("the callback raised; the subscription goes on", channel=message.channel)
-        if _cancellations() > before:
-            await asyncio.sleep(0)  # where it ends if the callback closed it: not after what came meanwhile
 
 
 def _cancellations() -> int:
@@ -206,8 +207,8 @@ class SignalSubscriber:
         Raises
         ------
         ValueError
-            A channel is none of those that this server has; the message lists them. Or a URL of Kafka has a
-            password, which goes into the options.
+            A channel is none of those that this server has; the message lists them. Or a URL of Kafka is
+            none, or has a password, which goes into the options.
         redis.exceptions.AuthenticationError, redis.exceptions.NoPermissionError
             Redis refuses.
         aiokafka.errors.TopicAuthorizationFailedError, aiokafka.errors.GroupAuthorizationFailedError
@@ -233,15 +234,18 @@ class SignalSubscriber:
 
     async def close(self) -> None:
         """End every `subscribe` of this object; it may be called from the callback."""
-        tasks = self._listening - {asyncio.current_task()}
-        for task in self._listening:
+        ended, self._listening = self._listening, set()
+        for task in ended:
             task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        if others := ended - {asyncio.current_task()}:
+            await asyncio.wait(others)
 
     def _check(self, channels: Sequence[str]) -> None:
-        if self._url.startswith(_KAFKA) and "@" in self._url:
-            raise ValueError("a name and a password go into sasl_plain_username and sasl_plain_password")
+        if self._url.startswith(_KAFKA) and not _SERVERS.fullmatch(self._url):
+            raise ValueError(
+                "expected kafka://HOST:PORT,HOST:PORT; a name and a password go into sasl_plain_username and "
+                "sasl_plain_password"
+            )
         unknown = [channel for channel in channels if channel not in self._known]
         if unknown or not channels:
             named = ", ".join(unknown) or "none"
@@ -256,6 +260,9 @@ class SignalSubscriber:
                 async with aclosing(connect(channels, outage)) as messages:
                     async for message in messages:
                         await delivery.hand_over(message)
+                        if asyncio.current_task() not in self._listening:
+                            await asyncio.sleep(0)  # where it ends if the callback closed it
+                            return  # and here if the callback kept its cancellation to itself
             except _REFUSED:
                 raise
             except _TROUBLE as error:

@@ -41,7 +41,7 @@ _COMPLAINTS: Final = 5
 _SHOWN: Final = 500
 """Characters of them."""
 _CLOCK_OFF: Final = 1.0
-"""Seconds by which clocks may differ: workers refuse what is five seconds ahead."""
+"""Seconds by which clocks may differ."""
 _FAR_AHEAD: Final = 9.0
 """Seconds from which on a record is left out: it would move symbols' clocks, which never go back."""
 

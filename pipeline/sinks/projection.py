@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Final, Literal, Protocol, TypeVar
+from typing import Final, Literal, TypeVar
 
 import structlog
 from redis.backoff import ExponentialWithJitterBackoff
@@ -12,6 +12,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from pipeline.sinks.connection import TROUBLE, advise
 from pipeline.sinks.plan import Record
+from pipeline.sinks.redis import RedisSink
 
 _LONGEST_EXPONENT: Final = 16
 """The backoff computes a power of two that overflows after 1,024 failures, an hour or two without Redis."""
@@ -24,29 +25,13 @@ _T = TypeVar("_T")
 _log = structlog.get_logger(__name__)
 
 
-class Sink(Protocol):
-    """Where batches are written."""
-
-    async def load(self) -> None:
-        """Prepare for writing, or raise one of `TROUBLE`."""
-
-    async def write(self, records: Sequence[Record]) -> bool:
-        """Write a batch, or raise one of `TROUBLE`; tell whether there was anything to write.
-
-        Writing it again changes nothing.
-        """
-
-    async def close(self) -> None:
-        """Close the connections."""
-
-
 class Projection:
     """Writes batches to Redis, however long that takes.
 
     Parameters
     ----------
     sink
-        A `RedisSink`.
+        Writes a batch, or raises one of `TROUBLE`.
     longest_wait_s
         Seconds between two tries at most: they grow from a tenth of a second, and are spread at random so
         that workers do not all come back at once.
@@ -65,7 +50,7 @@ class Projection:
     """
 
     def __init__(
-        self, sink: Sink, *, longest_wait_s: float = 5.0, now: Callable[[], float] = time.time
+        self, sink: RedisSink, *, longest_wait_s: float = 5.0, now: Callable[[], float] = time.time
     ) -> None:
         self.sink = sink
         self._now = now

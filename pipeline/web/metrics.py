@@ -7,7 +7,7 @@ counted is read here. No label is a symbol.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from faust.types import TP
 from prometheus_client import CollectorRegistry, generate_latest
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from pipeline.runtime.distribution import Distribution
     from pipeline.runtime.health import Health
     from pipeline.sinks.projection import Projection
-    from pipeline.sinks.redis import RedisSink
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -177,7 +176,7 @@ class WorkerCollector(Collector):
 
 
 def _redis(projection: Projection) -> Iterator[Metric]:
-    sink = cast("RedisSink", projection.sink)
+    sink = projection.sink
     yield _gauge("cascade_redis_up", "1 while Redis takes updates.", projection.state == "up")
     yield _counter("cascade_redis_errors", "Batches that Redis did not take.", projection.failures)
     yield _counter("cascade_redis_published", "Signals published on channels.", sink.published)

@@ -254,6 +254,18 @@ async def test_unreadable_content_of_a_key_is_replaced(client, sink, foreign):
     assert await client.zcard(HISTORY) == 2
 
 
+@pytest.mark.parametrize("time", ["1790000000000", "NaN", "Infinity"])
+async def test_a_time_that_is_none_of_ours_holds_nothing_back(client, sink, time):
+    """As of a system that wrote milliseconds into the same keys, which never expire."""
+    await client.set(PROBABILITY, f'{{"timestamp": {time}, "sequence": 1}}')
+    await client.hset("velocity:BTCUSDT:current", mapping={"timestamp": time, "sequence": 1})
+    await client.zadd("regime:history", {str(number): T0 * 1_000 + number for number in range(100)})
+    await sink.write([record(signal()), record(velocity()), record(regime())])
+    assert (await held(client))["sequence"] == 1
+    assert float(await client.hget("velocity:BTCUSDT:current", "timestamp")) == T0
+    assert await client.zrange("regime:history", 0, -1) == [codec.encode(regime())]
+
+
 async def test_keys_of_another_type_are_replaced(client, sink):
     for key in (PROBABILITY, HISTORY, "velocity:BTCUSDT:current", "regime:current", "regime:history"):
         await client.rpush(key, "something else")

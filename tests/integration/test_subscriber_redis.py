@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import suppress
 
 import pytest
 import structlog
@@ -16,7 +17,7 @@ from waiting import until
 
 from pipeline import codec
 from pipeline.sinks.redis import RedisSink
-from pipeline.subscriber import SignalSubscriber
+from pipeline.subscriber import KAFKA_CHANNELS, SignalSubscriber
 
 CRITICAL = "cascade:critical"
 
@@ -259,6 +260,26 @@ async def test_the_callback_may_close_and_is_told_no_more(client, subscriber):
     await heard(client, listeners=0)
 
 
+async def test_a_callback_that_keeps_its_cancellation_to_itself_is_told_no_more(client, subscriber):
+    """As `wait_for` does until Python 3.12 where what it waits for ends at the same time."""
+    inbox = Inbox()
+
+    async def callback(channel, data):
+        inbox(channel, data)
+        with suppress(*[asyncio.CancelledError] if data["sequence"] == 1 else []):
+            await asyncio.Event().wait()
+
+    task = listen(subscriber, callback)
+    await heard(client)
+    for sequence in (1, 2):
+        await publish(client, sequence)
+    await inbox.sequences(1)
+    closing = asyncio.create_task(subscriber.close())
+    await until(lambda: closing.done() or len(inbox.got) > 1)
+    assert await inbox.sequences(1) == [1]
+    await task
+
+
 async def test_cancelling_ends_the_subscription(client, subscriber):
     task = listen(subscriber, Inbox())
     await heard(client)
@@ -287,8 +308,11 @@ async def test_unknown_topics_are_refused_with_the_known_ones():
         await subscriber.subscribe(["cascade:critical"], Inbox())
 
 
-async def test_a_password_in_the_address_of_kafka_is_refused_and_not_shown():
-    subscriber = SignalSubscriber("kafka://me:not-to-be-shown@localhost:9092")
-    with pytest.raises(ValueError, match="sasl_plain_username and sasl_plain_password") as refused:
-        await asyncio.wait_for(subscriber.subscribe(["cascade.critical"], Inbox()), 10)
+@pytest.mark.parametrize(
+    "servers", ["me:not-to-be-shown@localhost:9092", "localhost:9092/", "localhost:none", "a:1,,b:1", ""]
+)
+async def test_an_address_of_kafka_that_is_none_is_refused_and_no_password_shown(servers):
+    expected = r"expected kafka://HOST:PORT,HOST:PORT; .* sasl_plain_username and sasl_plain_password"
+    with pytest.raises(ValueError, match=expected) as refused:
+        await asyncio.wait_for(SignalSubscriber(f"kafka://{servers}").subscribe(KAFKA_CHANNELS, Inbox()), 10)
     assert "not-to-be-shown" not in str(refused.value)

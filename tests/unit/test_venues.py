@@ -75,11 +75,19 @@ def test_gate_tells_times_in_seconds_or_milliseconds(time, expected):
     assert parse("gate", frame)[0].timestamp == expected
 
 
-@pytest.mark.parametrize("name", ["bybit", "okx", "gate", "htx"])
-def test_equal_events_of_one_frame_have_ids_of_their_own_which_are_equal_on_another_connection(name):
+@pytest.mark.parametrize(
+    ("name", "rows_of"),
+    [
+        ("bybit", lambda frame: frame["data"]),
+        ("okx", lambda frame: frame["data"]),
+        ("okx", lambda frame: frame["data"][0]["details"]),
+        ("gate", lambda frame: frame["result"]),
+        ("htx", lambda frame: frame["data"]),
+    ],
+)
+def test_equal_events_of_one_frame_have_ids_of_their_own_which_are_equal_on_another_connection(name, rows_of):
     frame = copy.deepcopy(CASES[name].long)
-    rows = frame.get("data") or frame["result"]
-    rows = rows[0]["details"] if name == "okx" else rows
+    rows = rows_of(frame)
     rows.append(copy.deepcopy(rows[0]))
     first, second = ([each.id for each in parse(name, frame)] for _ in range(2))
     assert first == second
@@ -553,6 +561,15 @@ def test_no_connection_has_more_subscriptions_than_the_venue_allows(name):
         assert max(text.count("N") for text in (each.url, *each.frames)) <= 3 * venue.LIMITS.streams
         assert len(each.frames) / venue.LIMITS.frames_per_second < OVERLAP  # else none replaces another
     assert all(any(f"{n}".lower() in text.lower() for text in named) for n in ("N0", "N899"))
+
+
+def test_quotes_of_a_contract_at_gate_and_its_mark_price_come_on_one_connection():
+    """Else either makes prices of its own: the mark price stands in where there are no quotes."""
+    many = [msgspec.structs.replace(each, name=f"N{n}_") for n in range(200) for each in _first("gate")]
+    connections = VENUES["gate"].subscriptions(many)
+    assert sum("!all" in frame for each in connections for frame in each.frames) == 1
+    for each in many:
+        assert sum(any(each.name in frame for frame in some.frames) for some in connections) == 1
 
 
 @pytest.mark.parametrize("name", ["bybit", "gate", "htx", "hyperliquid", "kraken"])

@@ -188,6 +188,15 @@ def test_an_episode_begins_with_the_first_rise_after_a_quiet_minute(live, name):
     assert all(one["to"] <= other["from"] for each in spans for one, other in each)
 
 
+def test_thousands_of_symbols_are_counted_as_in_the_list(live):
+    words = """async () => {
+        const { showContagion } = await import("/assets/timeline.js");
+        showContagion([{ id: "1", symbol: "A", timestamp: 1, signal_level: 1 }], 10005, 2);
+        return document.getElementById("contagion-words").textContent;
+    }"""
+    assert live.page.evaluate(words) == "A first; none of 10,004 others followed."
+
+
 def test_velocities_of_longer_windows_are_drawn_as_kafka_told_them(live, market):
     symbol = Market().symbols[0]
     live.page.evaluate("symbol => { location.hash = symbol; }", symbol)
@@ -276,6 +285,8 @@ def test_prices_of_coins_that_cost_millionths_have_figures_and_room(live):
         (5.1, "quiet", "quiet"),
         (14.9, "quiet", "quiet"),
         (15.1, "stale", "stale since 01:00:00"),
+        (-14.9, "live", "live"),
+        (-15.1, "clocks differ", "clocks differ"),
     ],
 )
 def test_no_event_of_the_last_seconds_is_not_live(live, age, kind, word):
@@ -288,6 +299,21 @@ def test_no_event_of_the_last_seconds_is_not_live(live, age, kind, word):
         return [health.kind, document.getElementById("health-word").textContent];
     }"""
     assert live.page.evaluate(shown, age) == [kind, word]
+
+
+def test_events_ahead_of_the_workers_clock_are_said_to_be(live):
+    """Their age would be of now for as long as the clocks differ, also once nothing comes any more."""
+
+    def behind(route):
+        found = route.fetch().json()
+        found["time"] -= 3_600
+        route.fulfill(json=found)
+
+    live.page.route("**/api/symbols", behind)
+    live.until_health("clocks differ")
+    live.until("document.getElementById('notice-text').textContent.includes('ahead of the worker')")
+    live.page.unroute("**/api/symbols")
+    live.until("document.getElementById('notice').hidden")
 
 
 def test_what_a_worker_says_of_itself_comes_before_guesses(live):
@@ -352,6 +378,13 @@ def test_the_list_obeys_the_keyboard(live):
     assert hash_of(live) == f"#{chosen}"
     live.page.reload()
     live.until(f"document.getElementById('symbol-name').textContent === {chosen!r}")
+
+
+def test_a_symbol_in_the_address_may_be_written_small(live):
+    symbol = Market().symbols[-1]
+    live.page.evaluate("(symbol) => { location.hash = symbol; }", symbol.lower())
+    live.until(f"document.getElementById('symbol-name').textContent === {symbol!r}")
+    assert live.texts("#rows tr[aria-selected=true] .name") == [symbol]
 
 
 def test_a_symbol_beyond_the_hottest_is_opened_by_its_name(live):
@@ -541,14 +574,17 @@ def test_symbols_of_a_worker_that_is_silent_are_said_to_be_missing(live, market)
 
 
 def test_a_worker_that_is_away_and_a_market_that_is_silent_are_never_called_live(live, market):
+    faded = "Number(getComputedStyle(document.getElementById('contagion')).opacity) < 1"
     market.halt()
     market.worker.stop()
     live.until_health("disconnected")
+    live.until(faded)
     live.until("/next try in \\d+ s/.test(document.getElementById('notice-text').textContent)")
     assert "Figures are of" in live.text("#notice-text")
     market.worker.start()
     live.until("document.body.dataset.health !== 'disconnected'")
     live.until_health("stale since")
+    live.until(faded)
     live.until("document.querySelectorAll('#rows tr').length >= 8")
     newest = max(row["last_event"] for row in answer(market.url, "api/symbols")["symbols"])
     assert re.fullmatch(r"stale since \d\d:\d\d:\d\d", live.text("#health-word"))

@@ -21,6 +21,7 @@ from pipeline.collect.venue import (
     State,
     Told,
     amounts,
+    as_text,
     collected,
     decode_json,
     funding,
@@ -47,6 +48,8 @@ REST: Final = "https://api.gateio.ws/api/v4/futures/usdt"
 HEADERS: Final = (("X-Gate-Size-Decimal", "1"),)
 """Without it sizes are cut to whole contracts."""
 _BY_CONTRACT: Final = ("futures.tickers", "futures.book_ticker", "futures.trades")
+_CONTRACTS: Final = 66
+"""Contracts of one connection: a mark price stands in for quotes, so that both have to come there."""
 _PAGE: Final = 1_000
 """Contracts of one answer, at most."""
 _HOUR: Final = 3_600
@@ -95,12 +98,11 @@ def clock_ms(answer: Any) -> float:
 
 
 def subscriptions(instruments: Sequence[Instrument]) -> list[Connection]:
-    """Return as many connections as the topics need; liquidations come for all contracts at once."""
-    requests = [
-        _subscribe("futures.public_liquidates", "!all"),
-        *(_subscribe(channel, each.name) for each in instruments for channel in _BY_CONTRACT),
-    ]
-    return one_by_one(WS, requests, LIMITS.streams, headers=HEADERS)
+    """Return as many connections as the contracts need; the first brings liquidations of all, too."""
+    requests = (_subscribe(channel, each.name) for each in instruments for channel in _BY_CONTRACT)
+    first, *others = one_by_one(WS, requests, _CONTRACTS * len(_BY_CONTRACT), headers=HEADERS)
+    liquidates = as_text(_subscribe("futures.public_liquidates", "!all"))
+    return [msgspec.structs.replace(first, frames=(liquidates, *first.frames)), *others]
 
 
 def _subscribe(channel: str, contract: str) -> Any:

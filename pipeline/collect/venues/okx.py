@@ -47,6 +47,7 @@ LIMITS: Final = Limits(streams=400, frames_per_second=3.0, lifetime=None)
 WS: Final = "wss://ws.okx.com/ws/v5/public"
 REST: Final = "https://www.okx.com/api/v5"
 _FRAME: Final = 100
+_LIQUIDATIONS: Final = "liquidation-orders"
 _BY_SWAP: Final = ("tickers", "trades", "open-interest", "funding-rate")
 _HOUR_MS: Final = 3_600_000
 _CLOSES_SOON: Final = "64008"
@@ -93,7 +94,7 @@ def clock_ms(answer: Any) -> float:
 def subscriptions(instruments: Sequence[Instrument]) -> list[Connection]:
     """Return as many connections as the channels need; liquidations come for all swaps at once."""
     args = [
-        {"channel": "liquidation-orders", "instType": "SWAP"},
+        {"channel": _LIQUIDATIONS, "instType": "SWAP"},
         *({"channel": channel, "instId": each.name} for each in instruments for channel in _BY_SWAP),
     ]
     return together(WS, args, LIMITS.streams, _FRAME)
@@ -106,7 +107,8 @@ def parse(frame: Any, state: State) -> list[Told]:
     """
     if (event := frame.get("event")) is not None:
         return _control(event, frame)
-    read = _CHANNELS[frame["arg"]["channel"]]
+    channel = frame["arg"]["channel"]
+    read = partial(_liquidations, Ids()) if channel == _LIQUIDATIONS else _CHANNELS[channel]
     return state.told_of_each(frame["data"], "instId", read)
 
 
@@ -118,9 +120,9 @@ def _control(event: str, frame: Any) -> list[Told]:
     return [Accepted()] if event == "subscribe" else []
 
 
-def _liquidations(each: Any, of: Instrument, state: State) -> list[Told]:
+def _liquidations(ids: Ids, each: Any, of: Instrument, state: State) -> list[Told]:
     """Read liquidations; the first message after a subscription repeats a recent one."""
-    return read_each(each["details"], partial(_liquidation, Ids(), of, state))
+    return read_each(each["details"], partial(_liquidation, ids, of, state))
 
 
 def _liquidation(ids: Ids, of: Instrument, state: State, detail: Any) -> list[Told]:
@@ -151,7 +153,6 @@ def _funding(each: Any, of: Instrument, state: State) -> list[Told]:
 
 
 _CHANNELS: Final = {
-    "liquidation-orders": _liquidations,
     "tickers": _ticker,
     "trades": _trade,
     "open-interest": _open_interest,

@@ -5,7 +5,7 @@
 -- Returns 1 if they were newer, else 0; and 0 published.
 
 local held = redis.pcall('HMGET', KEYS[1], 'timestamp', 'sequence')
-local timestamp, sequence = tonumber(held[1] or nil) or -1, tonumber(held[2] or nil) or -1
+local timestamp, sequence = place(held[1], held[2])
 if not later(tonumber(ARGV[1]), tonumber(ARGV[2]), timestamp, sequence) then
   return {0, 0}
 end

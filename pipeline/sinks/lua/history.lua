@@ -15,7 +15,7 @@ local function known_at(timestamp)
   if not known[timestamp] then
     local sequences = {}
     for _, member in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], timestamp, timestamp)) do
-      local _, sequence = place(member)
+      local _, sequence = place_of(member)
       sequences[sequence] = true
     end
     known[timestamp] = sequences
@@ -30,6 +30,7 @@ for i = 3, #ARGV, 3 do
     sequences[sequence] = true
   end
 end
+redis.call('ZREMRANGEBYSCORE', KEYS[1], NEVER, '+inf')
 redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -1 - tonumber(ARGV[1]))
 if tonumber(ARGV[2]) > 0 then
   redis.call('EXPIRE', KEYS[1], ARGV[2])

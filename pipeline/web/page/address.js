@@ -3,7 +3,7 @@
 export function read() {
   const [symbol, moment] = location.hash.slice(1).split("@");
   const time = Number(moment);
-  return { symbol: decoded(symbol) || null, moment: moment && Number.isFinite(time) ? time : null };
+  return { symbol: decoded(symbol).toUpperCase() || null, moment: moment && Number.isFinite(time) ? time : null };
 }
 
 export function to(symbol, moment = null) {

@@ -23,6 +23,7 @@ export function judge(symbols, fleet, connected, now) {
   if (symbols.missing.length || fleet.workers.some(isBehind)) return { kind: "catching up", since: newest };
   if (newest === null) return { kind: "no feed", since: null };
   const age = now - newest;
+  if (age < -STALE) return { kind: "clocks differ", since: newest }; // no age tells anything then
   return { kind: age > STALE ? "stale" : age > FRESH ? "quiet" : "live", since: newest };
 }
 

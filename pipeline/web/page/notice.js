@@ -21,6 +21,10 @@ function words(health, symbols, fleet, market, connection, gone, now) {
   if (symbols?.missing.length) return `Partial: ${symbols.missing.map(inWords).join("; ")}.${goneInWords(gone)}${troubles}`;
   if (troubles) return `Not ready.${troubles}${health.kind === "live" ? "" : at}`;
   if (health.kind === "catching up") return `Catching up with Kafka.${at}`;
+  if (health.kind === "clocks differ") {
+    const ahead = format.duration(health.since - now);
+    return `The newest event is ${ahead} ahead of the worker's clock: one of the two is wrong, and so is every age here.`;
+  }
   if (health.kind === "stale") return `No liquidation and no price since then: is a producer down?${at}`;
   const { reference, regime } = market ?? {};
   if (!isOld(regime?.timestamp ?? null, now)) return "";

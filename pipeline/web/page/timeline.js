@@ -25,10 +25,11 @@ export function showContagion(changes, count, now) {
 function sentence(episode, count) {
   if (episode === null) return "No symbol has risen above NONE.";
   const [first, ...others] = episode.symbols;
-  const rest = Math.max(count - 1, others.length);
+  const most = Math.max(count - 1, others.length);
+  const rest = format.number(most);
   const begin = episode.whole ? `${first.symbol} first` : `It began before what is known; of that ${first.symbol} first`;
   if (others.length) return `${begin}; ${others.length} of ${rest} others followed within ${lag(others.at(-1).after)}.`;
-  return `${begin}; ${rest ? `none of ${rest} others followed` : "there is no other symbol"}.`;
+  return `${begin}; ${most ? `none of ${rest} others followed` : "there is no other symbol"}.`;
 }
 
 function when(episode, now) {
