@@ -16,15 +16,11 @@ from pipeline.features.intensity import Intensity
 from pipeline.features.moves import MoveConstants, Moves
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from pipeline.features.measurements import PositioningReading
     from pipeline.messages import Liquidation
 
 MINUTE: Final = 60_000_000
 """Microseconds."""
-EACH: Final = (1.0,) * 6
-"""Weights with which every component is measured."""
 _LONGEST: Final = 7 * 1_440
 _SMALLEST_USD: Final = 1.0
 _RAREST: Final = 4.0
@@ -189,26 +185,22 @@ class Habits:
         self._drop = None if change is None else max(0.0, -change)
         self._rate = reading.rate
 
-    def measure(
-        self, oi_change: float | None, funding_rate: float | None, weights: Sequence[float] = EACH
-    ) -> Unusual:
-        """Return how unusual the moment is; what has no weight is left out, as if it were not known."""
-        heard, intensity = self._heard, self._intensity
-        w_velocity, w_acceleration, w_volume, w_oi_change, w_funding, w_volatility = weights
-        velocity = acceleration = volume = drop = rate = volatility = None
-        if heard and w_velocity:
+    def measure(self, oi_change: float | None, funding_rate: float | None) -> Unusual:
+        """Return how unusual the moment is."""
+        velocity = acceleration = volume = None
+        if self._heard:
+            intensity = self._intensity
             velocity = _score(self._counts.rarity(intensity.count))
-        if heard and w_acceleration:
             acceleration = _score(self._bursts.rarity(intensity.burst))
-        if heard and w_volume:
             volume = _score(intensity.company * self._values.rarity(intensity.value_usd))
-        if oi_change is not None and w_oi_change:
-            drop = _score(self._drops.rarity(-oi_change))
-        if funding_rate is not None and w_funding:
-            rate = self._unusual_rate(funding_rate)
-        if w_volatility:
-            volatility = self._moves.nearness()
-        return Unusual(velocity, acceleration, volume, drop, rate, volatility)
+        return Unusual(
+            velocity,
+            acceleration,
+            volume,
+            None if oi_change is None else _score(self._drops.rarity(-oi_change)),
+            None if funding_rate is None else self._unusual_rate(funding_rate),
+            self._moves.nearness(),
+        )
 
     def _unusual_rate(self, rate: float) -> float:
         mean = self._funding.value

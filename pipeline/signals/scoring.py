@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from pipeline.contract import ALERTS, CRITICAL, FUNDING, INPUTS, LIQUIDATIONS, OPEN_INTEREST, SIGNALS
-from pipeline.features.habits import EACH
 from pipeline.features.measurements import silence
 from pipeline.features.stage import Stage
 from pipeline.features.state import SHARED
@@ -185,17 +184,10 @@ class ScoringStage(Stage[Any]):
             verdict = judge(measured, joined, self._constants)
         else:
             state.habits.advance(clock)
-            verdict = self._compare(state.habits, joined, whole=due)
-            if verdict.level > state.level and not due:
-                verdict = self._compare(state.habits, joined, whole=True)
+            unusual = state.habits.measure(joined.oi_change, joined.funding_rate)
+            verdict = judge_unusual(unusual, joined, self._constants)
         if due or verdict.level > state.level:
             self._send(event, measured, joined, verdict, state)
-
-    def _compare(self, habits: Habits, joined: Joined, *, whole: bool) -> Verdict:
-        """Judge a moment by habits; what has no weight is left out unless the `whole` is to be told."""
-        weights = EACH if whole else joined.weights
-        unusual = habits.measure(joined.oi_change, joined.funding_rate, weights)
-        return judge_unusual(unusual, joined, self._constants)
 
     def _is_due(self, state: SymbolState) -> bool:
         """Tell whether a signal may be sent that brings no rise."""

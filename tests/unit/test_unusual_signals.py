@@ -1,7 +1,6 @@
 """Signals of a profile that compares each symbol with its own past."""
 
 import random
-from itertools import pairwise
 
 import msgspec
 import pytest
@@ -243,12 +242,3 @@ def test_a_price_counts_at_once_though_the_market_has_moved_the_clock_to_its_mom
         signals(engine, [(contract.PRICES, MARKET | {"timestamp": time})])
         levels = [signal.signal_level for signal in signals(engine, [(contract.PRICES, price)])]
     assert levels == [4]
-
-
-def test_what_has_no_weight_is_told_of_all_the_same_also_when_a_rise_comes_before_a_signal_is_due():
-    slow = structs.replace(PROFILE, score=structs.replace(PROFILE.score, emit_interval_s=10.0))
-    funding = {"symbol": "XYZ", "exchange": "okx", "rate": 0.0001, "timestamp": START + 60}
-    found = signals(Engine(slow), [(contract.FUNDING, funding), *records(178)])
-    rises = [two for one, two in pairwise(found) if two.timestamp - one.timestamp < 10]
-    assert len(rises) > 1
-    assert {tuple(each.metrics.no_data) for each in rises} == {()}
