@@ -86,6 +86,13 @@ def test_nothing_sticks_out_and_nothing_is_refused(live):
             assert live.page.evaluate("document.documentElement.scrollWidth") <= width, (theme, width)
 
 
+def test_a_row_has_all_that_belongs_to_it_also_on_a_laptop(live):
+    cells = "document.querySelector('#rows tr').cells"
+    for width in (1440, 1600):
+        live.page.set_viewport_size({"width": width, "height": 900})
+        live.until(f"[...{cells}].every(cell => cell.clientWidth > 36)")
+
+
 def test_figures_are_those_of_the_newest_signals_on_kafka(live, market):
     market.halt()
     newest = {each["symbol"]: each for each in done(read_all(market.settings, contract.SIGNALS))}
