@@ -9,6 +9,7 @@ from msgspec import structs
 from pipeline.features.habits import HabitConstants, Habits
 from pipeline.features.measurements import PositioningReading
 from pipeline.features.state import State
+from pipeline.features.states import LIFETIME
 from pipeline.messages import Context
 from pipeline.signals import levels
 from pipeline.signals.as_of import AsOf
@@ -112,8 +113,8 @@ class SymbolState(State):
 
     @property
     def active(self) -> bool:
-        """Whether its level has to come down, whatever else comes."""
-        return self.level > levels.NONE
+        """Whether contexts have to bring its level down: not where its next record finds it new anyway."""
+        return self.level > levels.NONE and self.clock - self.newest <= LIFETIME
 
     def freeze(self) -> Any:
         """Return everything that `thaw` needs."""

@@ -11,6 +11,7 @@ from pipeline import Engine, contract, read_profile
 from pipeline.cli.recorded.signal_rows import COLUMNS, signal_row
 from pipeline.messages import COMPONENTS, Signal
 from pipeline.runtime.profiles import load_profile
+from pipeline.signals.calibration import CalibrationConstants
 from pipeline.signals.explanation import contributions, explain, level_thresholds, relief
 from pipeline.signals.weights import read_weights
 
@@ -224,6 +225,19 @@ def test_a_level_comes_down_with_the_market_where_the_symbols_own_records_cease(
     found = [signal for signal in signals(engine, rest) if signal.symbol == "XYZ"]
     assert (found[-1].signal, found[-1].meta.event_timestamp) == ("NONE", last)
     assert found[-1].timestamp < rest[-1][1]["timestamp"] - 60
+
+
+def test_a_symbol_whose_level_never_comes_down_is_ticked_for_a_week_and_leaves():
+    always = CalibrationConstants(raw=(0, 1), probability=(0.5, 1))
+    profile = structs.replace(PROFILE, score=structs.replace(PROFILE.score, calibration=always))
+    engine = Engine(profile, max_symbols=1)
+    market = [(contract.PRICES, MARKET | {"timestamp": START + hour * 3_600}) for hour in range(9 * 24)]
+    found = signals(engine, [(contract.LIQUIDATIONS, LIQUIDATION | {"timestamp": START}), *market])
+    told = [signal for signal in found if signal.symbol == "XYZ"]
+    assert told[-1].signal != "NONE"
+    assert 0 <= told[-1].timestamp - START - 7 * 86_400 < 3_600
+    other = LIQUIDATION | {"symbol": "OTHER", "timestamp": START + 9 * 86_400}
+    assert signals(engine, [(contract.LIQUIDATIONS, other)])
 
 
 @pytest.mark.parametrize("before", [0, 60])
