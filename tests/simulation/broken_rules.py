@@ -156,9 +156,7 @@ RULES = {
     "newer-snapshot-wins": Rule(_patch(SnapshotStore, "_apply", _last_written), "was sent as"),
     "hand-over-never-blocks": Rule(_blocking, "CancelledError"),
     "topics-made-anew-are-noticed": Rule(_patch(Flow, "made_anew", lambda _: {}), "was sent"),
-    "read-anew-by-all-at-once": Rule(
-        _patch(Application, "read_anew", _forgetting_meanwhile), "no such message"
-    ),
+    "read-anew-by-all-at-once": Rule(_patch(Application, "read_anew", _forgetting_meanwhile), "the state of"),
     "topics-made-anew-begin-a-life": Rule(_patch(State, "forget_offsets", _forgetting_alone), "the state of"),
     "context-is-awaited": Rule(_patch(Merge, "add", _awaiting_no_context), "was sent as"),
     "lease": Rule(_patch(Lease, "check", lambda _: None), "taken for dead"),

@@ -23,6 +23,8 @@ from pipeline.runtime.control import WEIGHTS
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
 REFERENCE = SYMBOLS[0]
+QUIET = "XRPUSDT"
+"""Has prices alone: where habits let its level rise, contexts are all that ticks it between them."""
 TABLE_OF = {
     contract.SIGNALS: "scoring",
     contract.ALERTS: "scoring",
@@ -93,7 +95,7 @@ class Market:
                 fields["id"] = str(number // 3)  # some of them are repeats
             return [self._record(contract.LIQUIDATIONS, symbol, time, fields)]
         if draw < 0.85:
-            return [self._price(rng.choice((REFERENCE, symbol)), time)]
+            return [self._price(rng.choice((REFERENCE, symbol, QUIET)), time)]
         if draw < 0.92:
             fields = {"exchange": "binance", "open_interest_usd": round(rng.uniform(1e9, 2e9), 2)}
             return [self._record(contract.OPEN_INTEREST, symbol, time, fields)]
