@@ -132,7 +132,8 @@ def test_measurements_are_finite_and_bounded_and_clocks_follow_their_rule(drawn)
         for found in event.measurements:
             own = {"liquidation": time, "price": time - grace, "context": last_context - grace}[found.trigger]
             assert found.clock == max(clocks[found.symbol], own, market)
-            assert found.trigger == "liquidation" or found.clock > clocks[found.symbol]
+            assert found.trigger != "context" or found.clock > clocks[found.symbol]
+            assert found.trigger != "price" or found.clock == max(own, market)
             clocks[found.symbol] = found.clock
             assert isfinite(found.acceleration)
             assert isfinite(found.jerk)
