@@ -78,8 +78,7 @@ class ScoringStage(Stage[Any]):
         if event.topic in _COUNTED:
             self._fold_counted(event, states)
             return
-        if event.context is not None:
-            self._take_context(event.context, states)
+        newer = event.context is not None and self._take_context(event.context, states)
         if isinstance(event.message, Control):
             self._take_control(event.message, states)
         elif isinstance(event.message, FeedStatus):
@@ -87,7 +86,7 @@ class ScoringStage(Stage[Any]):
         news = event.volatility is not None and self._take_price(event.volatility, event.symbol, states)
         for measured in event.measurements:
             self._fold_tick(event, measured, states, news=news)
-        if event.context is not None:
+        if newer:
             self._tick_others(event, states)
 
     def _fold_counted(self, event: Event, states: States[Any]) -> None:
@@ -128,15 +127,18 @@ class ScoringStage(Stage[Any]):
                 measured = silence(symbol, shared.horizon, state.event_time)
                 self._judge(event, measured, states.change(symbol), shared)
 
-    def _take_context(self, context: Context, states: States[Any]) -> None:
+    def _take_context(self, context: Context, states: States[Any]) -> bool:
+        """Take a context, and tell whether it is newer: the partition of the reference hears each twice."""
         shared: SharedState = states.get(SHARED)
         time = micros(context.timestamp)
-        if time > shared.contexts.newest:
-            states.change(SHARED)
-            shared.revision += 1
-            shared.horizon = time - self._grace
-            shared.contexts.add(time, context, shared.horizon)
-            shared.feeds.forget(shared.horizon)
+        if time <= shared.contexts.newest:
+            return False
+        states.change(SHARED)
+        shared.revision += 1
+        shared.horizon = time - self._grace
+        shared.contexts.add(time, context, shared.horizon)
+        shared.feeds.forget(shared.horizon)
+        return True
 
     def _take_price(self, reading: VolatilityReading, symbol: str, states: States[Any]) -> bool:
         """Let a price that counts become a habit of its symbol; tell whether it is news to that."""
